@@ -1,0 +1,25 @@
+"""Exact FLOP counts under any named convention, and what they say about compute thresholds."""
+
+from __future__ import annotations
+
+from ._core import version as __version__
+from .errors import (
+    ConventionError,
+    CountOverflowError,
+    DataError,
+    FlopcoreError,
+    GraphError,
+    ShapeError,
+    UnsupportedOp,
+)
+
+__all__ = [
+    "ConventionError",
+    "CountOverflowError",
+    "DataError",
+    "FlopcoreError",
+    "GraphError",
+    "ShapeError",
+    "UnsupportedOp",
+    "__version__",
+]
