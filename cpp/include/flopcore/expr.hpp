@@ -1,0 +1,134 @@
+// Expr: exact symbolic counts. An ExprStore is an arena of hash-consed, canonical polynomials with rational
+// coefficients over atoms (symbols; floor/ceil division, min, max and sums over an index of other expressions).
+// Everything else holds ExprRef: a small integer inline, or the id of an expression in one store.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flopcore/checked.hpp"
+
+namespace flopcore {
+
+// A handle of 8 bytes. Small integers (63 bits, signed) are inline, so bound dims never touch the store.
+// Handles are canonical: within one store, equal handles are equal expressions.
+class ExprRef {
+  public:
+    constexpr ExprRef() = default;
+    [[nodiscard]] static constexpr bool fits(Int128 value) { return value >= -kLimit && value < kLimit; }
+    [[nodiscard]] static constexpr ExprRef small(std::int64_t value) {
+        ExprRef ref;
+        ref.bits_ = static_cast<std::int64_t>(static_cast<std::uint64_t>(value) << 1);
+        return ref;
+    }
+    [[nodiscard]] static constexpr ExprRef stored(std::uint32_t id) {
+        ExprRef ref;
+        ref.bits_ = static_cast<std::int64_t>((std::uint64_t{id} << 1) | 1U);
+        return ref;
+    }
+    [[nodiscard]] constexpr bool is_small() const { return (bits_ & 1) == 0; }
+    [[nodiscard]] constexpr std::int64_t value() const { return bits_ >> 1; }
+    [[nodiscard]] constexpr std::uint32_t id() const { return static_cast<std::uint32_t>(bits_ >> 1); }
+    [[nodiscard]] constexpr std::int64_t bits() const { return bits_; }
+    friend constexpr bool operator==(ExprRef, ExprRef) = default;
+
+    static constexpr Int128 kLimit = Int128{1} << 62;
+
+  private:
+    std::int64_t bits_ = 0;
+};
+
+struct Symbol {
+    std::string name;
+    std::int64_t min = 0;               // smallest value it may take
+    std::optional<std::int64_t> max;    // largest, if known
+    std::int64_t multiple_of = 1;
+};
+
+// symbol name -> expression of the same store.
+struct Binding {
+    std::string_view name;
+    ExprRef value;
+};
+
+struct Interval {  // missing end = unbounded
+    std::optional<Rational> low;
+    std::optional<Rational> high;
+};
+
+class ExprStore {
+  public:
+    ExprStore();
+    ~ExprStore();
+    ExprStore(ExprStore&&) noexcept;
+    ExprStore& operator=(ExprStore&&) noexcept;
+    ExprStore(const ExprStore&);             // a deep copy; handles stay valid in the copy
+    ExprStore& operator=(const ExprStore&);
+
+    [[nodiscard]] ExprRef constant(Int128 value) {
+        return ExprRef::fits(value) ? ExprRef::small(static_cast<std::int64_t>(value)) : big_constant(value);
+    }
+    [[nodiscard]] ExprRef constant(Rational value);
+    // Throws DataError when the name was made before with other bounds, is empty, or the bounds are absurd.
+    [[nodiscard]] ExprRef symbol(const Symbol& symbol);
+
+    [[nodiscard]] ExprRef add(ExprRef a, ExprRef b) {
+        std::int64_t sum;
+        if (a.is_small() && b.is_small() && !__builtin_add_overflow(a.bits(), b.bits(), &sum))
+            return ExprRef::small(sum >> 1);
+        return add_slow(a, b);
+    }
+    [[nodiscard]] ExprRef sub(ExprRef a, ExprRef b) { return add(a, negate(b)); }
+    [[nodiscard]] ExprRef mul(ExprRef a, ExprRef b) {
+        std::int64_t product;
+        if (a.is_small() && b.is_small() && !__builtin_mul_overflow(a.value(), b.bits(), &product))
+            return ExprRef::small(product >> 1);
+        return mul_slow(a, b);
+    }
+    [[nodiscard]] ExprRef negate(ExprRef a) { return mul(a, ExprRef::small(-1)); }
+    [[nodiscard]] ExprRef scale(ExprRef a, Rational factor);
+    [[nodiscard]] ExprRef pow(ExprRef a, std::uint32_t exponent);
+    // Division rounded down / up. A zero or possibly non-positive constant divisor is a ShapeError.
+    [[nodiscard]] ExprRef floordiv(ExprRef a, ExprRef b);
+    [[nodiscard]] ExprRef ceildiv(ExprRef a, ExprRef b);
+    [[nodiscard]] ExprRef min(ExprRef a, ExprRef b);
+    [[nodiscard]] ExprRef max(ExprRef a, ExprRef b);
+    // sum of body for index = low, low+1, ..., high-1 (empty when high <= low); index is a symbol name.
+    [[nodiscard]] ExprRef sum(ExprRef body, std::string_view index, ExprRef low, ExprRef high);
+
+    [[nodiscard]] bool is_constant(ExprRef a) const;
+    [[nodiscard]] Rational constant_value(ExprRef a) const;               // a must be constant
+    [[nodiscard]] std::optional<Int128> as_integer(ExprRef a) const;      // if it is a constant integer
+    // true / false when known for all admissible values, empty when unknown.
+    [[nodiscard]] std::optional<bool> equal(ExprRef a, ExprRef b) const;
+    [[nodiscard]] std::optional<bool> less_equal(ExprRef a, ExprRef b) const;   // by interval bounds of b - a
+
+    // The same expression in this store; other may be this store.
+    [[nodiscard]] ExprRef import(const ExprStore& other, ExprRef a);
+    [[nodiscard]] ExprRef substitute(ExprRef a, std::span<const Binding> bindings);
+    // Exact value; every free symbol must be bound to a constant, else DataError naming all that are missing.
+    [[nodiscard]] Rational evaluate(ExprRef a, std::span<const Binding> bindings) const;
+    [[nodiscard]] Interval bounds(ExprRef a) const;
+    [[nodiscard]] std::vector<Symbol> free_symbols(ExprRef a) const;      // sorted by name
+    [[nodiscard]] std::optional<std::uint32_t> degree(ExprRef a, std::string_view name) const;
+    [[nodiscard]] std::string text(ExprRef a) const;                      // Python-readable
+    [[nodiscard]] std::string latex(ExprRef a) const;
+
+    [[nodiscard]] std::size_t n_expressions() const;
+    [[nodiscard]] std::size_t memory_bytes() const;
+
+  private:
+    [[nodiscard]] ExprRef big_constant(Int128 value);
+    [[nodiscard]] ExprRef add_slow(ExprRef a, ExprRef b);
+    [[nodiscard]] ExprRef mul_slow(ExprRef a, ExprRef b);
+
+    struct Arena;
+    std::unique_ptr<Arena> arena_;
+};
+
+}  // namespace flopcore
