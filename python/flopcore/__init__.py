@@ -12,6 +12,7 @@ from .errors import (
     ShapeError,
     UnsupportedOp,
 )
+from .thresholds import Threshold, ThresholdPolicy, thresholds
 
 __all__ = [
     "ConventionError",
@@ -20,6 +21,9 @@ __all__ = [
     "FlopcoreError",
     "GraphError",
     "ShapeError",
+    "Threshold",
+    "ThresholdPolicy",
     "UnsupportedOp",
     "__version__",
+    "thresholds",
 ]
