@@ -1,1 +1,1 @@
-
+"""Graph builders for known families of networks."""

@@ -1,1 +1,1 @@
-
+"""Regimes and readings of the law."""

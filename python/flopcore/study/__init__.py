@@ -1,1 +1,1 @@
-
+"""Populations of models against thresholds."""
