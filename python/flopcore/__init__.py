@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._core import version as __version__
+from .accelerators import Accelerator, accelerator, accelerators
 from .errors import (
     ConventionError,
     CountOverflowError,
@@ -12,18 +13,23 @@ from .errors import (
     ShapeError,
     UnsupportedOp,
 )
+from .study.population import Population
 from .thresholds import Threshold, ThresholdPolicy, thresholds
 
 __all__ = [
+    "Accelerator",
     "ConventionError",
     "CountOverflowError",
     "DataError",
     "FlopcoreError",
     "GraphError",
+    "Population",
     "ShapeError",
     "Threshold",
     "ThresholdPolicy",
     "UnsupportedOp",
     "__version__",
+    "accelerator",
+    "accelerators",
     "thresholds",
 ]
