@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._core import version as __version__
 from .accelerators import Accelerator, accelerator, accelerators
+from .conventions import Convention, convention, conventions
 from .errors import (
     ConventionError,
     CountOverflowError,
@@ -18,6 +19,7 @@ from .thresholds import Threshold, ThresholdPolicy, thresholds
 
 __all__ = [
     "Accelerator",
+    "Convention",
     "ConventionError",
     "CountOverflowError",
     "DataError",
@@ -31,5 +33,7 @@ __all__ = [
     "__version__",
     "accelerator",
     "accelerators",
+    "convention",
+    "conventions",
     "thresholds",
 ]

@@ -1,1 +1,8 @@
-"""The slow, obvious model in ints and Fractions that the core is held against."""
+"""The executable definition of counting: pure Python over exact ints, written from ops.toml and not from the C++."""
+
+from __future__ import annotations
+
+from .counting import Extent, Row, count, count_parameters, price
+from .graph import Block, Graph, Node, Tensor
+
+__all__ = ["Block", "Extent", "Graph", "Node", "Row", "Tensor", "count", "count_parameters", "price"]

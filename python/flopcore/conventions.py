@@ -1,0 +1,412 @@
+"""Conventions: what each feature of a tally is worth, read from versioned TOML files; they never see a graph."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from fractions import Fraction
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, TypeAlias, cast
+
+from .checker import Array, Integer, Map, Rational, Report, Table, Text, load, raise_problems
+from .errors import ConventionError
+from .specification import EXTENT_KINDS, PHASES, OpSpec, specification
+
+__all__ = ["Convention", "Override", "Unit", "convention", "conventions"]
+
+Unit: TypeAlias = Literal["MAC", "FLOP", "instruction"]
+Weight: TypeAlias = int | Fraction
+
+DTYPES = (
+    *("float64", "float32", "float16", "bfloat16", "float8_e4m3", "float8_e5m2", "float4_e2m1"),
+    *("int64", "int32", "int16", "int8", "int4", "uint64", "uint32", "uint16", "uint8", "uint4", "bool"),
+    *("complex64", "complex128"),
+)
+INTEGER_DTYPES = tuple(dtype for dtype in DTYPES if dtype.startswith(("int", "uint")) or dtype == "bool")
+BRANCH_RULES = ("probability", "max", "min", "both")
+
+# Which ops (with the flags of the row) each switch speaks of: it is "counted" if all of them cost something.
+_SWITCH_OPS: Mapping[str, tuple[str, ...]] = {
+    "elementwise": ("add", "sub", "mul", "div"),
+    "activations": ("relu", "gelu", "silu", "sigmoid", "tanh"),
+    "comparisons": ("relu", "max_pool", "reduce_max"),
+    "transcendentals": ("gelu", "silu", "sigmoid", "tanh", "softmax"),
+    "normalisation": ("batch_norm", "layer_norm", "rms_norm"),
+    "softmax": ("softmax",),
+    "pooling": ("max_pool", "average_pool", "adaptive_average_pool"),
+    "reductions": ("reduce_sum", "reduce_mean", "reduce_max"),
+    "attention": ("attention",),
+    "data_movement": ("cast", "transpose", "concat", "slice", "embedding"),
+}
+_STATED = (
+    *("multiply_add", "bias", *_SWITCH_OPS, "integer_operations", "precision", "backward", "recompute", "optimizer"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Weights that replace all others for the rows that match; an empty condition matches anything.
+
+    Attributes
+    ----------
+    op, origin, dtype, phase
+        The row's op, origin (exact, or a prefix ending in ``*``), dtype of the first input and phase is one of these.
+    variant
+        Flags the row must have; a flag with ``!`` before it is one it must not have.
+    weights
+        One weight per feature, in the order of ops.toml.
+    reason
+        Why, with the source.
+    """
+
+    op: tuple[str, ...]
+    variant: tuple[str, ...]
+    origin: tuple[str, ...]
+    dtype: tuple[str, ...]
+    phase: tuple[str, ...]
+    weights: tuple[Weight, ...]
+    reason: str = ""
+
+    def matches(self, *, op: str, variant: Iterable[str], origin: str, dtype: str, phase: str) -> bool:
+        """Return whether a row with these properties is priced by this override."""
+        flags = set(variant)
+        return (
+            (not self.op or op in self.op)
+            and all((flag[1:] not in flags) if flag.startswith("!") else (flag in flags) for flag in self.variant)
+            and (not self.origin or any(_origin_matches(pattern, origin) for pattern in self.origin))
+            and (not self.dtype or dtype in self.dtype)
+            and (not self.phase or phase in self.phase)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """A named, versioned answer to "what counts as one operation".
+
+    Attributes
+    ----------
+    name, version
+        ``NAME``, or for a peer ``NAME-VERSION/measured`` and ``NAME/intended``; a change of meaning is a new version.
+    unit
+        What the result is a number of; only FLOP may be held against a threshold.
+    weights
+        One exact weight per feature, in the order of ops.toml, for rows that no override matches.
+    overrides
+        Tried in order; the first that matches a row replaces all weights for it.
+    extents
+        Whether each kind of extent is priced as ``nominal`` or as ``used``.
+    phases
+        The phases that are priced.
+    branches
+        How the arms of a branch are joined.
+    aliases, summary, source, notes
+        Other names, and what a reader should know.
+    """
+
+    name: str
+    version: int
+    unit: Unit
+    weights: tuple[Weight, ...]
+    overrides: tuple[Override, ...]
+    extents: Mapping[str, Literal["nominal", "used"]] = field(hash=False)
+    phases: tuple[str, ...]
+    branches: str
+    aliases: tuple[str, ...] = ()
+    summary: str = ""
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the meaning (all that can move a number; not the prose) as canonical JSON."""
+        text = json.dumps(self._meaning(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return sha256(text.encode("ascii")).hexdigest()
+
+    def weights_of(
+        self,
+        op: str,
+        *,
+        variant: Iterable[str] = (),
+        origin: str = "builder",
+        dtype: str = "float32",
+        phase: str = "forward",
+    ) -> tuple[Weight, ...]:
+        """Return the weight of each feature for a row with these properties."""
+        if phase not in self.phases:
+            return (0,) * len(self.weights)
+        flags = tuple(variant)
+        for override in self.overrides:
+            if override.matches(op=op, variant=flags, origin=origin, dtype=dtype, phase=phase):
+                return override.weights
+        return self.weights
+
+    @property
+    def switches(self) -> dict[str, str]:
+        """What this convention says on each question that conventions differ on, derived from its weights."""
+        state = {"multiply_add": str(self.weights_of("matmul")[specification().features.index("mac")])}
+        state["bias"] = _summed([_charges_bias(self, op) for op in ("linear", "conv")])
+        for switch, ops in _SWITCH_OPS.items():
+            state[switch] = _summed([_charges(self, op) for op in ops])
+        state["integer_operations"] = _summed([_charges(self, "linear", dtype=dtype) for dtype in INTEGER_DTYPES])
+        state["precision"] = "by dtype" if any(override.dtype for override in self.overrides) else "every dtype alike"
+        backward = [phase in self.phases for phase in ("grad_input", "grad_weight")]
+        state["backward"] = {"counted": "by rule"}.get(_summed(backward), _summed(backward))
+        state["recompute"] = _summed(["recompute" in self.phases])
+        state["optimizer"] = _summed(["optimizer" in self.phases])
+        return state
+
+    def to_dict(self) -> dict[str, object]:
+        """Return all of it as plain data; weights that are zero are left out, fractions are text."""
+        return {
+            **self._meaning(),
+            "schema": "flopcore.convention/1",
+            "aliases": list(self.aliases),
+            "summary": self.summary,
+            "source": self.source,
+            "notes": list(self.notes),
+            "switches": self.switches,
+            "digest": self.digest,
+        }
+
+    def _meaning(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "version": self.version,
+            "unit": self.unit,
+            "weights": _named(self.weights),
+            "overrides": [
+                {
+                    "op": list(override.op),
+                    "variant": list(override.variant),
+                    "origin": list(override.origin),
+                    "dtype": list(override.dtype),
+                    "phase": list(override.phase),
+                    "weights": _named(override.weights),
+                }
+                for override in self.overrides
+            ],
+            "extents": dict(self.extents),
+            "phases": list(self.phases),
+            "branches": self.branches,
+        }
+
+
+def convention(name_or_path: str | os.PathLike[str]) -> Convention:
+    """Return a convention by name or alias, or from a TOML file of your own.
+
+    Parameters
+    ----------
+    name_or_path
+        A name or alias (see `conventions`), a name with its version (``macs@1``), or the path of a ``.toml`` file.
+
+    Returns
+    -------
+    Convention
+        The newest version of that name, unless a version is asked for.
+
+    Raises
+    ------
+    ConventionError
+        If there is no such convention, or the file does not describe one (every problem is listed).
+
+    Examples
+    --------
+    >>> convention("macs").unit
+    'MAC'
+    >>> convention("torch-2.13").name
+    'torch-2.13/measured'
+    """
+    if isinstance(name_or_path, os.PathLike) or name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as caught:
+            raise ConventionError(f"cannot read the convention file {path}: {caught.strerror}") from None
+        return parse(text, source=str(path))
+    found = _catalogue().get(name_or_path)
+    if found is None:
+        close = get_close_matches(name_or_path, _catalogue(), n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(repr(name) for name in close)}? " if close else ""
+        raise ConventionError(f"there is no convention {name_or_path!r}; {hint}known: {', '.join(conventions())}")
+    return found
+
+
+def conventions() -> tuple[str, ...]:
+    """Return the names of all bundled conventions, sorted; see `convention` for aliases and versions.
+
+    Examples
+    --------
+    >>> "all-arithmetic" in conventions()
+    True
+    """
+    return tuple(sorted({found.name for found in _catalogue().values()}))
+
+
+def parse(text: str, *, source: str) -> Convention:
+    """Return the convention written in a TOML text; see `convention`."""
+    document, report = load(text, _document(), source=source, error=ConventionError)
+    rows = cast("list[dict[str, object]]", document.get("override", []))
+    for index, row in enumerate(rows):
+        _check_variants(cast("dict[str, list[str]]", row["match"]), f"override[{index}].match", report)
+    raise_problems(report, source=source, error=ConventionError)
+    found = Convention(
+        name=cast("str", document["name"]),
+        version=cast("int", document["version"]),
+        unit=cast("Unit", document["unit"]),
+        weights=_dense(document["weights"]),
+        overrides=tuple(_override(row) for row in rows),
+        extents=cast("dict[str, Literal['nominal', 'used']]", document["extents"]),
+        phases=tuple(cast("list[str]", document["phases"])),
+        branches=cast("str", document["branches"]),
+        aliases=tuple(cast("list[str]", document.get("aliases", []))),
+        summary=cast("str", document["summary"]),
+        source=cast("str", document["source"]),
+        notes=tuple(cast("list[str]", document.get("notes", []))),
+    )
+    for switch, stated in cast("dict[str, int | str]", document["switches"]).items():
+        derived = found.switches[switch]
+        said = str(Rational.value(stated)) if switch == "multiply_add" else stated
+        if said != derived:
+            report.add(f"switches.{switch}", f"says {said!r}, but the weights say {derived!r}", "correct one of them")
+    raise_problems(report, source=source, error=ConventionError)
+    return found
+
+
+@cache
+def _document() -> Table:
+    """Return what a convention file must hold."""
+    names = Array(Text(), minimum_length=1)
+    switch = Text(choices=("counted", "in part", "not counted"))
+    return Table(
+        required={
+            "schema": Text(choices=("flopcore.convention/1",)),
+            "name": Text(pattern=r"[a-z0-9]+([-.][a-z0-9]+)*(/(measured|intended))?"),
+            "version": Integer(minimum=1),
+            "unit": Text(choices=("MAC", "FLOP", "instruction")),
+            "summary": Text(),
+            "source": Text(),
+            "phases": Array(Text(choices=PHASES), minimum_length=1),
+            "branches": Text(choices=BRANCH_RULES),
+            "switches": Table(
+                required={
+                    **dict.fromkeys(_STATED, switch),
+                    "multiply_add": Rational(),
+                    "precision": Text(choices=("every dtype alike", "by dtype")),
+                    "backward": Text(choices=("by rule", "in part", "not counted")),
+                }
+            ),
+            "extents": Table(required=dict.fromkeys(EXTENT_KINDS, Text(choices=("nominal", "used")))),
+            "weights": Map(Rational(), keys=specification().features),
+        },
+        optional={
+            "aliases": Array(Text()),
+            "notes": Array(Text()),
+            "override": Array(
+                Table(
+                    required={
+                        "match": Table(
+                            required={},
+                            optional={
+                                "op": Array(Text(choices=tuple(specification().ops)), minimum_length=1),
+                                "variant": names,
+                                "origin": names,
+                                "dtype": Array(Text(choices=DTYPES), minimum_length=1),
+                                "phase": Array(Text(choices=PHASES), minimum_length=1),
+                            },
+                        ),
+                        "weights": Map(Rational(), keys=specification().features),
+                        "reason": Text(),
+                    }
+                )
+            ),
+        },
+    )
+
+
+@cache
+def _catalogue() -> dict[str, Convention]:
+    """Every bundled convention under its name, its aliases and ``name@version``; the newest version wins a name."""
+    found = [
+        parse(item.read_text(encoding="utf-8"), source=item.name)
+        for item in files("flopcore").joinpath("data/conventions").iterdir()
+        if item.name.endswith(".toml")
+    ]
+    catalogue: dict[str, Convention] = {}
+    for item in sorted(found, key=lambda one: (one.version, one.name)):
+        versioned = f"{item.name}@{item.version}"
+        if versioned in catalogue:
+            raise ConventionError(f"the convention {versioned} is defined twice")
+        for name in (item.name, *item.aliases):
+            if name in catalogue and catalogue[name].name != item.name:
+                raise ConventionError(f"the name {name!r} belongs to {catalogue[name].name} and to {item.name}")
+            catalogue[name] = item
+        catalogue[versioned] = item
+    return catalogue
+
+
+def _check_variants(match: Mapping[str, list[str]], path: str, report: Report) -> None:
+    ops = specification().ops
+    known = {flag for op in match.get("op", ops) for flag in ops[op].variants}
+    for index, flag in enumerate(match.get("variant", [])):
+        if flag.removeprefix("!") not in known:
+            allowed = ", ".join(sorted(known)) or "none"
+            report.add(f"{path}.variant[{index}]", f"{flag!r} is no flag of these ops", f"their flags: {allowed}")
+
+
+def _override(row: Mapping[str, object]) -> Override:
+    match = cast("dict[str, list[str]]", row["match"])
+    conditions = {key: tuple(match.get(key, ())) for key in ("op", "variant", "origin", "dtype", "phase")}
+    return Override(**conditions, weights=_dense(row["weights"]), reason=cast("str", row["reason"]))
+
+
+def _dense(weights: object) -> tuple[Weight, ...]:
+    named = cast("dict[str, int | str]", weights)
+    return tuple(Rational.value(named.get(feature, 0)) for feature in specification().features)
+
+
+def _named(weights: tuple[Weight, ...]) -> dict[str, int | str]:
+    return {
+        feature: weight if isinstance(weight, int) else str(weight)
+        for feature, weight in zip(specification().features, weights, strict=True)
+        if weight
+    }
+
+
+def _origin_matches(pattern: str, origin: str) -> bool:
+    return origin.startswith(pattern[:-1]) if pattern.endswith("*") else origin == pattern
+
+
+def _emitted(op: OpSpec) -> set[str]:
+    """Features that rows of this op can have."""
+    sizes = {"out_elems", "in_elems", "weight_elems", "bytes_read", "bytes_written"}
+    alternatives = {feature for _, amounts in op.per_output_when for feature in amounts}
+    return sizes | {amount.feature for amount in op.amounts} | set(op.per_output) | alternatives
+
+
+def _charges(rule: Convention, op: str, *, dtype: str = "float32") -> bool:
+    """Whether a plain row of this op costs anything, with no flag or with each flag it can have."""
+    spec = specification().ops[op]
+    emitted = _emitted(spec)
+    return any(
+        weight and feature in emitted
+        for flags in ((), *((flag,) for flag in spec.variants))
+        for feature, weight in zip(
+            specification().features, rule.weights_of(op, variant=flags, dtype=dtype), strict=True
+        )
+    )
+
+
+def _charges_bias(rule: Convention, op: str) -> bool:
+    biased = rule.weights_of(op, variant=("bias",))
+    return bool(biased[specification().features.index("add")]) or biased != rule.weights_of(op)
+
+
+def _summed(charged: Iterable[bool]) -> str:
+    answers = set(charged)
+    return "in part" if len(answers) == 2 else ("counted" if answers == {True} else "not counted")

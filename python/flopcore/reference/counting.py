@@ -1,0 +1,277 @@
+"""Counts a plain graph row by row from the expressions of ops.toml, and prices the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+from flopcore.conventions import Convention
+from flopcore.errors import DataError
+from flopcore.specification import OpSpec, specification
+
+from .expression import FUNCTIONS, Function, Value, evaluate
+from .graph import At, Graph, Node, Tensor, complete_attrs, dim_value, node_inputs
+from .shapes import Attr
+
+__all__ = ["Extent", "Row", "count", "count_parameters", "price"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Extent:
+    """A factor of a row: its full size, and the part that is used."""
+
+    kind: str
+    nominal: int
+    used: int
+    grade: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """One amount: `times` x `base` x, for each extent, its nominal or used size."""
+
+    scope: str
+    name: str
+    op: str
+    variant: tuple[str, ...]
+    phase: str
+    dtype: str
+    origin: str
+    feature: str
+    extents: tuple[Extent, ...]
+    base: int
+    times: int
+
+    def amount(self, extents: Mapping[str, str]) -> int:
+        """Return the amount when each kind of extent is taken as ``nominal`` or ``used``."""
+        result = self.times * self.base
+        for extent in self.extents:
+            result *= extent.used if extents[extent.kind] == "used" else extent.nominal
+        return result
+
+
+def count(graph: Graph | Mapping[str, object], *, at: At | None = None) -> list[Row]:
+    """Return every row of a graph whose base is not zero.
+
+    Parameters
+    ----------
+    graph
+        A reference graph, or the data of `flopcore.Graph.to_dict`.
+    at
+        The value of each symbolic dim.
+
+    Examples
+    --------
+    >>> block = {"nodes": [
+    ...     {"op": "input", "outputs": [0], "attrs": {"shape": ["batch", 3]}},
+    ...     {"op": "relu", "inputs": [0], "outputs": [1]},
+    ... ]}
+    >>> rows = count({"blocks": [block]}, at={"batch": 2})
+    >>> [(row.feature, row.base) for row in rows if row.feature == "cmp"]
+    [('cmp', 6)]
+    """
+    plain = graph if isinstance(graph, Graph) else Graph.from_dict(graph)
+    bound = dict(at or {})
+    tensors = plain.shapes(bound)
+    rows: list[Row] = []
+    _count_block(plain, 0, bound, tensors, "", 1, rows)
+    return rows
+
+
+def count_parameters(graph: Graph | Mapping[str, object], *, at: At | None = None) -> int:
+    """Return the number of learned weights; see `count`."""
+    plain = graph if isinstance(graph, Graph) else Graph.from_dict(graph)
+    bound = dict(at or {})
+    tensors = plain.shapes(bound)
+    shared: dict[int, int] = {}
+    return _parameters(plain, 0, bound, tensors, shared) + sum(shared.values())
+
+
+def price(rows: Iterable[Row], convention: Convention) -> int | Fraction:
+    """Return what the rows are worth under a convention, exactly."""
+    features = specification().features
+    total: int | Fraction = 0
+    for row in rows:
+        weights = convention.weights_of(
+            row.op, variant=row.variant, origin=row.origin, dtype=row.dtype, phase=row.phase
+        )
+        total += weights[features.index(row.feature)] * row.amount(convention.extents)
+    return int(total) if isinstance(total, Fraction) and total.denominator == 1 else total
+
+
+def _count_block(
+    graph: Graph, index: int, at: At, tensors: Mapping[int, Tensor], scope: str, times: int, rows: list[Row]
+) -> None:
+    for node in graph.blocks[index].nodes:
+        inner = ".".join(part for part in (scope, node.scope) if part)
+        if node.op == "call":
+            repeats = times * dim_value(node.attrs.get("times", 1), at)
+            _count_block(graph, cast("int", node.attrs["block"]), at, tensors, inner, repeats, rows)
+        elif not specification().ops[node.op].leaf:
+            rows.extend(_node_rows(node, at, tensors, inner, times))
+
+
+def _parameters(graph: Graph, index: int, at: At, tensors: Mapping[int, Tensor], shared: dict[int, int]) -> int:
+    """Weights owned by one run of a block; blocks whose weights are shared are put into `shared`, once each."""
+    total = 0
+    for node in graph.blocks[index].nodes:
+        if node.op == "parameter":
+            total += tensors[node.outputs[0]].n
+        elif node.op == "call":
+            callee = cast("int", node.attrs["block"])
+            inner = _parameters(graph, callee, at, tensors, shared)
+            if node.attrs.get("params", "per_call") == "shared":
+                shared[callee] = inner
+            else:
+                total += inner * dim_value(node.attrs.get("times", 1), at)
+    return total
+
+
+def _node_rows(node: Node, at: At, tensors: Mapping[int, Tensor], scope: str, times: int) -> list[Row]:
+    spec = specification().ops[node.op]
+    inputs = node_inputs(node, tensors)
+    first = next(tensor for tensor in inputs if tensor is not None)
+    attrs = complete_attrs(node, len(first.shape), at)
+    evaluation = _NodeEvaluation(spec, inputs, tensors[node.outputs[0]], attrs)
+    amounts: dict[tuple[str, tuple[Extent, ...]], int] = {}
+    for feature, extents, base in (*evaluation.amounts(), *evaluation.sizes()):
+        amounts[feature, extents] = amounts.get((feature, extents), 0) + base
+    variant = tuple(flag for flag in spec.variants if evaluation.flag(flag))
+    return [
+        Row(scope, node.name, node.op, variant, "forward", first.dtype, node.origin, feature, extents, base, times)
+        for (feature, extents), base in amounts.items()
+        if base
+    ]
+
+
+class _NodeEvaluation:
+    """The expressions of one op at one node."""
+
+    def __init__(self, spec: OpSpec, inputs: list[Tensor | None], output: Tensor, attrs: Mapping[str, Attr]) -> None:
+        self._spec = spec
+        self._inputs = inputs
+        self._output = output
+        self._attrs = attrs
+        self._slots: dict[str, Tensor | None] = {"y": output}
+        if not spec.inputs or not spec.inputs[0].endswith("*"):
+            self._slots.update(zip(spec.slots, inputs, strict=True))
+        self._names: dict[str, Value] = dict(cast("Mapping[str, Value]", attrs))
+        self._functions: dict[str, Function] = {
+            **FUNCTIONS,
+            "n": lambda name: self._tensor(name).n,
+            "d": lambda name, index: self._tensor(name).shape[index],
+            "n_except": self._n_except,
+            "has": lambda name: int(self._slots[name] is not None),
+            "bits": lambda name: bits(self._tensor(name).dtype),
+            "bytes": lambda name: n_bytes(self._tensor(name)),
+        }
+        for name, expression in spec.let.items():
+            self._names[name] = evaluate(expression, self._names, self._functions)
+
+    def amounts(self) -> list[tuple[str, tuple[Extent, ...], int]]:
+        """Return feature, extents and base of each row of the count, and of each feature charged per output."""
+        result = []
+        for amount in self._spec.amounts:
+            base = self._integer(amount.base)
+            extents = []
+            for name in amount.extents:
+                rule = self._spec.extents[name]
+                nominal = self._integer(rule.nominal)
+                if evaluate(rule.when, self._names, self._functions):
+                    extents.append(Extent(rule.kind, nominal, self._integer(rule.used), rule.grade))
+                else:
+                    base *= nominal
+            result.append((amount.feature, tuple(extents), base))
+        per_output = self._spec.per_output
+        for when, alternative in self._spec.per_output_when:
+            if evaluate(when, self._names, self._functions):
+                per_output = alternative
+        result.extend((feature, (), each * self._output.n) for feature, each in per_output.items())
+        return result
+
+    def sizes(self) -> list[tuple[str, tuple[Extent, ...], int]]:
+        """Return the size features that every op has."""
+        given = [
+            (tensor, tensor.is_parameter or slot in self._spec.weights)
+            for slot, tensor in zip(self._all_slots(), self._inputs, strict=True)
+            if tensor is not None
+        ]
+        read = 0 if self._spec.view else sum(n_bytes(tensor) for tensor, _ in given)
+        if self._spec.bytes_read:
+            read = self._integer(self._spec.bytes_read)
+        amounts = {
+            "out_elems": self._output.n,
+            "in_elems": sum(tensor.n for tensor, is_weight in given if not is_weight),
+            "weight_elems": sum(tensor.n for tensor, is_weight in given if is_weight),
+            "bytes_read": read,
+            "bytes_written": 0 if self._spec.view else n_bytes(self._output),
+        }
+        return [(feature, (), amount) for feature, amount in amounts.items()]
+
+    def flag(self, name: str) -> bool:
+        """Return whether the row carries a flag."""
+        slots, attrs = self._slots, self._attrs
+        match name:
+            case "bias" | "mask":
+                return slots[name] is not None
+            case "affine":
+                return slots["gamma"] is not None
+            case "grouped":
+                return attrs["groups"] != 1
+            case "causal":
+                return attrs["causal"] != "none"
+            case "gqa":
+                return self._tensor("q").shape[1] != self._tensor("k").shape[1]
+            case "tanh":
+                return attrs["approximate"] == "tanh"
+            case "train":
+                return attrs["mode"] == "train"
+            case "global":
+                return all(size == 1 for size in cast("list[int]", attrs["output_size"]))
+        raise DataError(f"ops.toml names a flag {name!r} without a rule")
+
+    def _all_slots(self) -> list[str]:
+        slots = self._spec.slots
+        return [slots[0]] * len(self._inputs) if self._spec.inputs[0].endswith("*") else list(slots)
+
+    def _tensor(self, name: str) -> Tensor:
+        tensor = self._slots.get(name)
+        if tensor is None:
+            raise DataError(f"{self._spec.name}: no tensor {name!r}")
+        return tensor
+
+    def _n_except(self, name: str, axes: list[int]) -> int:
+        shape = self._tensor(name).shape
+        left_out = {axis % len(shape) for axis in axes}
+        result = 1
+        for position, size in enumerate(shape):
+            if position not in left_out:
+                result *= size
+        return result
+
+    def _integer(self, expression: str) -> int:
+        value = evaluate(expression, self._names, self._functions)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise DataError(f"{self._spec.name}: {expression!r} is no integer: {value!r}")
+        return value
+
+
+_BITS = {
+    "float64": 64, "float32": 32, "float16": 16, "bfloat16": 16, "float8_e4m3": 8, "float8_e5m2": 8, "float4_e2m1": 4,
+    "int64": 64, "int32": 32, "int16": 16, "int8": 8, "int4": 4,
+    "uint64": 64, "uint32": 32, "uint16": 16, "uint8": 8, "uint4": 4, "bool": 8, "complex64": 64, "complex128": 128,
+}  # fmt: skip
+
+
+def bits(dtype: str) -> int:
+    """Return the bits of one element of a dtype."""
+    if dtype not in _BITS:
+        raise DataError(f"there is no dtype {dtype!r}; known: {', '.join(_BITS)}")
+    return _BITS[dtype]
+
+
+def n_bytes(tensor: Tensor) -> int:
+    """Return the bytes of a tensor, packed, rounded up to a whole byte."""
+    return -(-tensor.n * bits(tensor.dtype) // 8)

@@ -1,0 +1,204 @@
+"""What ops.toml says, as plain data: the ops, their inputs, attributes and counting expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import cast
+
+from .checker import Array, Flag, Integer, Map, Report, Table, Text, load, raise_problems
+
+__all__ = ["EXTENT_KINDS", "PHASES", "Amount", "ExtentRule", "OpSpec", "Specification", "parse", "specification"]
+
+PHASES = ("forward", "grad_input", "grad_weight", "recompute", "optimizer")
+EXTENT_KINDS = ("causal", "window", "padding_taps", "experts", "capacity", "sparsity", "dropout")
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """One row of a count: a feature, the expression of its base, and the extents that multiply it."""
+
+    feature: str
+    base: str
+    extents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExtentRule:
+    """A part of the work that a convention may take in full (nominal) or as far as it is used."""
+
+    kind: str
+    when: str
+    nominal: str
+    used: str
+    grade: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpSpec:
+    """One op of the specification; `inputs` keeps the marks `?` (optional) and `*` (one or more)."""
+
+    name: str
+    summary: str
+    source: str
+    leaf: bool
+    view: bool
+    family: str
+    inputs: tuple[str, ...]
+    weights: tuple[str, ...]
+    attrs: Mapping[str, str]
+    variants: tuple[str, ...]
+    let: Mapping[str, str]
+    extents: Mapping[str, ExtentRule]
+    amounts: tuple[Amount, ...]
+    per_output: Mapping[str, int]
+    per_output_when: tuple[tuple[str, Mapping[str, int]], ...]
+    bytes_read: str
+    shape: str
+    notes: tuple[str, ...]
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of the inputs without their marks."""
+        return tuple(name.rstrip("?*") for name in self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """All of ops.toml: the features in their order, what each size feature means, and the ops by name."""
+
+    features: tuple[str, ...]
+    sizes: Mapping[str, str]
+    ops: Mapping[str, OpSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class _AmountKind:
+    """A count row [feature, base] or [feature, base, [extent, ...]]."""
+
+    def check(self, value: object, path: str, report: Report) -> None:
+        if not isinstance(value, list) or len(value) not in (2, 3):
+            report.add(path, "expected [feature, base] or [feature, base, [extent, ...]]")
+            return
+        for index, item in enumerate(value[:2]):
+            Text().check(item, f"{path}[{index}]", report)
+        if len(value) == 3:
+            Array(Text(), minimum_length=1).check(value[2], f"{path}[2]", report)
+
+
+_OP = Table(
+    required={
+        "name": Text(pattern="[a-z][a-z0-9_]*"),
+        "inputs": Array(Text(pattern=r"[a-z][a-z0-9_]*[?*]?")),
+        "summary": Text(),
+        "source": Text(),
+    },
+    optional={
+        "leaf": Flag(),
+        "view": Flag(),
+        "family": Text(choices=("elementwise",)),
+        "weights": Array(Text()),
+        "attrs": Map(Text()),
+        "variants": Array(Text()),
+        "let": Map(Text()),
+        "extents": Map(
+            Table(
+                required={
+                    "kind": Text(choices=EXTENT_KINDS),
+                    "nominal": Text(),
+                    "used": Text(),
+                    "grade": Text(choices=("exact", "expected", "bound")),
+                },
+                optional={"when": Text()},
+            )
+        ),
+        "count": Table(required={"forward": Array(_AmountKind())}),
+        "per_output": Map(Integer(minimum=1)),
+        "per_output_when": Array(Table(required={"when": Text(), "per_output": Map(Integer(minimum=1))})),
+        "shape": Text(),
+        "bytes_read": Text(),
+        "notes": Array(Text()),
+    },
+)
+_DOCUMENT = Table(
+    required={
+        "schema": Text(choices=("flopcore.ops/1",)),
+        "features": Array(Text(), minimum_length=1),
+        "sizes": Map(Text()),
+        "op": Array(_OP, minimum_length=1),
+    }
+)
+
+
+@cache
+def specification() -> Specification:
+    """Return the specification of every op.
+
+    Raises
+    ------
+    DataError
+        Listing everything that is wrong with ops.toml.
+    """
+    return parse(files("flopcore").joinpath("data/ops.toml").read_text(encoding="utf-8"), source="ops.toml")
+
+
+def parse(text: str, *, source: str) -> Specification:
+    """Return the specification written in a TOML text; see `specification`."""
+    document, report = load(text, _DOCUMENT, source=source)
+    features = tuple(cast("list[str]", document["features"]))
+    ops: dict[str, OpSpec] = {}
+    for index, row in enumerate(cast("list[dict[str, object]]", document["op"])):
+        op = _op(row)
+        if op.name in ops:
+            report.add(f"op[{index}].name", f"{op.name!r} is defined twice", "names are unique")
+        ops[op.name] = op
+        _check_names(op, features, f"op[{index}]", report)
+    raise_problems(report, source=source)
+    return Specification(features, cast("dict[str, str]", document["sizes"]), ops)
+
+
+def _check_names(op: OpSpec, features: tuple[str, ...], path: str, report: Report) -> None:
+    used = [amount.feature for amount in op.amounts] + list(op.per_output)
+    used += [feature for _, amounts in op.per_output_when for feature in amounts]
+    for feature in sorted(set(used) - set(features)):
+        report.add(f"{path}.count", f"{feature!r} is not a feature", "see the list at the top")
+    for name in sorted({name for amount in op.amounts for name in amount.extents} - set(op.extents)):
+        report.add(f"{path}.count", f"extent {name!r} is not defined", "add it to extents")
+    for name in sorted(set(op.weights) - set(op.slots)):
+        report.add(f"{path}.weights", f"{name!r} is not an input")
+
+
+def _op(row: dict[str, object]) -> OpSpec:
+    forward = cast("dict[str, list[list[object]]]", row.get("count", {})).get("forward", [])
+    extents = cast("dict[str, dict[str, str]]", row.get("extents", {}))
+    alternatives = cast("list[dict[str, object]]", row.get("per_output_when", []))
+    return OpSpec(
+        name=cast("str", row["name"]),
+        summary=cast("str", row["summary"]),
+        source=cast("str", row["source"]),
+        leaf=bool(row.get("leaf", False)),
+        view=bool(row.get("view", False)),
+        family=cast("str", row.get("family", "")),
+        inputs=tuple(cast("list[str]", row["inputs"])),
+        weights=tuple(cast("list[str]", row.get("weights", []))),
+        attrs=cast("dict[str, str]", row.get("attrs", {})),
+        variants=tuple(cast("list[str]", row.get("variants", []))),
+        let=cast("dict[str, str]", row.get("let", {})),
+        extents={
+            name: ExtentRule(rule["kind"], rule.get("when", "True"), rule["nominal"], rule["used"], rule["grade"])
+            for name, rule in extents.items()
+        },
+        amounts=tuple(
+            Amount(cast("str", item[0]), cast("str", item[1]), tuple(cast("list[str]", item[2] if item[2:] else [])))
+            for item in forward
+        ),
+        per_output=cast("dict[str, int]", row.get("per_output", {})),
+        per_output_when=tuple(
+            (cast("str", item["when"]), cast("dict[str, int]", item["per_output"])) for item in alternatives
+        ),
+        bytes_read=cast("str", row.get("bytes_read", "")),
+        shape=cast("str", row.get("shape", "")),
+        notes=tuple(cast("list[str]", row.get("notes", []))),
+    )

@@ -1,0 +1,172 @@
+"""Conventions say what they price, are frozen by digest, and refuse files that do not."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from flopcore.conventions import Convention, convention, conventions, parse
+from flopcore.errors import ConventionError
+from flopcore.specification import specification
+
+FEATURES = specification().features
+GOLDEN = Path(__file__).parents[1] / "golden" / "conventions.json"
+SLICE = ("macs", "torch-2.13", "pycls", "fvcore-0.1.5", "thop-0.1.1", "torchprofile-0.1.0", "deepspeed-0.19")
+MACS = files("flopcore").joinpath("data/conventions/macs.toml").read_text(encoding="utf-8")
+
+
+def charged(rule: Convention, op: str, *variant: str, origin: str = "builder") -> dict[str, int | Fraction]:
+    weights = rule.weights_of(op, variant=variant, origin=origin)
+    return {feature: weight for feature, weight in zip(FEATURES, weights, strict=True) if weight}
+
+
+@pytest.mark.parametrize("name", [*SLICE, "all-arithmetic"])
+def test_the_names_of_the_slice_resolve(name: str) -> None:
+    found = convention(name)
+    assert found.name in conventions()
+    assert name in (found.name, *found.aliases)
+
+
+@pytest.mark.parametrize("name", conventions())
+def test_each_says_where_it_comes_from_and_answers_every_question(name: str) -> None:
+    found = convention(name)
+    assert found.source
+    assert found.summary.endswith(".")
+    assert all(found.switches.values())
+    assert set(found.extents.values()) <= {"nominal", "used"}
+    assert len(found.weights) == len(FEATURES)
+    assert convention(f"{name}@{found.version}") == found
+
+
+def test_digests_are_frozen() -> None:
+    """A change of meaning needs a new version, and with it a new line in the golden file."""
+    digests = {f"{name}@{convention(name).version}": convention(name).digest for name in conventions()}
+    assert json.loads(GOLDEN.read_text(encoding="utf-8")) == digests
+
+
+def test_a_peer_that_measures_is_named_with_its_version() -> None:
+    for name in conventions():
+        peer, _, kind = name.partition("/")
+        assert kind in ("", "measured", "intended")
+        if kind == "measured":
+            assert any(part[0].isdigit() for part in peer.split("-"))
+
+
+def test_macs_prices_multiply_adds_only() -> None:
+    assert charged(convention("macs"), "conv", "bias") == {"mac": 1}
+    assert convention("macs").unit == "MAC"
+
+
+def test_all_arithmetic_prices_a_dot_product_as_k_products_and_k_minus_one_sums() -> None:
+    rule = convention("all-arithmetic")
+    weights = charged(rule, "matmul")
+    assert (weights["mac"], weights["outputs"]) == (2, -1)
+    assert not set(weights) & {"select", "rng", "gather", "move", "assign", "out_elems", "bytes_read"}
+    assert rule.extents["causal"] == "used"
+
+
+@pytest.mark.parametrize(
+    ("name", "op", "variant", "weights"),
+    [
+        ("pycls", "linear", ("bias",), {"mac": 1, "add": 1}),
+        ("pycls", "batch_norm", ("affine",), {"mac": 1}),
+        ("torch-2.13", "conv", ("bias",), {"mac": 2}),
+        ("torch-2.13-cpu", "attention", (), {}),
+        ("torch", "attention", (), {"mac": 2}),
+        ("fvcore-0.1.5", "batch_norm", ("affine",), {"out_elems": 2}),
+        ("fvcore-0.1.5", "batch_norm", (), {"out_elems": 1}),
+        ("fvcore-0.1.5", "batch_norm", ("affine", "train"), {"out_elems": 5}),
+        ("fvcore-0.1.5", "batch_norm", ("train",), {"out_elems": 4}),
+        ("fvcore-0.1.5", "layer_norm", ("affine",), {"out_elems": 5}),
+        ("fvcore-0.1.5", "layer_norm", (), {"out_elems": 4}),
+        ("fvcore-0.1.5", "adaptive_average_pool", ("global",), {"in_elems": 1}),
+        ("fvcore-0.1.5", "attention", (), {}),
+        ("fvcore", "attention", (), {"mac": 1}),
+        ("thop-0.1.1", "batch_norm", ("affine",), {"out_elems": 4}),
+        ("thop-0.1.1", "layer_norm", (), {"out_elems": 2}),
+        ("thop-0.1.1", "softmax", (), {"out_elems": 3, "rows": -1}),
+        ("thop-0.1.1", "matmul", (), {}),
+        ("torchprofile-0.1.0", "layer_norm", ("affine",), {"out_elems": 1}),
+        ("torchprofile-0.1.0", "layer_norm", (), {"mac": 1}),
+        ("torchprofile-0.1.0", "reduce_mean", (), {"out_elems": 1}),
+        ("deepspeed-0.19", "conv", ("bias",), {"mac": 2, "add": 1}),
+        ("deepspeed-0.19", "linear", ("bias",), {"mac": 2}),
+        ("deepspeed-0.19", "max_pool", (), {"in_elems": 1}),
+        ("deepspeed-0.19", "layer_norm", ("affine",), {"in_elems": 5}),
+        ("deepspeed-0.19", "add", (), {"mac": 2}),
+    ],
+)
+def test_peers_price_an_op_as_their_source_does(
+    name: str, op: str, variant: tuple[str, ...], weights: dict[str, int]
+) -> None:
+    assert charged(convention(name), op, *variant) == weights
+
+
+def test_an_override_may_ask_for_an_origin_and_for_the_absence_of_a_flag() -> None:
+    assert charged(convention("deepspeed-0.19"), "add", origin="torch.add") == {"out_elems": 1}
+    text = MACS + '[[override]]\nmatch = { op = ["conv"], variant = ["!grouped"], origin = ["onnx:*"] }\n'
+    rule = parse(text + 'weights = { mac = "1/2" }\nreason = "test"\n', source="mine.toml")
+    assert charged(rule, "conv", origin="onnx:Conv") == {"mac": Fraction(1, 2)}
+    assert charged(rule, "conv", "grouped", origin="onnx:Conv") == {"mac": 1}
+    assert charged(rule, "conv", origin="onnxruntime") == {"mac": 1}
+
+
+def test_a_phase_that_is_not_priced_is_worth_nothing() -> None:
+    assert not any(convention("fvcore").weights_of("matmul", phase="grad_input"))
+    assert any(convention("macs").weights_of("matmul", phase="grad_input"))
+
+
+def test_unknown_names_are_answered_with_close_and_known_ones() -> None:
+    with pytest.raises(
+        ConventionError, match=r"no convention 'torch-2.12'; did you mean .*'torch-2.13'.*known: .*macs"
+    ):
+        convention("torch-2.12")
+
+
+def test_a_convention_of_ones_own_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MACS.replace('name = "macs"', 'name = "mine"'), encoding="utf-8")
+    mine = convention(path)
+    assert mine.name == "mine"
+    assert convention(str(path)) == mine
+    assert mine.digest != convention("macs").digest
+    with pytest.raises(ConventionError, match="cannot read"):
+        convention(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("multiply_add = 1", "multiply_add = 2", r"line \d+: switches.multiply_add: says '2', but the weights say '1'"),
+        ('bias = "not counted"', 'bias = "counted"', "switches.bias: says 'counted'"),
+        ('unit = "MAC"', 'unit = "GMAC"', "'GMAC' is not allowed here"),
+        ('causal = "nominal"\n', "", "extents.causal: is missing"),
+        ("mac = 1\n", "mac = 1\nmacc = 1\n", "weights.macc: unknown key .did you mean 'mac'"),
+        ("mac = 1\n", "mac = 1.0\n", "not exact"),
+        (
+            "[weights]",
+            '[[override]]\nmatch = { op = ["conv"], variant = ["affine"] }\nweights = {}\nreason = "x"\n[weights]',
+            "'affine' is no flag of these ops .their flags: bias, grouped",
+        ),
+        (
+            "[weights]",
+            '[[override]]\nmatch = { op = ["convolve"] }\nweights = {}\nreason = "x"\n[weights]',
+            "did you mean 'conv'",
+        ),
+    ],
+)
+def test_a_wrong_file_is_explained(old: str, new: str, message: str) -> None:
+    assert old in MACS
+    with pytest.raises(ConventionError, match=message):
+        parse(MACS.replace(old, new, 1), source="macs.toml")
+
+
+def test_a_convention_prints_as_plain_data() -> None:
+    data = convention("fvcore-0.1.5").to_dict()
+    assert json.loads(json.dumps(data))["weights"] == {"mac": 1}
+    assert data["digest"] == convention("fvcore-0.1.5").digest
+    assert hash(convention("macs")) == hash(convention("macs@1"))
