@@ -14,6 +14,7 @@ from .errors import (
     ShapeError,
     UnsupportedOp,
 )
+from .study.estimate import Estimate, estimate_from_hardware, estimate_from_parameters
 from .study.population import Population
 from .thresholds import Threshold, ThresholdPolicy, thresholds
 
@@ -23,6 +24,7 @@ __all__ = [
     "ConventionError",
     "CountOverflowError",
     "DataError",
+    "Estimate",
     "FlopcoreError",
     "GraphError",
     "Population",
@@ -35,5 +37,7 @@ __all__ = [
     "accelerators",
     "convention",
     "conventions",
+    "estimate_from_hardware",
+    "estimate_from_parameters",
     "thresholds",
 ]

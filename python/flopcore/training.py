@@ -1,4 +1,4 @@
-"""Training compute from a few numbers: parameters and tokens (6ND), or chips, hours and utilisation (NLHU)."""
+"""Training compute from a few numbers, exact: parameters and tokens (6ND), or chips, hours and utilisation (NLHU)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from fractions import Fraction
 from .accelerators import Accelerator, accelerator
 from .quantity import Number, exact
 
-__all__ = ["PETAFLOP_DAY", "flop_from_hardware", "flop_from_parameters"]
+__all__ = ["PETAFLOP_DAY", "SECONDS_PER_HOUR", "flop_from_hardware", "flop_from_parameters"]
 
 PETAFLOP_DAY = 10**15 * 86_400
 """FLOP in one petaflop/s-day."""
 
-_SECONDS_PER_HOUR = 3600
+SECONDS_PER_HOUR = 3600
 
 
 def flop_from_parameters(params: Number, tokens: Number, *, epochs: Number = 1, factor: Number = 6) -> Number:
@@ -46,8 +46,9 @@ def flop_from_hardware(
 
     Examples
     --------
+    >>> from fractions import Fraction
     >>> flop_from_hardware("a100", 200_000, Fraction(1, 2))
     112320000000000000000000
     """
     unit = chip if isinstance(chip, Accelerator) else accelerator(chip)
-    return exact(Fraction(count) * hours * _SECONDS_PER_HOUR * unit.rate(dtype) * utilisation)
+    return exact(Fraction(count) * hours * SECONDS_PER_HOUR * unit.rate(dtype) * utilisation)
