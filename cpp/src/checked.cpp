@@ -3,22 +3,27 @@
 #include <algorithm>
 
 namespace flopcore {
-namespace {
 
 UInt128 magnitude(Int128 value) {
     return value < 0 ? ~static_cast<UInt128>(value) + 1 : static_cast<UInt128>(value);
 }
 
 UInt128 gcd(UInt128 a, UInt128 b) {
-    while (b != 0) {
+    while ((a >> 64) != 0 || (b >> 64) != 0) {  // a 128-bit remainder costs ten times a 64-bit one
+        if (b == 0) return a;
         const UInt128 r = a % b;
         a = b;
         b = r;
     }
-    return a;
+    auto x = static_cast<std::uint64_t>(a);
+    auto y = static_cast<std::uint64_t>(b);
+    while (y != 0) {
+        const std::uint64_t r = x % y;
+        x = y;
+        y = r;
+    }
+    return x;
 }
-
-}  // namespace
 
 void throw_overflow(const char* operation) {
     throw OverflowError_(std::string("count does not fit 127 bits (in a ") + operation +
@@ -61,6 +66,21 @@ Rational make_rational(Int128 num, Int128 den) {
         den /= static_cast<Int128>(divisor);
     }
     return {num, den};
+}
+
+int compare(Rational a, Rational b) {
+    // Compare as continued fractions: whole parts, then the reciprocals of what is left, the other way round.
+    for (int sign = 1;; sign = -sign) {
+        if (a.den == b.den) return a.num == b.num ? 0 : (a.num < b.num ? -sign : sign);
+        const Int128 left = floor_div(a.num, a.den);
+        const Int128 right = floor_div(b.num, b.den);
+        if (left != right) return left < right ? -sign : sign;
+        const Int128 left_rest = a.num - left * a.den;
+        const Int128 right_rest = b.num - right * b.den;
+        if (left_rest == 0 || right_rest == 0) return left_rest == right_rest ? 0 : (left_rest == 0 ? -sign : sign);
+        a = {a.den, left_rest};
+        b = {b.den, right_rest};
+    }
 }
 
 Rational add(Rational a, Rational b) {

@@ -14,6 +14,7 @@ from .errors import (
     ShapeError,
     UnsupportedOp,
 )
+from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum
 from .study.estimate import Estimate, estimate_from_hardware, estimate_from_parameters
 from .study.population import Population
 from .thresholds import Threshold, ThresholdPolicy, thresholds
@@ -24,7 +25,9 @@ __all__ = [
     "ConventionError",
     "CountOverflowError",
     "DataError",
+    "Dim",
     "Estimate",
+    "Expr",
     "FlopcoreError",
     "GraphError",
     "Population",
@@ -35,9 +38,14 @@ __all__ = [
     "__version__",
     "accelerator",
     "accelerators",
+    "ceildiv",
+    "clamp",
     "convention",
     "conventions",
+    "dim",
     "estimate_from_hardware",
     "estimate_from_parameters",
+    "maximum",
+    "minimum",
     "thresholds",
 ]

@@ -30,8 +30,12 @@ __extension__ typedef unsigned __int128 UInt128;
     return result;
 }
 // Division rounded down (up); the divisor must be positive.
-[[nodiscard]] constexpr Int128 floor_div(Int128 a, Int128 b) { return a / b - ((a % b != 0 && a < 0) ? 1 : 0); }
-[[nodiscard]] constexpr Int128 ceil_div(Int128 a, Int128 b) { return a / b + ((a % b != 0 && a > 0) ? 1 : 0); }
+[[nodiscard]] constexpr Int128 floor_div(Int128 a, Int128 b) {
+    return a / b - ((a % b != 0 && a < 0) ? 1 : 0);
+}
+[[nodiscard]] constexpr Int128 ceil_div(Int128 a, Int128 b) {
+    return a / b + ((a % b != 0 && a > 0) ? 1 : 0);
+}
 
 // Decimal text of a 128-bit integer, and back; parsing throws DataError on anything but [-]digits that fit.
 [[nodiscard]] std::string to_decimal(Int128 value);
@@ -45,6 +49,10 @@ struct Rational {
     [[nodiscard]] bool is_integer() const { return den == 1; }
 };
 [[nodiscard]] Rational make_rational(Int128 num, Int128 den);
+// -1, 0, 1 as a is less than, equal to, greater than b; never overflows.
+[[nodiscard]] int compare(Rational a, Rational b);
+[[nodiscard]] UInt128 magnitude(Int128 value);
+[[nodiscard]] UInt128 gcd(UInt128 a, UInt128 b);
 [[nodiscard]] Rational add(Rational a, Rational b);
 [[nodiscard]] Rational mul(Rational a, Rational b);
 

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "flopcore/checked.hpp"
@@ -45,8 +46,8 @@ class ExprRef {
 
 struct Symbol {
     std::string name;
-    std::int64_t min = 0;               // smallest value it may take
-    std::optional<std::int64_t> max;    // largest, if known
+    std::int64_t min = 0;             // smallest value it may take
+    std::optional<std::int64_t> max;  // largest, if known
     std::int64_t multiple_of = 1;
 };
 
@@ -56,18 +57,38 @@ struct Binding {
     ExprRef value;
 };
 
+// symbol name -> integer.
+struct Point {
+    std::string_view name;
+    Int128 value;
+};
+
 struct Interval {  // missing end = unbounded
     std::optional<Rational> low;
     std::optional<Rational> high;
 };
 
+// An indivisible factor: a symbol, or floor(args[0] / args[1]), or the least / greatest of args.
+enum class AtomKind : std::uint8_t { symbol, floordiv, minimum, maximum };
+struct Head {
+    AtomKind kind;
+    Symbol symbol;              // for AtomKind::symbol
+    std::vector<ExprRef> args;  // for the others
+};
+// coefficient * product of factor ** exponent; every factor is an expression that is one atom.
+struct TermView {
+    Rational coefficient;
+    std::vector<std::pair<ExprRef, std::uint32_t>> factors;
+};
+
 class ExprStore {
   public:
+    struct Arena;  // cpp/src/expr_arena.hpp
     ExprStore();
     ~ExprStore();
     ExprStore(ExprStore&&) noexcept;
     ExprStore& operator=(ExprStore&&) noexcept;
-    ExprStore(const ExprStore&);             // a deep copy; handles stay valid in the copy
+    ExprStore(const ExprStore&);  // a deep copy; handles stay valid in the copy
     ExprStore& operator=(const ExprStore&);
 
     [[nodiscard]] ExprRef constant(Int128 value) {
@@ -98,25 +119,34 @@ class ExprStore {
     [[nodiscard]] ExprRef ceildiv(ExprRef a, ExprRef b);
     [[nodiscard]] ExprRef min(ExprRef a, ExprRef b);
     [[nodiscard]] ExprRef max(ExprRef a, ExprRef b);
-    // sum of body for index = low, low+1, ..., high-1 (empty when high <= low); index is a symbol name.
-    [[nodiscard]] ExprRef sum(ExprRef body, std::string_view index, ExprRef low, ExprRef high);
 
     [[nodiscard]] bool is_constant(ExprRef a) const;
-    [[nodiscard]] Rational constant_value(ExprRef a) const;               // a must be constant
-    [[nodiscard]] std::optional<Int128> as_integer(ExprRef a) const;      // if it is a constant integer
+    [[nodiscard]] Rational constant_value(ExprRef a) const;           // a must be constant
+    [[nodiscard]] std::optional<Int128> as_integer(ExprRef a) const;  // if it is a constant integer
     // true / false when known for all admissible values, empty when unknown.
     [[nodiscard]] std::optional<bool> equal(ExprRef a, ExprRef b) const;
-    [[nodiscard]] std::optional<bool> less_equal(ExprRef a, ExprRef b) const;   // by interval bounds of b - a
+    [[nodiscard]] std::optional<bool> less_equal(ExprRef a, ExprRef b) const;  // by interval bounds of b - a
 
     // The same expression in this store; other may be this store.
     [[nodiscard]] ExprRef import(const ExprStore& other, ExprRef a);
+    // Symbols replaced by expressions of this store. What replaces a symbol must provably keep its bounds and
+    // multiple_of (simplification has relied on them), else DataError. Names that do not occur are ignored.
     [[nodiscard]] ExprRef substitute(ExprRef a, std::span<const Binding> bindings);
     // Exact value; every free symbol must be bound to a constant, else DataError naming all that are missing.
+    // Sums are exact however far their terms cancel: only a value beyond 127 bits is an OverflowError_.
     [[nodiscard]] Rational evaluate(ExprRef a, std::span<const Binding> bindings) const;
-    [[nodiscard]] Interval bounds(ExprRef a) const;
-    [[nodiscard]] std::vector<Symbol> free_symbols(ExprRef a) const;      // sorted by name
+    [[nodiscard]] Rational evaluate(ExprRef a, std::span<const Point> point) const;
+    [[nodiscard]] Interval bounds(ExprRef a) const;                   // contain every admissible value
+    [[nodiscard]] std::vector<Symbol> free_symbols(ExprRef a) const;  // sorted by name
+    // Formal degree in name, floor(p / q) counting as p when q is free of it; empty if it stands in a divisor,
+    // min or max.
     [[nodiscard]] std::optional<std::uint32_t> degree(ExprRef a, std::string_view name) const;
-    [[nodiscard]] std::string text(ExprRef a) const;                      // Python-readable
+    [[nodiscard]] std::vector<TermView> terms(ExprRef a) const;  // leading term first; none for zero
+    [[nodiscard]] std::optional<Head> head(ExprRef a) const;     // if a is one atom
+    [[nodiscard]] std::uint64_t hash(ExprRef a) const;           // of the structure, equal over stores
+    // Same structure and same symbols, whatever the stores.
+    [[nodiscard]] bool same(ExprRef a, const ExprStore& other, ExprRef b) const;
+    [[nodiscard]] std::string text(ExprRef a) const;  // Python-readable
     [[nodiscard]] std::string latex(ExprRef a) const;
 
     [[nodiscard]] std::size_t n_expressions() const;
@@ -127,7 +157,6 @@ class ExprStore {
     [[nodiscard]] ExprRef add_slow(ExprRef a, ExprRef b);
     [[nodiscard]] ExprRef mul_slow(ExprRef a, ExprRef b);
 
-    struct Arena;
     std::unique_ptr<Arena> arena_;
 };
 

@@ -1,0 +1,191 @@
+#include "check.hpp"
+#include "flopcore/expr.hpp"
+
+using namespace flopcore;
+
+namespace {
+
+constexpr Int128 kMax = static_cast<Int128>(~UInt128{0} >> 1);
+
+ExprRef num(std::int64_t value) {
+    return ExprRef::small(value);
+}
+
+void constants_stay_inline_and_grow() {
+    ExprStore store;
+    CHECK(store.add(num(2), num(3)) == num(5));
+    CHECK(store.n_expressions() == 0);
+    const ExprRef edge = store.constant((Int128{1} << 62) - 1);
+    CHECK(edge.is_small());
+    const ExprRef beyond = store.add(edge, num(1));
+    CHECK(!beyond.is_small() && store.as_integer(beyond) == Int128{1} << 62);
+    CHECK(store.sub(beyond, num(1)) == edge);
+    CHECK(store.as_integer(store.mul(beyond, beyond)) == Int128{1} << 124);
+    CHECK_THROWS(OverflowError_, store.mul(store.mul(beyond, beyond), num(8)));
+    CHECK(store.scale(store.scale(num(3), {1, 2}), {2, 3}) == num(1));
+}
+
+void polynomials_are_canonical() {
+    ExprStore store;
+    const ExprRef b = store.symbol({"batch", 1, {}, 1});
+    const ExprRef s = store.symbol({"seq", 1, {}, 1});
+    const ExprRef left = store.mul(store.add(b, s), store.sub(b, s));
+    const ExprRef right = store.sub(store.mul(b, b), store.mul(s, s));
+    CHECK(left == right);
+    CHECK(store.sub(left, right) == num(0));
+    CHECK(store.text(left) == "batch**2 - seq**2");
+    CHECK(store.text(store.scale(store.add(store.pow(s, 2), s), {1, 2})) == "(seq**2 + seq)/2");
+    CHECK(store.degree(left, "seq") == 2U && store.degree(left, "other") == 0U);
+}
+
+void order_does_not_depend_on_construction() {
+    ExprStore one;
+    ExprStore two;
+    const ExprRef a1 = one.symbol({"a", 1, {}, 1});
+    const ExprRef z1 = one.symbol({"z", 1, {}, 1});
+    const ExprRef z2 = two.symbol({"z", 1, {}, 1});
+    const ExprRef a2 = two.symbol({"a", 1, {}, 1});
+    const ExprRef e1 = one.add(one.mul(a1, z1), one.floordiv(z1, one.add(a1, num(1))));
+    const ExprRef e2 = two.add(two.floordiv(z2, two.add(num(1), a2)), two.mul(z2, a2));
+    CHECK(one.text(e1) == two.text(e2) && one.text(e1) == "a*z + z//(a + 1)");
+    CHECK(one.hash(e1) == two.hash(e2) && one.same(e1, two, e2));
+    CHECK(one.import(two, e2) == e1);
+}
+
+void divisions_simplify() {
+    ExprStore store;
+    const ExprRef s = store.symbol({"s", 1, {}, 1});
+    const ExprRef h = store.symbol({"h", 1, {}, 2});
+    const ExprRef t = store.symbol({"t", 1, {}, 1});
+    const auto text = [&](ExprRef e) { return store.text(e); };
+    CHECK(store.mul(store.floordiv(h, num(2)), num(2)) == h);
+    CHECK(text(store.floordiv(store.add(store.mul(s, num(4)), num(3)), num(4))) == "s");
+    CHECK(store.ceildiv(s, num(128)) == store.floordiv(store.add(s, num(127)), num(128)));
+    CHECK(text(store.floordiv(store.add(store.floordiv(s, num(2)), num(1)), num(3))) == "(s + 2)//6");
+    CHECK(text(store.floordiv(store.mul(s, store.add(s, num(1))), num(2))) == "(s**2 + s)/2");
+    CHECK(store.floordiv(store.mul(s, t), t) == s);
+    CHECK(text(store.floordiv(store.add(store.mul(s, t), num(5)), t)) == "s + 5//t");
+    CHECK(store.ceildiv(store.mul(num(6), s), store.mul(num(4), t)) ==
+          store.ceildiv(store.mul(num(3), s), store.mul(num(2), t)));
+    CHECK_THROWS(ShapeError, store.floordiv(s, num(0)));
+    CHECK_THROWS(ShapeError, store.floordiv(s, num(-2)));
+    CHECK_THROWS(ShapeError, store.floordiv(num(3), store.negate(s)));
+}
+
+void extrema_use_bounds() {
+    ExprStore store;
+    const ExprRef s = store.symbol({"s", 1, 100, 1});
+    const ExprRef w = store.symbol({"w", 0, {}, 1});
+    CHECK(store.min(s, num(200)) == s && store.max(s, num(1)) == s && store.max(s, num(200)) == num(200));
+    CHECK(store.min(s, store.add(s, w)) == s);
+    CHECK(store.min(store.min(s, w), num(7)) == store.min(s, store.min(num(7), w)));
+    CHECK(store.text(store.min(store.min(s, w), num(7))) == "min(s, w, 7)");
+    CHECK(store.less_equal(num(1), s) == true && store.less_equal(s, w) == std::nullopt);
+    CHECK(store.equal(s, store.add(s, num(1))) == false && store.equal(s, w) == std::nullopt);
+    const Interval range = store.bounds(store.min(s, w));
+    CHECK((range.low == Rational{0, 1} && range.high == Rational{100, 1}));
+}
+
+void evaluation_is_exact_when_terms_cancel() {
+    ExprStore store;
+    const ExprRef x = store.symbol({"x", 0, {}, 1});
+    const ExprRef y = store.symbol({"y", 0, {}, 1});
+    const ExprRef e = store.add(store.sub(store.pow(x, 8), store.mul(store.pow(x, 7), y)), y);
+    const Int128 huge = Int128{1} << 100;
+    const Point same[] = {{"x", huge}, {"y", huge}};
+    CHECK((store.evaluate(e, same) == Rational{huge, 1}));
+    const ExprRef quotient = store.floordiv(store.pow(x, 3), store.add(store.pow(y, 3), num(1)));
+    CHECK((store.evaluate(quotient, same) == Rational{0, 1}));
+    const Point apart[] = {{"x", huge}, {"y", huge - 1}};
+    CHECK_THROWS(OverflowError_, store.evaluate(e, apart));
+    const Binding partial[] = {{"x", num(3)}};
+    CHECK_THROWS(DataError, store.evaluate(e, partial));
+    CHECK(store.text(store.substitute(e, partial)) == "-2186*y + 6561");
+    const Point least[] = {{"x", kMax}, {"y", kMax}};
+    CHECK((store.evaluate(e, least) == Rational{kMax, 1}));
+}
+
+void dims_are_checked() {
+    ExprStore store;
+    const ExprRef h = store.symbol({"h", 2, 64, 2});
+    CHECK(store.symbol({"h", 2, 64, 2}) == h);
+    CHECK_THROWS(DataError, store.symbol({"h", 1, 64, 2}));
+    CHECK_THROWS(DataError, store.symbol({"", 1, {}, 1}));
+    CHECK_THROWS(DataError, store.symbol({"none", 3, 3, 2}));
+    CHECK_THROWS(DataError, store.symbol({"odd", 1, {}, 0}));
+    for (const std::int64_t bad : {0, 66, 7}) {
+        const Binding binding[] = {{"h", num(bad)}};
+        CHECK_THROWS(DataError, store.evaluate(h, binding));
+        CHECK_THROWS(DataError, store.substitute(h, binding));
+    }
+    const ExprRef k = store.symbol({"k", 1, 32, 1});
+    const Binding provable[] = {{"h", store.mul(k, num(2))}};
+    CHECK(store.substitute(h, provable) == store.mul(k, num(2)));
+    const Binding unknown[] = {{"h", k}};
+    CHECK_THROWS(DataError, store.substitute(h, unknown));
+}
+
+void hostile_sizes_are_errors() {
+    ExprStore store;
+    const ExprRef x = store.symbol({"x", 0, {}, 1});
+    const ExprRef y = store.symbol({"y", 0, {}, 1});
+    CHECK_THROWS(OverflowError_, store.pow(x, 4'000'000'000U));
+    ExprRef nested = x;
+    CHECK_THROWS(OverflowError_, [&] {
+        for (int i = 0; i < 100000; ++i) nested = store.floordiv(store.add(store.mul(nested, nested), y), num(3));
+        return 0;
+    }());
+    ExprRef deep = x;
+    CHECK_THROWS(OverflowError_, [&] {
+        for (int i = 0; i < 100000; ++i)
+            deep = store.max(store.min(store.add(deep, y), store.mul(num(i + 2), x)), store.mul(y, num(i + 3)));
+        return 0;
+    }());
+    ExprRef wide = num(1);
+    CHECK_THROWS(OverflowError_, [&] {
+        for (int i = 0; i < 40; ++i) {
+            const ExprRef s = store.symbol({"s" + std::to_string(i), 0, {}, 1});
+            wide = store.mul(wide, store.add(s, num(1)));
+        }
+        return 0;
+    }());
+    ExprRef many = x;
+    CHECK_THROWS(OverflowError_, [&] {
+        for (int i = 0; i < 1000; ++i) many = store.min(many, store.symbol({"m" + std::to_string(i), 0, {}, 1}));
+        return 0;
+    }());
+}
+
+void copies_keep_handles() {
+    ExprStore store;
+    const ExprRef e = store.mul(store.symbol({"x", 0, {}, 1}), num(3));
+    ExprStore copy = store;
+    CHECK(copy.text(e) == "3*x");
+    static_cast<void>(copy.add(e, num(1)));
+    CHECK(store.n_expressions() + 1 == copy.n_expressions());
+    const ExprStore moved = std::move(copy);
+    CHECK(moved.text(e) == "3*x");
+}
+
+void names_of_any_text_are_quoted() {
+    ExprStore store;
+    CHECK(store.text(store.symbol({"unk__12", 1, {}, 1})) == "unk__12");
+    CHECK(store.text(store.symbol({"a-b's", 1, {}, 1})) == "dim('a-b\\'s')");
+    CHECK(store.text(store.symbol({"lambda", 1, {}, 1})) == "dim('lambda')");
+    CHECK(store.latex(store.symbol({"n_q", 1, {}, 1})) == "\\mathrm{n\\_q}");
+}
+
+}  // namespace
+
+int main() {
+    constants_stay_inline_and_grow();
+    polynomials_are_canonical();
+    order_does_not_depend_on_construction();
+    divisions_simplify();
+    extrema_use_bounds();
+    evaluation_is_exact_when_terms_cancel();
+    dims_are_checked();
+    hostile_sizes_are_errors();
+    copies_keep_handles();
+    names_of_any_text_are_quoted();
+}
