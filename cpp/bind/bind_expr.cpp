@@ -58,9 +58,7 @@ py::object power(const py::object& base, std::uint32_t exponent) {
     return to_python(store, store.pow(a, exponent));
 }
 
-py::object end_of(const std::optional<Rational>& end) {
-    return end ? to_python(*end) : py::none();
-}
+py::object end_of(const std::optional<Rational>& end) { return end ? to_python(*end) : py::none(); }
 
 py::tuple describe(const Symbol& symbol) {
     return py::make_tuple(symbol.name, symbol.min, symbol.max, symbol.multiple_of);

@@ -4,9 +4,7 @@
 
 namespace flopcore {
 
-UInt128 magnitude(Int128 value) {
-    return value < 0 ? ~static_cast<UInt128>(value) + 1 : static_cast<UInt128>(value);
-}
+UInt128 magnitude(Int128 value) { return value < 0 ? ~static_cast<UInt128>(value) + 1 : static_cast<UInt128>(value); }
 
 UInt128 gcd(UInt128 a, UInt128 b) {
     while ((a >> 64) != 0 || (b >> 64) != 0) {  // a 128-bit remainder costs ten times a 64-bit one

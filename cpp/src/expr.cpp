@@ -116,15 +116,9 @@ ExprStore& ExprStore::operator=(const ExprStore& other) {
     return *this;
 }
 
-ExprRef ExprStore::big_constant(Int128 value) {
-    return arena_->constant(Rational{value, 1});
-}
-ExprRef ExprStore::constant(Rational value) {
-    return arena_->constant(value);
-}
-ExprRef ExprStore::symbol(const Symbol& symbol) {
-    return arena_->atoms[arena_->intern_symbol(symbol)].self;
-}
+ExprRef ExprStore::big_constant(Int128 value) { return arena_->constant(Rational{value, 1}); }
+ExprRef ExprStore::constant(Rational value) { return arena_->constant(value); }
+ExprRef ExprStore::symbol(const Symbol& symbol) { return arena_->atoms[arena_->intern_symbol(symbol)].self; }
 
 ExprRef ExprStore::add_slow(ExprRef a, ExprRef b) {
     if (a.is_small() && b.is_small()) return constant(Int128{a.value()} + b.value());
@@ -137,15 +131,9 @@ ExprRef ExprStore::mul_slow(ExprRef a, ExprRef b) {
 ExprRef ExprStore::scale(ExprRef a, Rational factor) {
     return arena_->scale(a, arena_->make_coef(make_rational(factor.num, factor.den)));
 }
-ExprRef ExprStore::pow(ExprRef a, std::uint32_t exponent) {
-    return arena_->pow(a, exponent);
-}
-ExprRef ExprStore::floordiv(ExprRef a, ExprRef b) {
-    return arena_->floordiv(a, b);
-}
-ExprRef ExprStore::ceildiv(ExprRef a, ExprRef b) {
-    return arena_->ceildiv(a, b);
-}
+ExprRef ExprStore::pow(ExprRef a, std::uint32_t exponent) { return arena_->pow(a, exponent); }
+ExprRef ExprStore::floordiv(ExprRef a, ExprRef b) { return arena_->floordiv(a, b); }
+ExprRef ExprStore::ceildiv(ExprRef a, ExprRef b) { return arena_->ceildiv(a, b); }
 ExprRef ExprStore::min(ExprRef a, ExprRef b) {
     if (a.is_small() && b.is_small()) return a.value() < b.value() ? a : b;
     const ExprRef both[] = {a, b};
@@ -157,12 +145,8 @@ ExprRef ExprStore::max(ExprRef a, ExprRef b) {
     return arena_->extremum(AtomKind::maximum, both);
 }
 
-bool ExprStore::is_constant(ExprRef a) const {
-    return arena_->is_constant(a);
-}
-Rational ExprStore::constant_value(ExprRef a) const {
-    return arena_->constant_value(a);
-}
+bool ExprStore::is_constant(ExprRef a) const { return arena_->is_constant(a); }
+Rational ExprStore::constant_value(ExprRef a) const { return arena_->constant_value(a); }
 std::optional<Int128> ExprStore::as_integer(ExprRef a) const {
     if (a.is_small()) return a.value();
     if (!is_constant(a)) return std::nullopt;
@@ -189,12 +173,8 @@ ExprRef ExprStore::import(const ExprStore& other, ExprRef a) {
     if (&other == this || a.is_small()) return a;
     return arena_->import(*other.arena_, a);
 }
-ExprRef ExprStore::substitute(ExprRef a, std::span<const Binding> bindings) {
-    return arena_->substitute(a, bindings);
-}
-Rational ExprStore::evaluate(ExprRef a, std::span<const Point> point) const {
-    return arena_->evaluate(a, point);
-}
+ExprRef ExprStore::substitute(ExprRef a, std::span<const Binding> bindings) { return arena_->substitute(a, bindings); }
+Rational ExprStore::evaluate(ExprRef a, std::span<const Point> point) const { return arena_->evaluate(a, point); }
 Rational ExprStore::evaluate(ExprRef a, std::span<const Binding> bindings) const {
     std::vector<Point> point;
     for (const Binding& binding : bindings) {
@@ -206,9 +186,7 @@ Rational ExprStore::evaluate(ExprRef a, std::span<const Binding> bindings) const
     }
     return arena_->evaluate(a, point);
 }
-Interval ExprStore::bounds(ExprRef a) const {
-    return arena_->bounds(a);
-}
+Interval ExprStore::bounds(ExprRef a) const { return arena_->bounds(a); }
 
 std::vector<Symbol> ExprStore::free_symbols(ExprRef a) const {
     std::vector<Symbol> found;
@@ -295,18 +273,10 @@ bool ExprStore::same(ExprRef a, const ExprStore& other, ExprRef b) const {
     }
 }
 
-std::string ExprStore::text(ExprRef a) const {
-    return arena_->text(a, false);
-}
-std::string ExprStore::latex(ExprRef a) const {
-    return arena_->text(a, true);
-}
+std::string ExprStore::text(ExprRef a) const { return arena_->text(a, false); }
+std::string ExprStore::latex(ExprRef a) const { return arena_->text(a, true); }
 
-std::size_t ExprStore::n_expressions() const {
-    return arena_->polynomials.size();
-}
-std::size_t ExprStore::memory_bytes() const {
-    return arena_->memory_bytes();
-}
+std::size_t ExprStore::n_expressions() const { return arena_->polynomials.size(); }
+std::size_t ExprStore::memory_bytes() const { return arena_->memory_bytes(); }
 
 }  // namespace flopcore

@@ -208,8 +208,6 @@ struct ExprStore::Arena {
 // Throws DataError naming the dim when value is not one it may take.
 void check_admissible(const Symbol& symbol, Int128 value);
 // floor of a fraction.
-[[nodiscard]] inline Int128 floor_of(Rational value) {
-    return floor_div(value.num, value.den);
-}
+[[nodiscard]] inline Int128 floor_of(Rational value) { return floor_div(value.num, value.den); }
 
 }  // namespace flopcore

@@ -14,9 +14,7 @@ Int128 common_multiple(Int128 a, Int128 b) {
     return checked_mul(a / common, b);
 }
 
-Rational negative(Rational value) {
-    return {checked_sub(0, value.num), value.den};
-}
+Rational negative(Rational value) { return {checked_sub(0, value.num), value.den}; }
 
 using Arena = ExprStore::Arena;
 

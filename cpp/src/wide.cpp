@@ -294,16 +294,10 @@ BigRational add(const BigRational& a, const BigRational& b) {
     return BigRational::make(a.num * b.den + b.num * a.den, a.den * b.den);
 }
 
-BigRational mul(const BigRational& a, const BigRational& b) {
-    return BigRational::make(a.num * b.num, a.den * b.den);
-}
+BigRational mul(const BigRational& a, const BigRational& b) { return BigRational::make(a.num * b.num, a.den * b.den); }
 
-int compare(const BigRational& a, const BigRational& b) {
-    return BigInt::compare(a.num * b.den, b.num * a.den);
-}
+int compare(const BigRational& a, const BigRational& b) { return BigInt::compare(a.num * b.den, b.num * a.den); }
 
-BigInt floor(const BigRational& a) {
-    return BigInt::floor_divide(a.num, a.den);
-}
+BigInt floor(const BigRational& a) { return BigInt::floor_divide(a.num, a.den); }
 
 }  // namespace flopcore

@@ -7,9 +7,7 @@ namespace {
 
 constexpr Int128 kMax = static_cast<Int128>(~UInt128{0} >> 1);
 
-ExprRef num(std::int64_t value) {
-    return ExprRef::small(value);
-}
+ExprRef num(std::int64_t value) { return ExprRef::small(value); }
 
 void constants_stay_inline_and_grow() {
     ExprStore store;

@@ -30,12 +30,8 @@ __extension__ typedef unsigned __int128 UInt128;
     return result;
 }
 // Division rounded down (up); the divisor must be positive.
-[[nodiscard]] constexpr Int128 floor_div(Int128 a, Int128 b) {
-    return a / b - ((a % b != 0 && a < 0) ? 1 : 0);
-}
-[[nodiscard]] constexpr Int128 ceil_div(Int128 a, Int128 b) {
-    return a / b + ((a % b != 0 && a > 0) ? 1 : 0);
-}
+[[nodiscard]] constexpr Int128 floor_div(Int128 a, Int128 b) { return a / b - ((a % b != 0 && a < 0) ? 1 : 0); }
+[[nodiscard]] constexpr Int128 ceil_div(Int128 a, Int128 b) { return a / b + ((a % b != 0 && a > 0) ? 1 : 0); }
 
 // Decimal text of a 128-bit integer, and back; parsing throws DataError on anything but [-]digits that fit.
 [[nodiscard]] std::string to_decimal(Int128 value);
