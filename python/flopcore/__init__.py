@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._core import version as __version__
 from .accelerators import Accelerator, accelerator, accelerators
+from .build import BuildInfo, build_info
 from .conventions import Convention, convention, conventions
 from .errors import (
     ConventionError,
@@ -17,27 +18,33 @@ from .errors import (
 from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum
 from .study.estimate import Estimate, estimate_from_hardware, estimate_from_parameters
 from .study.population import Population
+from .sweep import Entity, Factor, SweepResult, sweep
 from .thresholds import Threshold, ThresholdPolicy, thresholds
 
 __all__ = [
     "Accelerator",
+    "BuildInfo",
     "Convention",
     "ConventionError",
     "CountOverflowError",
     "DataError",
     "Dim",
+    "Entity",
     "Estimate",
     "Expr",
+    "Factor",
     "FlopcoreError",
     "GraphError",
     "Population",
     "ShapeError",
+    "SweepResult",
     "Threshold",
     "ThresholdPolicy",
     "UnsupportedOp",
     "__version__",
     "accelerator",
     "accelerators",
+    "build_info",
     "ceildiv",
     "clamp",
     "convention",
@@ -47,5 +54,6 @@ __all__ = [
     "estimate_from_parameters",
     "maximum",
     "minimum",
+    "sweep",
     "thresholds",
 ]
