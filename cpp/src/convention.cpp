@@ -1,1 +1,228 @@
-namespace flopcore {}
+#include "flopcore/convention.hpp"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "flopcore/error_context.hpp"
+
+namespace flopcore {
+namespace {
+
+constexpr std::size_t kMaxModules = 1'000'000;  // module paths in one breakdown
+
+// Sum of coefficient x amount, where constant amounts (the common case) are added as 128-bit integers in units of
+// 1 / denominator, and equal symbolic amounts are gathered before they meet the store.
+class Accumulator {
+  public:
+    void add(const ExprStore& exprs, ExprRef amount, Int128 numerator) {
+        if (amount.is_small()) {
+            constant_ = checked_add(constant_, checked_mul(numerator, amount.value()));
+        } else if (const auto integer = exprs.as_integer(amount)) {
+            constant_ = checked_add(constant_, checked_mul(numerator, *integer));
+        } else {
+            Int128& coefficient = symbolic_[amount.bits()];
+            coefficient = checked_add(coefficient, numerator);
+        }
+    }
+    [[nodiscard]] ExprRef total(ExprStore& exprs, Int128 denominator) const {
+        ExprRef sum = exprs.constant(make_rational(constant_, denominator));
+        std::vector<std::int64_t> keys;
+        for (const auto& [bits, coefficient] : symbolic_) keys.push_back(bits);
+        std::ranges::sort(keys);
+        for (const std::int64_t bits : keys) {
+            const ExprRef amount = ExprRef::stored(static_cast<std::uint32_t>(bits >> 1));
+            sum = exprs.add(sum, exprs.scale(amount, make_rational(symbolic_.at(bits), denominator)));
+        }
+        return sum;
+    }
+
+  private:
+    Int128 constant_ = 0;
+    std::unordered_map<std::int64_t, Int128> symbolic_;
+};
+
+struct ScaledWeights {  // numerators over the common denominator, and whether anything is charged at all
+    std::array<Int128, kFeatureCount> numerator{};
+    bool any = false;
+};
+
+bool matches_origin(const std::vector<std::string>& origins, std::string_view origin) {
+    return origins.empty() || std::ranges::any_of(origins, [&](const std::string& pattern) {
+               return pattern.ends_with('*')
+                          ? origin.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1))
+                          : origin == pattern;
+           });
+}
+
+template <class T>
+bool contains(const std::vector<T>& list, const T& value) {
+    return list.empty() || std::ranges::find(list, value) != list.end();
+}
+
+class Pricer {
+  public:
+    Pricer(const Tally& tally, const Convention& convention, GroupBy by)
+        : tally_(tally), convention_(convention), by_(by) {
+        cost_.exprs = tally.exprs();
+        denominator_ = common_denominator();
+        scaled_.push_back(scale(convention.weights));
+        for (const Override& over : convention.overrides) scaled_.push_back(scale(over.weights));
+        for (std::uint32_t i = 0; i < convention.overrides.size(); ++i)
+            for (std::size_t op = 0; op < kOpCount; ++op)
+                if (contains(convention.overrides[i].ops, static_cast<Op>(op))) candidates_[op].push_back(i);
+    }
+
+    Cost run() && {
+        std::vector<Groups> blocks;
+        for (const TallyBlock& block : tally_.blocks()) {
+            Groups groups = price_rows(block);
+            for (std::uint32_t i = block.frames_begin; i < block.frames_end; ++i) {
+                const Frame& frame = tally_.frames()[i];
+                const std::string prefix(tally_.texts()[frame.scope]);
+                with_context(
+                    [&] { return "call of '" + std::string(tally_.texts()[tally_.blocks()[frame.block].name]) + "'"; },
+                    [&] { merge(groups, blocks[frame.block], frame.times, prefix); });
+            }
+            blocks.push_back(std::move(groups));
+        }
+        for (auto& [name, value] : blocks.back()) {
+            cost_.total = cost_.exprs.add(cost_.total, value);
+            if (by_ != GroupBy::kNone) cost_.groups.emplace_back(name, value);
+        }
+        return std::move(cost_);
+    }
+
+  private:
+    using Groups = std::map<std::string, ExprRef>;
+
+    Int128 common_denominator() const {
+        Int128 common = 1;
+        const auto include = [&](const Weights& weights) {
+            for (const Rational& w : weights) common = checked_mul(common, make_rational(w.den, common).num);
+        };
+        include(convention_.weights);
+        for (const Override& over : convention_.overrides) include(over.weights);
+        return common;
+    }
+
+    [[nodiscard]] ScaledWeights scale(const Weights& weights) const {
+        ScaledWeights scaled;
+        for (std::size_t i = 0; i < kFeatureCount; ++i) {
+            scaled.numerator[i] = checked_mul(weights[i].num, denominator_ / weights[i].den);
+            scaled.any = scaled.any || scaled.numerator[i] != 0;
+        }
+        return scaled;
+    }
+
+    [[nodiscard]] const ScaledWeights& weights_of(const Entry& entry) const {
+        for (const std::uint32_t i : candidates_[static_cast<std::size_t>(entry.op)]) {
+            const Override& over = convention_.overrides[i];
+            if ((entry.variant & over.required) == over.required && (entry.variant & over.forbidden) == 0 &&
+                contains(over.dtypes, entry.dtypes.input) && contains(over.phases, entry.phase) &&
+                matches_origin(over.origins, tally_.texts()[entry.origin]))
+                return scaled_[i + 1];
+        }
+        return scaled_[0];
+    }
+
+    // A small integer that names the group of a row; group_name() spells it.
+    [[nodiscard]] std::uint32_t group_key(const Entry& entry) const {
+        switch (by_) {
+            case GroupBy::kOp:
+                return static_cast<std::uint32_t>(entry.op);
+            case GroupBy::kModule:
+                return entry.scope;
+            case GroupBy::kDtype:
+                return static_cast<std::uint32_t>(entry.dtypes.input);
+            case GroupBy::kPhase:
+                return static_cast<std::uint32_t>(entry.phase);
+            default:
+                return 0;
+        }
+    }
+
+    [[nodiscard]] std::string group_name(std::uint32_t key) const {
+        switch (by_) {
+            case GroupBy::kOp:
+                return std::string(op_name(static_cast<Op>(key)));
+            case GroupBy::kModule:
+                return std::string(tally_.texts()[key]);
+            case GroupBy::kDtype:
+                return std::string(info(static_cast<DType>(key)).name);
+            case GroupBy::kPhase:
+                return std::string(kPhases[key]);
+            case GroupBy::kFeature:
+                return std::string(kFeatures[key]);
+            case GroupBy::kNone:
+                break;
+        }
+        return {};
+    }
+
+    ExprRef sized(std::size_t amount) {
+        const Extent* extent = tally_.amount_extent(amount);
+        const ExprRef base = tally_.amount_base(amount);
+        if (extent == nullptr) return base;
+        const bool used = (convention_.used_extents >> static_cast<unsigned>(extent->kind)) & 1U;
+        return cost_.exprs.mul(base, used ? extent->used : extent->nominal);
+    }
+
+    Groups price_rows(const TallyBlock& block) {
+        std::unordered_map<std::uint32_t, Accumulator> sums;
+        Accumulator* sum = &sums[0];
+        std::uint32_t open_key = 0;
+        const std::span<const Entry> entries = tally_.entries();
+        std::uint32_t at = block.entries_begin;
+        with_context([&] { return tally_.describe(entries[at]); },
+                     [&] {
+                         for (; at < block.entries_end; ++at) {
+                             const Entry& entry = entries[at];
+                             if (!((convention_.phases >> static_cast<unsigned>(entry.phase)) & 1U)) continue;
+                             const ScaledWeights& weights = weights_of(entry);
+                             if (!weights.any) continue;
+                             const std::uint32_t end = tally_.amounts_end(at);
+                             for (std::uint32_t i = entry.amounts_begin; i < end; ++i) {
+                                 const Feature feature = tally_.amount_feature(i);
+                                 const Int128 numerator = weights.numerator[static_cast<std::size_t>(feature)];
+                                 if (numerator == 0) continue;
+                                 const std::uint32_t key =
+                                     by_ == GroupBy::kFeature ? static_cast<std::uint32_t>(feature) : group_key(entry);
+                                 if (key != open_key) sum = &sums[key], open_key = key;
+                                 sum->add(cost_.exprs, sized(i), numerator);
+                             }
+                         }
+                     });
+        Groups groups;
+        for (const auto& [key, accumulator] : sums) {
+            const ExprRef total = accumulator.total(cost_.exprs, denominator_);
+            if (total != ExprRef()) groups[group_name(key)] = total;
+        }
+        return groups;
+    }
+
+    void merge(Groups& into, const Groups& callee, ExprRef times, const std::string& prefix) {
+        for (const auto& [name, value] : callee) {
+            const std::string key = by_ != GroupBy::kModule || prefix.empty() ? name
+                                    : name.empty()                            ? prefix
+                                                                              : prefix + "." + name;
+            ExprRef& place = into[key];
+            place = cost_.exprs.add(place, cost_.exprs.mul(times, value));
+        }
+        if (into.size() > kMaxModules) throw ConventionError("more than a million modules; group by something else");
+    }
+
+    const Tally& tally_;
+    const Convention& convention_;
+    GroupBy by_;
+    Int128 denominator_ = 1;
+    std::vector<ScaledWeights> scaled_;  // default, then one per override
+    std::array<std::vector<std::uint32_t>, kOpCount> candidates_;
+    Cost cost_;
+};
+
+}  // namespace
+
+Cost price(const Tally& tally, const Convention& convention, GroupBy by) { return Pricer(tally, convention, by).run(); }
+
+}  // namespace flopcore

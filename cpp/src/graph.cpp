@@ -1,1 +1,302 @@
-namespace flopcore {}
+#include "flopcore/graph.hpp"
+
+#include <algorithm>
+#include <map>
+#include <unordered_set>
+
+#include "flopcore/error_context.hpp"
+#include "flopcore/rule.hpp"
+
+namespace flopcore {
+namespace {
+
+void check_dim(ExprRef dim) {
+    if (dim.is_small() && dim.value() < 0)
+        throw ShapeError("dim " + std::to_string(dim.value()) + " is negative; dims are 0 or more");
+}
+
+}  // namespace
+
+Graph::Graph() { blocks_.emplace_back(); }
+
+void Graph::check_block(BlockId block) const {
+    if (block >= blocks_.size()) throw GraphError("no block #" + std::to_string(block));
+    if (finished(block))
+        throw GraphError("block '" + std::string(block_name(block)) + "' is finished: nothing can be added to it");
+}
+
+BlockId Graph::add_block(std::string_view name) {
+    Block block;
+    block.name = texts_.append(name);
+    blocks_.push_back(std::move(block));
+    return static_cast<BlockId>(blocks_.size() - 1);
+}
+
+void Graph::finish(BlockId block, std::span<const TensorId> outputs) {
+    check_block(block);
+    check_inputs(outputs, block);
+    blocks_[block].outputs.assign(outputs.begin(), outputs.end());
+    blocks_[block].finished = ++n_finished_;
+}
+
+void Graph::check_inputs(std::span<const TensorId> inputs, BlockId block) const {
+    for (const TensorId input : inputs) {
+        if (input == kNoTensor) continue;
+        if (input >= n_tensors())
+            throw GraphError("reads tensor #" + std::to_string(input) +
+                             ", which does not exist yet: the graph has a cycle, or its nodes are out of order");
+        if (tensor_block_[input] != block)
+            throw GraphError("reads tensor #" + std::to_string(input) +
+                             " of another block; pass it as an argument of the call");
+    }
+}
+
+TensorId Graph::push_tensor(std::span<const ExprRef> dims, DType dtype, NodeId producer, BlockId block) {
+    if (n_tensors() >= kNoTensor - 1 || dims_.size() + dims.size() >= kNoTensor)
+        throw GraphError("a graph holds at most 2^32 - 2 tensors and dims; repeat blocks by call instead");
+    dims_.insert(dims_.end(), dims.begin(), dims.end());
+    dims_begin_.push_back(static_cast<std::uint32_t>(dims_.size()));
+    dtype_.push_back(dtype);
+    producer_.push_back(producer);
+    tensor_block_.push_back(block);
+    return static_cast<TensorId>(n_tensors() - 1);
+}
+
+NodeId Graph::push_node(Op op, std::uint32_t attrs, const NodeLabel& label) {
+    op_.push_back(op);
+    block_.push_back(label.block);
+    inputs_begin_.push_back(static_cast<std::uint32_t>(inputs_.size()));
+    output_begin_.push_back(static_cast<TensorId>(n_tensors()));
+    node_attrs_.push_back(attrs);
+    name_.push_back(texts_.append(label.name));
+    scope_.push_back(texts_.intern(label.scope));
+    origin_.push_back(texts_.intern(label.origin));
+    return static_cast<NodeId>(op_.size() - 1);
+}
+
+TensorId Graph::add_leaf(Op op, std::span<const ExprRef> dims, DType dtype, const NodeLabel& label) {
+    check_block(label.block);
+    if (dims.size() > kMaxRank) throw ShapeError("a tensor has at most 64 dims");
+    for (const ExprRef dim : dims) check_dim(dim);
+    const NodeId id = push_node(op, 0, label);
+    const TensorId tensor = push_tensor(dims, dtype, id, label.block);
+    output_begin_.back() = tensor + 1;
+    if (op == Op::kInput) blocks_[label.block].inputs.push_back(tensor);
+    if (op == Op::kParameter) blocks_[label.block].parameters.push_back(tensor);
+    return tensor;
+}
+
+TensorId Graph::append_leaves(Op op, std::span<const std::uint32_t> offsets, std::span<const std::int64_t> dims,
+                              DType dtype, BlockId block) {
+    check_block(block);
+    if (!is_leaf(op)) throw GraphError("append_leaves takes input, parameter or constant");
+    if (offsets.empty() || offsets.front() != 0 || offsets.back() != dims.size() ||
+        !std::is_sorted(offsets.begin(), offsets.end()))
+        throw DataError("offsets must rise from 0 to the number of dims");
+    const auto first = static_cast<TensorId>(n_tensors());
+    std::array<ExprRef, kMaxRank> shape;
+    for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+        const std::size_t rank = offsets[i + 1] - offsets[i];
+        if (rank > kMaxRank) throw ShapeError("leaf " + std::to_string(i) + ": a tensor has at most 64 dims");
+        for (std::size_t j = 0; j < rank; ++j) {
+            const std::int64_t dim = dims[offsets[i] + j];
+            if (dim < 0 || !ExprRef::fits(dim))
+                throw ShapeError("leaf " + std::to_string(i) + ": dim " + std::to_string(dim) +
+                                 " is negative or above 2^62");
+            shape[j] = ExprRef::small(dim);
+        }
+        add_leaf(op, std::span<const ExprRef>(shape.data(), rank), dtype, {.block = block});
+    }
+    return first;
+}
+
+void Graph::infer_outputs(NodeId id) {
+    const OpRule& rule = rule_of(op_[id]);
+    const std::span<const TensorId> ids = node(id).inputs;
+    std::array<TensorView, 8> few;
+    std::vector<TensorView> many;
+    TensorView* views = few.data();
+    if (ids.size() > few.size()) {
+        many.resize(ids.size());
+        views = many.data();
+    }
+    for (std::size_t i = 0; i < ids.size(); ++i)
+        views[i] = ids[i] == kNoTensor ? TensorView{}
+                                       : TensorView{dims_.data() + dims_begin_[ids[i]], rank(ids[i]), dtype(ids[i])};
+    ShapeWriter out;
+    InferContext context{exprs_, attrs_.view(node_attrs_[id]), {views, ids.size()}, out};
+    rule.infer(context);
+    for (const ExprRef dim : out.dims()) check_dim(dim);
+    push_tensor(out.dims(), out.dtype(), id, block_[id]);
+    output_begin_[id + 1] = static_cast<TensorId>(n_tensors());
+}
+
+NodeId Graph::add_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label) {
+    check_block(label.block);
+    const OpRule& rule = rule_of(op);
+    if (is_leaf(op) || op == Op::kCall) throw GraphError("leaves and calls have functions of their own");
+    if (attrs >= attrs_.size()) throw GraphError("no attribute set #" + std::to_string(attrs));
+    const NodeId id = push_node(op, attrs, label);
+    inputs_.insert(inputs_.end(), inputs.begin(), inputs.end());
+    inputs_begin_.back() = static_cast<std::uint32_t>(inputs_.size());
+    try {
+        with_context([&] { return describe(id); },
+                     [&] {
+                         check_inputs(inputs, label.block);
+                         check_input_count(rule, inputs);
+                         infer_outputs(id);
+                     });
+    } catch (...) {  // leave the graph as it was
+        inputs_.resize(inputs_begin_[id]);
+        op_.pop_back(), block_.pop_back(), inputs_begin_.pop_back(), output_begin_.pop_back();
+        node_attrs_.pop_back(), name_.pop_back(), scope_.pop_back(), origin_.pop_back();
+        throw;
+    }
+    blocks_[label.block].nodes.push_back(id);
+    return id;
+}
+
+void Graph::check_input_count(const OpRule& rule, std::span<const TensorId> inputs) const {
+    if (inputs.size() < rule.min_inputs || (rule.max_inputs != 255 && inputs.size() > rule.max_inputs))
+        throw GraphError("has " + std::to_string(inputs.size()) + " inputs, takes " + std::to_string(rule.min_inputs) +
+                         (rule.max_inputs == 255               ? " or more"
+                          : rule.max_inputs == rule.min_inputs ? ""
+                                                               : " to " + std::to_string(rule.max_inputs)));
+    const std::size_t required = rule.max_inputs == 255 ? inputs.size() : rule.min_inputs;
+    for (std::size_t i = 0; i < required; ++i)
+        if (inputs[i] == kNoTensor) throw GraphError("input " + std::to_string(i) + " is required");
+}
+
+NodeId Graph::add_call(BlockId callee, std::span<const TensorId> inputs, ExprRef times, Params params,
+                       const NodeLabel& label) {
+    check_block(label.block);
+    if (callee >= blocks_.size()) throw GraphError("no block #" + std::to_string(callee));
+    const std::string what = "call of '" + std::string(block_name(callee)) + "'";
+    if (!finished(callee)) throw GraphError(what + ": the subgraph is not finished; give it its outputs first");
+    if (times.is_small() && times.value() < 0)
+        throw ShapeError(what + ": times is " + std::to_string(times.value()) + ", must be 0 or more");
+    const auto& expected = blocks_[callee].inputs;
+    if (inputs.size() != expected.size())
+        throw GraphError(what + ": has " + std::to_string(inputs.size()) + " arguments, takes " +
+                         std::to_string(expected.size()));
+    check_inputs(inputs, label.block);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (inputs[i] == kNoTensor) throw GraphError(what + ": argument " + std::to_string(i) + " is required");
+        const auto given = tensor(inputs[i]), wanted = tensor(expected[i]);
+        if (given.dtype != wanted.dtype || !std::ranges::equal(given.dims, wanted.dims))
+            throw ShapeError(what + ": argument " + std::to_string(i) + " has shape " + shape_text(inputs[i]) +
+                             ", the subgraph was made for " + shape_text(expected[i]));
+    }
+    const NodeId id = push_node(Op::kCall, static_cast<std::uint32_t>(calls_.size()), label);
+    calls_.push_back({callee, times, params});
+    inputs_.insert(inputs_.end(), inputs.begin(), inputs.end());
+    inputs_begin_.back() = static_cast<std::uint32_t>(inputs_.size());
+    for (const TensorId output : blocks_[callee].outputs) {
+        const std::vector<ExprRef> dims(tensor(output).dims.begin(), tensor(output).dims.end());
+        push_tensor(dims, dtype(output), id, label.block);
+    }
+    output_begin_.back() = static_cast<TensorId>(n_tensors());
+    blocks_[label.block].nodes.push_back(id);
+    return id;
+}
+
+NodeId Graph::append_nodes(const NodeColumns& columns, BlockId block) {
+    check_block(block);
+    const std::size_t n = columns.ops.size();
+    if (columns.offsets.size() != n + 1 || columns.attrs.size() != n || columns.offsets.front() != 0 ||
+        columns.offsets.back() != columns.inputs.size() ||
+        !std::is_sorted(columns.offsets.begin(), columns.offsets.end()))
+        throw DataError("columns disagree: offsets must rise from 0 to the number of inputs, one more than nodes");
+    const auto first = static_cast<NodeId>(n_nodes());
+    for (std::size_t i = 0; i < n; ++i) {
+        if (columns.ops[i] >= kOpCount) throw UnsupportedOp("no op #" + std::to_string(columns.ops[i]));
+        add_node(static_cast<Op>(columns.ops[i]),
+                 columns.inputs.subspan(columns.offsets[i], columns.offsets[i + 1] - columns.offsets[i]),
+                 columns.attrs[i], {.block = block});
+    }
+    return first;
+}
+
+std::uint32_t Graph::intern_attrs(Op op, std::span<const AttrInput> inputs) {
+    return attrs_.intern(rule_of(op).attrs, inputs);
+}
+
+Tensor Graph::tensor(TensorId id) const {
+    return {{dims_.data() + dims_begin_[id], rank(id)}, dtype_[id], producer_[id]};
+}
+
+Node Graph::node(NodeId id) const {
+    return {op_[id],
+            block_[id],
+            {inputs_.data() + inputs_begin_[id], inputs_begin_[id + 1] - inputs_begin_[id]},
+            output_begin_[id],
+            output_begin_[id + 1] - output_begin_[id],
+            node_attrs_[id],
+            name_[id],
+            scope_[id],
+            origin_[id]};
+}
+
+const Call& Graph::call(NodeId id) const { return calls_[node_attrs_[id]]; }
+
+std::vector<BlockId> Graph::reachable_blocks() const {
+    std::vector<char> reached(blocks_.size(), 0);
+    std::vector<BlockId> found{0};
+    reached[0] = 1;
+    for (std::size_t i = 0; i < found.size(); ++i)
+        for (const NodeId id : blocks_[found[i]].nodes) {
+            if (op_[id] != Op::kCall || reached[call(id).block]) continue;
+            reached[call(id).block] = 1;
+            found.push_back(call(id).block);
+        }
+    // A block is called only after it was finished: the order of finishing puts callees first.
+    std::sort(found.begin() + 1, found.end(),
+              [&](BlockId a, BlockId b) { return blocks_[a].finished < blocks_[b].finished; });
+    std::rotate(found.begin(), found.begin() + 1, found.end());
+    return found;
+}
+
+std::vector<Symbol> Graph::symbols() const {
+    std::unordered_set<std::int64_t> seen;
+    std::map<std::string, Symbol> found;
+    const auto collect = [&](ExprRef ref) {
+        if (ref.is_small() || !seen.insert(ref.bits()).second) return;
+        for (Symbol& symbol : exprs_.free_symbols(ref)) found.try_emplace(symbol.name, std::move(symbol));
+    };
+    for (const ExprRef dim : dims_) collect(dim);
+    for (const ExprRef value : attrs_.values()) collect(value);
+    for (const Call& each : calls_) collect(each.times);
+    std::vector<Symbol> symbols;
+    for (auto& [name, symbol] : found) symbols.push_back(std::move(symbol));
+    return symbols;
+}
+
+std::string Graph::shape_text(TensorId id) const {
+    std::string text = "[";
+    for (const ExprRef dim : tensor(id).dims) text += (text.size() > 1 ? ", " : "") + exprs_.text(dim);
+    return text + "] " + std::string(info(dtype(id)).name);
+}
+
+std::string Graph::describe(NodeId id) const {
+    std::string text = std::string(op_name(op_[id]));
+    text += " node ";
+    const std::string_view scope = texts_[scope_[id]];
+    const std::string_view name = texts_[name_[id]];
+    if (!scope.empty() || !name.empty()) {
+        text += "'" + std::string(scope) + (!scope.empty() && !name.empty() ? "." : "") + std::string(name) + "' ";
+    }
+    return text + "(#" + std::to_string(id) + ")";
+}
+
+std::size_t Graph::memory_bytes() const {
+    const auto bytes = [](const auto& v) { return v.capacity() * sizeof(v[0]); };
+    std::size_t total = exprs_.memory_bytes() + attrs_.memory_bytes() + bytes(calls_) + bytes(dims_) +
+                        bytes(dims_begin_) + bytes(dtype_) + bytes(producer_) + bytes(tensor_block_) + bytes(op_) +
+                        bytes(block_) + bytes(inputs_) + bytes(inputs_begin_) + bytes(output_begin_) +
+                        bytes(node_attrs_) + bytes(name_) + bytes(scope_) + bytes(origin_);
+    for (const Block& block : blocks_)
+        total += bytes(block.nodes) + bytes(block.inputs) + bytes(block.outputs) + bytes(block.parameters);
+    return total;
+}
+
+}  // namespace flopcore

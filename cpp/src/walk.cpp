@@ -1,1 +1,253 @@
-namespace flopcore {}
+#include "flopcore/walk.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "flopcore/error_context.hpp"
+#include "flopcore/rule.hpp"
+
+namespace flopcore {
+
+class Walker {
+  public:
+    Walker(const Graph& graph, std::span<const Binding> bindings) : graph_(graph), bound_(!bindings.empty()) {
+        tally_.exprs_ = graph.exprs();
+        tally_.texts_ = graph.texts();
+        if (!bound_) return;
+        check(bindings);
+        bind(bindings);
+    }
+
+    Tally run() && {
+        const std::vector<BlockId> order = graph_.reachable_blocks();
+        position_.assign(graph_.n_blocks(), 0);
+        std::size_t n_nodes = 0;
+        for (const BlockId block : order) n_nodes += graph_.block_nodes(block).size();
+        tally_.entries_.reserve(n_nodes);
+        tally_.amount_base_.reserve(n_nodes * 7);
+        tally_.amount_tag_.reserve(n_nodes * 7);
+        for (std::uint32_t i = 0; i < order.size(); ++i) {
+            position_[order[i]] = i;
+            walk_block(order[i]);
+        }
+        return std::move(tally_);
+    }
+
+  private:
+    // Each binding must name a dim of the graph and keep its bounds.
+    void check(std::span<const Binding> bindings) const {
+        const std::vector<Symbol> symbols = graph_.symbols();
+        for (const Binding& binding : bindings) {
+            const std::string name(binding.name);
+            const auto symbol = std::ranges::find(symbols, name, &Symbol::name);
+            if (symbol == symbols.end()) {
+                std::string known;
+                for (const Symbol& each : symbols) known += (known.empty() ? "" : ", ") + each.name;
+                throw DataError("the graph has no dim '" + name + "'; " +
+                                (known.empty() ? "all its dims are numbers" : "its dims are " + known));
+            }
+            const std::int64_t value = binding.value.value();
+            if (value < symbol->min || (symbol->max && value > *symbol->max) || value % symbol->multiple_of != 0)
+                throw DataError("dim '" + name + "' cannot be " + std::to_string(value) + ": it is at least " +
+                                std::to_string(symbol->min) +
+                                (symbol->max ? ", at most " + std::to_string(*symbol->max) : std::string()) +
+                                (symbol->multiple_of != 1 ? ", a multiple of " + std::to_string(symbol->multiple_of)
+                                                          : std::string()));
+        }
+    }
+
+    // Copies dims and attributes with the bindings substituted in leaves and attributes; the walk infers the rest.
+    void bind(std::span<const Binding> bindings) {
+        dims_.assign(graph_.all_dims().begin(), graph_.all_dims().end());
+        attrs_ = graph_.attrs();
+        for (ExprRef& value : attrs_.values()) value = substituted(value, bindings);
+        for (TensorId id = 0; id < graph_.n_tensors(); ++id) {
+            if (!is_leaf(graph_.node(graph_.tensor(id).producer).op)) continue;
+            ExprRef* dims = dims_.data() + graph_.dims_begin(id);
+            for (std::uint8_t i = 0; i < graph_.rank(id); ++i) {
+                dims[i] = substituted(dims[i], bindings);
+                if (dims[i].is_small() && dims[i].value() < 0)
+                    throw ShapeError(graph_.describe(graph_.tensor(id).producer) + ": dim " + std::to_string(i) +
+                                     " is " + std::to_string(dims[i].value()) + " once dims are bound");
+            }
+        }
+        bindings_ = bindings;
+    }
+
+    ExprRef substituted(ExprRef value, std::span<const Binding> bindings) {
+        if (value.is_small()) return value;
+        const auto [place, inserted] = substitution_.try_emplace(value.id());
+        if (inserted) place->second = tally_.exprs_.substitute(value, bindings);
+        return place->second;
+    }
+
+    [[nodiscard]] const ExprRef* dims_of(TensorId id) const {
+        return (bound_ ? dims_.data() : graph_.all_dims().data()) + graph_.dims_begin(id);
+    }
+
+    [[nodiscard]] TensorView view(TensorId id, bool weight_slot) const {
+        if (id == kNoTensor) return {};
+        return {dims_of(id), graph_.rank(id), graph_.dtype(id), weight_slot || graph_.is_parameter(id)};
+    }
+
+    void walk_block(BlockId block) {
+        TallyBlock record{.name = 0,
+                          .entries_begin = static_cast<std::uint32_t>(tally_.entries_.size()),
+                          .entries_end = 0,
+                          .frames_begin = static_cast<std::uint32_t>(tally_.frames_.size()),
+                          .frames_end = 0,
+                          .parameters = {}};
+        record.name = tally_.texts_.intern(graph_.block_name(block));
+        NodeId current = 0;
+        with_context([&] { return graph_.describe(current); },
+                     [&] {
+                         for (const NodeId id : graph_.block_nodes(block)) {
+                             current = id;
+                             if (graph_.op(id) == Op::kCall)
+                                 walk_call(id, position_[block]);
+                             else
+                                 walk_node(id);
+                         }
+                     });
+        record.entries_end = static_cast<std::uint32_t>(tally_.entries_.size());
+        record.frames_end = static_cast<std::uint32_t>(tally_.frames_.size());
+        record.parameters = parameters(block, record);
+        tally_.blocks_.push_back(record);
+    }
+
+    void walk_call(NodeId id, std::uint32_t parent) {
+        const Node node = graph_.node(id);
+        const Call& call = graph_.call(id);
+        const ExprRef times = bound_ ? substituted(call.times, bindings_) : call.times;
+        if (times.is_small() && times.value() < 0) throw ShapeError("times is negative");
+        tally_.frames_.push_back({.parent = parent,
+                                  .block = position_[call.block],
+                                  .kind = FrameKind::kCall,
+                                  .params = call.params,
+                                  .times = times,
+                                  .site = id,
+                                  .scope = frame_scope(node, times)});
+        if (!bound_) return;
+        const auto inputs = graph_.block_inputs(call.block);
+        for (std::size_t i = 0; i < inputs.size(); ++i)
+            for (std::uint8_t j = 0; j < graph_.rank(inputs[i]); ++j)
+                if (dims_of(inputs[i])[j] != dims_of(node.inputs[i])[j])
+                    throw ShapeError("argument " + std::to_string(i) +
+                                     " does not fit the subgraph once dims are bound");
+        const auto outputs = graph_.block_outputs(call.block);
+        for (std::uint32_t i = 0; i < outputs.size(); ++i)
+            std::copy_n(dims_of(outputs[i]), graph_.rank(outputs[i]),
+                        dims_.begin() + graph_.dims_begin(node.first_output + i));
+    }
+
+    // layers, 32 times -> layers.[0..31]
+    std::uint32_t frame_scope(const Node& node, ExprRef times) {
+        const std::string scope(graph_.texts()[node.scope]);
+        const std::string name(graph_.texts()[node.name]);
+        std::string text = scope.empty() || name.empty() ? scope + name : scope + "." + name;
+        if (times != ExprRef::small(1)) {
+            const ExprRef last = tally_.exprs_.sub(times, ExprRef::small(1));
+            text += (text.empty() ? "[0.." : ".[0..") + tally_.exprs_.text(last) + "]";
+        }
+        return tally_.texts_.intern(text);
+    }
+
+    void walk_node(NodeId id) {
+        const Node node = graph_.node(id);
+        const OpRule& rule = rule_of(node.op);
+        if (node.inputs.size() > views_.size()) views_.resize(node.inputs.size());
+        for (std::size_t i = 0; i < node.inputs.size(); ++i)
+            views_[i] = view(node.inputs[i], i < 32 && ((rule.weight_slots >> i) & 1U) != 0);
+        const std::span<const TensorView> inputs(views_.data(), node.inputs.size());
+        const AttrView attrs = (bound_ ? attrs_ : graph_.attrs()).view(node.attrs);
+        if (bound_) infer(rule, attrs, inputs, node.first_output);
+
+        context_.attrs = attrs;
+        context_.inputs = inputs;
+        context_.y = view(node.first_output, false);
+        context_.variant = 0;
+        context_.n_amounts = 0;
+        context_.extents.clear();
+        count_node(rule, context_);
+        store(id, node, inputs);
+    }
+
+    void infer(const OpRule& rule, const AttrView& attrs, std::span<const TensorView> inputs, TensorId output) {
+        InferContext context{tally_.exprs_, attrs, inputs, shape_};
+        rule.infer(context);
+        const auto dims = shape_.dims();
+        FLOPCORE_ASSERT(dims.size() == graph_.rank(output));
+        ExprRef* place = dims_.data() + graph_.dims_begin(output);
+        for (std::size_t i = 0; i < dims.size(); ++i) {
+            if (dims[i].is_small() && dims[i].value() < 0) throw ShapeError("a dim is negative once dims are bound");
+            place[i] = dims[i];
+        }
+    }
+
+    void store(NodeId id, const Node& node, std::span<const TensorView> inputs) {
+        const std::size_t first_extent = tally_.extents_.size();
+        tally_.extents_.insert(tally_.extents_.end(), context_.extents.begin(), context_.extents.end());
+        RowDTypes dtypes{context_.y.dtype, context_.y.dtype, context_.y.dtype, context_.y.dtype};
+        bool seen_input = false, seen_weight = false;
+        for (const TensorView& t : inputs) {
+            if (!t.given()) continue;
+            if (!t.weight && !seen_input) dtypes.input = t.dtype, seen_input = true;
+            if (t.weight && !seen_weight) dtypes.weight = t.dtype, seen_weight = true;
+        }
+        if (!seen_input) dtypes.input = dtypes.weight;
+        if (!seen_weight) dtypes.weight = dtypes.input;
+        tally_.entries_.push_back({.site = id,
+                                   .name = node.name,
+                                   .scope = node.scope,
+                                   .origin = node.origin,
+                                   .amounts_begin = static_cast<std::uint32_t>(tally_.amount_base_.size()),
+                                   .dtypes = dtypes,
+                                   .op = node.op,
+                                   .phase = context_.phase,
+                                   .variant = context_.variant});
+        for (std::uint32_t i = 0; i < context_.n_amounts; ++i) {
+            const Amount& amount = context_.amounts[i];
+            const auto extent = amount.extent == 0 ? 0U : static_cast<std::uint32_t>(first_extent + amount.extent);
+            tally_.amount_base_.push_back(amount.base);
+            tally_.amount_tag_.push_back(static_cast<std::uint32_t>(amount.feature) | extent << 8);
+        }
+    }
+
+    // Weights of a block: its own, those of each per_call frame times its repeats, those of a shared callee once.
+    ExprRef parameters(BlockId block, const TallyBlock& record) {
+        ExprStore& exprs = tally_.exprs_;
+        ExprRef total;
+        for (const TensorId id : graph_.block_parameters(block)) {
+            ExprRef elements = ExprRef::small(1);
+            for (std::uint8_t i = 0; i < graph_.rank(id); ++i) elements = exprs.mul(elements, dims_of(id)[i]);
+            total = exprs.add(total, elements);
+        }
+        std::vector<char> shared(tally_.blocks_.size() + 1, 0);
+        for (std::uint32_t i = record.frames_begin; i < record.frames_end; ++i) {
+            const Frame& frame = tally_.frames_[i];
+            const ExprRef each = tally_.blocks_[frame.block].parameters;
+            if (frame.params == Params::kPerCall)
+                total = exprs.add(total, exprs.mul(frame.times, each));
+            else if (!shared[frame.block])
+                total = exprs.add(total, each);
+            if (frame.params == Params::kShared) shared[frame.block] = 1;
+        }
+        return total;
+    }
+
+    const Graph& graph_;
+    bool bound_;
+    std::span<const Binding> bindings_;
+    Tally tally_;
+    AttrPool attrs_;  // bound copies, when dims are bound
+    std::vector<ExprRef> dims_;
+    std::unordered_map<std::uint32_t, ExprRef> substitution_;  // expression id -> with bindings
+    std::vector<std::uint32_t> position_;                      // graph block -> tally block
+    std::vector<TensorView> views_ = std::vector<TensorView>(8);
+    ShapeWriter shape_;
+    CountContext context_{.exprs = tally_.exprs_, .attrs = {}, .inputs = {}, .y = {}};
+};
+
+Tally walk(const Graph& graph, std::span<const Binding> bindings) { return Walker(graph, bindings).run(); }
+
+}  // namespace flopcore

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ._core import version as __version__
 from .accelerators import Accelerator, accelerator, accelerators
-from .build import BuildInfo, build_info
 from .conventions import Convention, convention, conventions
+from .count import Extent, Row, Tally, count
 from .errors import (
     ConventionError,
     CountOverflowError,
@@ -16,44 +16,45 @@ from .errors import (
     UnsupportedOp,
 )
 from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum
+from .graph import Graph, Tensor, ops
 from .study.estimate import Estimate, estimate_from_hardware, estimate_from_parameters
 from .study.population import Population
-from .sweep import Entity, Factor, SweepResult, sweep
 from .thresholds import Threshold, ThresholdPolicy, thresholds
 
 __all__ = [
     "Accelerator",
-    "BuildInfo",
     "Convention",
     "ConventionError",
     "CountOverflowError",
     "DataError",
     "Dim",
-    "Entity",
     "Estimate",
     "Expr",
-    "Factor",
+    "Extent",
     "FlopcoreError",
+    "Graph",
     "GraphError",
     "Population",
+    "Row",
     "ShapeError",
-    "SweepResult",
+    "Tally",
+    "Tensor",
     "Threshold",
     "ThresholdPolicy",
     "UnsupportedOp",
     "__version__",
     "accelerator",
     "accelerators",
-    "build_info",
     "ceildiv",
     "clamp",
     "convention",
     "conventions",
+    "count",
     "dim",
     "estimate_from_hardware",
     "estimate_from_parameters",
     "maximum",
     "minimum",
-    "sweep",
+    "ops",
     "thresholds",
 ]

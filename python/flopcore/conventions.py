@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
+from . import _core
 from .checker import Array, Integer, Map, Rational, Report, Table, Text, load, raise_problems
 from .errors import ConventionError
 from .specification import EXTENT_KINDS, PHASES, OpSpec, specification
@@ -146,10 +147,21 @@ class Convention:
                 return override.weights
         return self.weights
 
+    def compiled(self) -> _core.Convention:
+        """Return the convention in the form the core prices with."""
+        return _core.Convention(
+            self.name,
+            self.unit,
+            self.weights,
+            [(o.op, o.variant, o.origin, o.dtype, o.phase, o.weights) for o in self.overrides],
+            [kind for kind, size in self.extents.items() if size == "used"],
+            self.phases,
+        )
+
     @property
     def switches(self) -> dict[str, str]:
         """What this convention says on each question that conventions differ on, derived from its weights."""
-        state = {"multiply_add": str(self.weights_of("linear")[specification().features.index("mac")])}
+        state = {"multiply_add": str(self.weights_of("matmul")[specification().features.index("mac")])}
         state["bias"] = _summed([_charges_bias(self, op) for op in ("linear", "conv")])
         for switch, ops in _SWITCH_OPS.items():
             state[switch] = _summed([_charges(self, op) for op in ops])

@@ -1,1 +1,129 @@
-namespace flopcore {}
+// The table of all rules, in the order of enum Op, and the size features every op shares.
+#include <algorithm>
+
+#include "flopcore/error.hpp"
+#include "rules.hpp"
+
+namespace flopcore {
+namespace {
+
+using K = AttrKey;
+using A = AttrKind;
+constexpr std::string_view kCausalChoices[] = {"none", "top_left", "bottom_right"};
+constexpr std::string_view kGeluChoices[] = {"none", "tanh"};
+constexpr std::string_view kModeChoices[] = {"eval", "train"};
+
+constexpr AttrSpec kConv[] = {
+    {K::kStride, A::kInts}, {K::kDilation, A::kInts}, {K::kPadding, A::kInts}, {K::kGroups, A::kInt, false, 1}};
+constexpr AttrSpec kAttention[] = {{K::kCausal, A::kChoice, false, 0, kCausalChoices}};
+constexpr AttrSpec kGelu[] = {{K::kApproximate, A::kChoice, false, 0, kGeluChoices}};
+constexpr AttrSpec kCast[] = {{K::kDtype, A::kDtype, true}};
+constexpr AttrSpec kAxisLast[] = {{K::kAxis, A::kInt, false, -1}};
+constexpr AttrSpec kBatchNorm[] = {{K::kMode, A::kChoice, false, 0, kModeChoices}};
+constexpr AttrSpec kRowNorm[] = {{K::kNormalizedNdim, A::kInt, false, 1}};
+constexpr AttrSpec kPool[] = {{K::kKernel, A::kInts, true},
+                              {K::kStride, A::kInts},
+                              {K::kDilation, A::kInts},
+                              {K::kPadding, A::kInts},
+                              {K::kCeilMode, A::kBool}};
+constexpr AttrSpec kAdaptive[] = {{K::kOutputSize, A::kDims, true}};
+constexpr AttrSpec kReduce[] = {{K::kAxes, A::kInts}, {K::kKeepdims, A::kBool}};
+constexpr AttrSpec kReshape[] = {{K::kShape, A::kDims, true}};
+constexpr AttrSpec kFlatten[] = {{K::kAxis, A::kInt, false, 1}, {K::kEndAxis, A::kInt, false, -1}};
+constexpr AttrSpec kTranspose[] = {{K::kPermutation, A::kInts, true}};
+constexpr AttrSpec kConcat[] = {{K::kAxis, A::kInt, true}};
+constexpr AttrSpec kSlice[] = {
+    {K::kAxis, A::kInt, true}, {K::kStart, A::kDim, true}, {K::kStop, A::kDim, true}, {K::kStep, A::kInt, false, 1}};
+
+constexpr std::uint32_t slots(std::initializer_list<unsigned> list) {
+    std::uint32_t mask = 0;
+    for (const unsigned slot : list) mask |= 1U << slot;
+    return mask;
+}
+
+constexpr OpRule kRules[] = {
+    {.op = Op::kInput, .min_inputs = 0, .max_inputs = 0},
+    {.op = Op::kParameter, .min_inputs = 0, .max_inputs = 0},
+    {.op = Op::kConstant, .min_inputs = 0, .max_inputs = 0},
+    {Op::kMatmul, 2, 2, 0, false, {}, ops::infer_matmul, ops::count_matmul},
+    {Op::kLinear, 2, 3, slots({1, 2}), false, {}, ops::infer_linear, ops::count_linear},
+    {Op::kConv, 2, 3, slots({1, 2}), false, kConv, ops::infer_conv, ops::count_conv},
+    {Op::kAttention, 3, 4, 0, false, kAttention, ops::infer_attention, ops::count_attention},
+    {Op::kAdd, 2, 2, 0, false, {}, ops::infer_binary, ops::count_elementwise<Op::kAdd>},
+    {Op::kSub, 2, 2, 0, false, {}, ops::infer_binary, ops::count_elementwise<Op::kSub>},
+    {Op::kMul, 2, 2, 0, false, {}, ops::infer_binary, ops::count_elementwise<Op::kMul>},
+    {Op::kDiv, 2, 2, 0, false, {}, ops::infer_binary, ops::count_elementwise<Op::kDiv>},
+    {Op::kRelu, 1, 1, 0, false, {}, ops::infer_unary, ops::count_elementwise<Op::kRelu>},
+    {Op::kGelu, 1, 1, 0, false, kGelu, ops::infer_unary, ops::count_elementwise<Op::kGelu>},
+    {Op::kSilu, 1, 1, 0, false, {}, ops::infer_unary, ops::count_elementwise<Op::kSilu>},
+    {Op::kSigmoid, 1, 1, 0, false, {}, ops::infer_unary, ops::count_elementwise<Op::kSigmoid>},
+    {Op::kTanh, 1, 1, 0, false, {}, ops::infer_unary, ops::count_elementwise<Op::kTanh>},
+    {Op::kCast, 1, 1, 0, false, kCast, ops::infer_cast, ops::count_elementwise<Op::kCast>},
+    {Op::kSoftmax, 1, 1, 0, false, kAxisLast, ops::infer_softmax, ops::count_softmax},
+    {Op::kBatchNorm, 1, 5, slots({1, 2, 3, 4}), false, kBatchNorm, ops::infer_batch_norm, ops::count_batch_norm},
+    {Op::kLayerNorm, 1, 3, slots({1, 2}), false, kRowNorm, ops::infer_row_norm, ops::count_layer_norm},
+    {Op::kRmsNorm, 1, 2, slots({1}), false, kRowNorm, ops::infer_row_norm, ops::count_rms_norm},
+    {Op::kMaxPool, 1, 1, 0, false, kPool, ops::infer_pool, ops::count_max_pool},
+    {Op::kAveragePool, 1, 1, 0, false, kPool, ops::infer_pool, ops::count_average_pool},
+    {Op::kAdaptiveAveragePool, 1, 1, 0, false, kAdaptive, ops::infer_adaptive_pool, ops::count_adaptive_average_pool},
+    {Op::kReduceSum, 1, 1, 0, false, kReduce, ops::infer_reduce, ops::count_reduce_sum},
+    {Op::kReduceMean, 1, 1, 0, false, kReduce, ops::infer_reduce, ops::count_reduce_mean},
+    {Op::kReduceMax, 1, 1, 0, false, kReduce, ops::infer_reduce, ops::count_reduce_max},
+    {Op::kReshape, 1, 1, 0, true, kReshape, ops::infer_reshape, ops::count_view},
+    {Op::kFlatten, 1, 1, 0, true, kFlatten, ops::infer_flatten, ops::count_view},
+    {Op::kTranspose, 1, 1, 0, false, kTranspose, ops::infer_transpose, ops::count_move},
+    {Op::kConcat, 1, 255, 0, false, kConcat, ops::infer_concat, ops::count_move},
+    {Op::kSlice, 1, 1, 0, false, kSlice, ops::infer_slice, ops::count_move},
+    {Op::kEmbedding, 2, 2, slots({0}), false, {}, ops::infer_embedding, ops::count_embedding},
+};
+
+static_assert(std::size(kRules) == static_cast<std::size_t>(Op::kCall));
+constexpr bool in_order() {
+    for (std::size_t i = 0; i < std::size(kRules); ++i)
+        if (kRules[i].op != static_cast<Op>(i)) return false;
+    return true;
+}
+static_assert(in_order());
+
+ExprRef bytes(ExprStore& exprs, ExprRef elements, DType dtype) {
+    const int bits = info(dtype).bits;
+    return bits % 8 == 0 ? exprs.mul(elements, ExprRef::small(bits / 8))
+                         : exprs.ceildiv(exprs.mul(elements, ExprRef::small(bits)), ExprRef::small(8));
+}
+
+}  // namespace
+
+const OpRule& rule_of(Op op) { return kRules[static_cast<std::size_t>(op)]; }
+
+std::span<const OpRule> all_rules() { return kRules; }
+
+Op op_from_name(std::string_view name) {
+    const auto rule = std::ranges::find(kRules, name, [](const OpRule& each) { return op_name(each.op); });
+    if (rule == std::end(kRules))
+        throw UnsupportedOp("no rule for op '" + std::string(name) + "'; flopcore.ops() lists the ops that have one");
+    return rule->op;
+}
+
+void count_node(const OpRule& rule, CountContext& context) {
+    rule.count(context);
+    ExprStore& exprs = context.exprs;
+    const ExprRef out = context.numel(context.y);
+    ExprRef in, weights, read;
+    for (const TensorView& t : context.inputs) {
+        if (!t.given()) continue;
+        const ExprRef elements = context.numel(t);
+        ExprRef& side = t.weight ? weights : in;
+        side = exprs.add(side, elements);
+        // An embedding reads the rows it gathers, not its whole table.
+        const bool table = rule.op == Op::kEmbedding && &t == context.inputs.data();
+        read = exprs.add(read, bytes(exprs, table ? out : elements, t.dtype));
+    }
+    context.emit(Feature::kOutElems, out);
+    context.emit(Feature::kInElems, in);
+    context.emit(Feature::kWeightElems, weights);
+    if (rule.view) return;
+    context.emit(Feature::kBytesRead, read);
+    context.emit(Feature::kBytesWritten, bytes(exprs, out, context.y.dtype));
+}
+
+}  // namespace flopcore

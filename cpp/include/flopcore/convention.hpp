@@ -1,0 +1,50 @@
+// Convention: what each feature of a row is worth, and pricing: tally -> Cost. It sees rows, never nodes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flopcore/expr.hpp"
+#include "flopcore/feature.hpp"
+#include "flopcore/tally.hpp"
+
+namespace flopcore {
+
+using Weights = std::array<Rational, kFeatureCount>;
+
+// Replaces all weights of the rows it matches. An empty list matches anything.
+struct Override {
+    std::vector<Op> ops;
+    std::uint16_t required = 0;  // variant bits
+    std::uint16_t forbidden = 0;
+    std::vector<std::string> origins;  // exact, or a prefix that ends in *
+    std::vector<DType> dtypes;         // of the first input
+    std::vector<Phase> phases;
+    Weights weights{};
+};
+
+struct Convention {
+    std::string name;
+    std::string unit;  // MAC, FLOP or instruction
+    Weights weights{};
+    std::vector<Override> overrides;  // the first that matches wins
+    std::uint32_t used_extents = 0;   // bits by ExtentKind; the others are nominal
+    std::uint32_t phases = ~0U;       // bits by Phase that are priced
+};
+
+enum class GroupBy : std::uint8_t { kNone, kOp, kModule, kDtype, kPhase, kFeature };
+inline constexpr std::array<std::string_view, 6> kGroupBys = {"none", "op", "module", "dtype", "phase", "feature"};
+
+// Groups are sorted by name, hold what was charged to each (modules: without their children), and sum to the total.
+struct Cost {
+    ExprStore exprs;
+    ExprRef total;
+    std::vector<std::pair<std::string, ExprRef>> groups;
+};
+
+[[nodiscard]] Cost price(const Tally& tally, const Convention& convention, GroupBy by = GroupBy::kNone);
+
+}  // namespace flopcore

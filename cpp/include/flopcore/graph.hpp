@@ -1,0 +1,156 @@
+// Graph: an arena of tensors and nodes in blocks. Block 0 is the main program; a subgraph is another block that
+// call nodes repeat. Structure of arrays, 32-bit ids, append-only, inputs before outputs: a walk is a loop.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flopcore/attributes.hpp"
+#include "flopcore/dtype.hpp"
+#include "flopcore/expr.hpp"
+#include "flopcore/ids.hpp"
+#include "flopcore/op.hpp"
+#include "flopcore/text_pool.hpp"
+
+namespace flopcore {
+
+struct OpRule;
+struct Tensor {
+    std::span<const ExprRef> dims;
+    DType dtype;
+    NodeId producer;
+};
+
+struct Node {
+    Op op;
+    BlockId block;
+    std::span<const TensorId> inputs;
+    TensorId first_output;
+    std::uint32_t n_outputs;
+    std::uint32_t attrs;  // set in Graph::attrs()
+    std::uint32_t name;   // texts
+    std::uint32_t scope;
+    std::uint32_t origin;
+};
+
+struct Call {  // the payload of a call node
+    BlockId block;
+    ExprRef times;
+    Params params;
+};
+
+// Where and as what a node is added.
+struct NodeLabel {
+    BlockId block = 0;
+    std::string_view name{};
+    std::string_view scope{};
+    std::string_view origin{};
+};
+
+// Columns of a bulk append: node i is ops[i] over inputs[offsets[i] .. offsets[i + 1]), one output each. Input ids
+// are graph-wide; the outputs take the next ids in order.
+struct NodeColumns {
+    std::span<const std::uint8_t> ops;
+    std::span<const std::uint32_t> offsets;
+    std::span<const std::uint32_t> inputs;
+    std::span<const std::uint32_t> attrs;  // interned sets
+};
+
+class Graph {
+  public:
+    Graph();
+
+    [[nodiscard]] ExprStore& exprs() { return exprs_; }
+    [[nodiscard]] const ExprStore& exprs() const { return exprs_; }
+
+    [[nodiscard]] BlockId add_block(std::string_view name);
+    // The outputs of a block; it can be called from then on, and not be added to.
+    void finish(BlockId block, std::span<const TensorId> outputs);
+
+    // op is kInput, kParameter or kConstant.
+    TensorId add_leaf(Op op, std::span<const ExprRef> dims, DType dtype, const NodeLabel& label);
+    // Leaves of one dtype, many at once: dims of leaf i are dims[offsets[i] .. offsets[i + 1]). Returns the first id.
+    TensorId append_leaves(Op op, std::span<const std::uint32_t> offsets, std::span<const std::int64_t> dims,
+                           DType dtype, BlockId block);
+    // Infers the output shape by the op's rule; throws ShapeError or GraphError with the node's name.
+    NodeId add_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label);
+    NodeId add_call(BlockId callee, std::span<const TensorId> inputs, ExprRef times, Params params,
+                    const NodeLabel& label);
+    NodeId append_nodes(const NodeColumns& columns, BlockId block);
+    [[nodiscard]] std::uint32_t intern_attrs(Op op, std::span<const AttrInput> inputs);
+
+    [[nodiscard]] std::size_t n_nodes() const { return op_.size(); }
+    [[nodiscard]] std::size_t n_tensors() const { return dims_begin_.size() - 1; }
+    [[nodiscard]] std::size_t n_blocks() const { return blocks_.size(); }
+    [[nodiscard]] Tensor tensor(TensorId id) const;
+    [[nodiscard]] Node node(NodeId id) const;
+    [[nodiscard]] Op op(NodeId id) const { return op_[id]; }
+    [[nodiscard]] const Call& call(NodeId id) const;
+    [[nodiscard]] const AttrPool& attrs() const { return attrs_; }
+    [[nodiscard]] const TextPool& texts() const { return texts_; }
+
+    // Nodes that compute, in order; leaves are not among them.
+    [[nodiscard]] std::span<const NodeId> block_nodes(BlockId block) const { return blocks_[block].nodes; }
+    [[nodiscard]] std::span<const TensorId> block_inputs(BlockId block) const { return blocks_[block].inputs; }
+    [[nodiscard]] std::span<const TensorId> block_outputs(BlockId block) const { return blocks_[block].outputs; }
+    [[nodiscard]] std::span<const TensorId> block_parameters(BlockId block) const { return blocks_[block].parameters; }
+    [[nodiscard]] std::string_view block_name(BlockId block) const { return texts_[blocks_[block].name]; }
+    [[nodiscard]] bool finished(BlockId block) const { return blocks_[block].finished != 0; }
+    // Blocks that the main block reaches, callees before callers, the main block last.
+    [[nodiscard]] std::vector<BlockId> reachable_blocks() const;
+
+    [[nodiscard]] std::span<const ExprRef> all_dims() const { return dims_; }
+    [[nodiscard]] std::uint32_t dims_begin(TensorId id) const { return dims_begin_[id]; }
+    [[nodiscard]] std::uint8_t rank(TensorId id) const {
+        return static_cast<std::uint8_t>(dims_begin_[id + 1] - dims_begin_[id]);
+    }
+    [[nodiscard]] DType dtype(TensorId id) const { return dtype_[id]; }
+    [[nodiscard]] bool is_parameter(TensorId id) const { return op_[producer_[id]] == Op::kParameter; }
+    // Dims of the leaves, attributes and repeats, sorted by name: what a walk may bind.
+    [[nodiscard]] std::vector<Symbol> symbols() const;
+    // "conv node 'enc.3.conv' (#412)"
+    [[nodiscard]] std::string describe(NodeId id) const;
+    [[nodiscard]] std::size_t memory_bytes() const;
+
+  private:
+    struct Block {
+        std::uint32_t name = 0;
+        std::uint32_t finished = 0;  // order of finishing, from 1
+        std::vector<NodeId> nodes;
+        std::vector<TensorId> inputs, outputs, parameters;
+    };
+
+    void check_block(BlockId block) const;
+    void check_inputs(std::span<const TensorId> inputs, BlockId block) const;
+    NodeId push_node(Op op, std::uint32_t attrs, const NodeLabel& label);
+    TensorId push_tensor(std::span<const ExprRef> dims, DType dtype, NodeId producer, BlockId block);
+    void check_input_count(const OpRule& rule, std::span<const TensorId> inputs) const;
+    void infer_outputs(NodeId id);
+    [[nodiscard]] std::string shape_text(TensorId id) const;
+
+    ExprStore exprs_;
+    AttrPool attrs_;
+    TextPool texts_;
+    std::vector<Block> blocks_;
+    std::uint32_t n_finished_ = 0;
+    std::vector<Call> calls_;
+    // tensors
+    std::vector<ExprRef> dims_;
+    std::vector<std::uint32_t> dims_begin_{0};  // tensor -> first dim; one past the end closes it
+    std::vector<DType> dtype_;
+    std::vector<NodeId> producer_;
+    std::vector<BlockId> tensor_block_;
+    // nodes
+    std::vector<Op> op_;
+    std::vector<BlockId> block_;
+    std::vector<TensorId> inputs_;
+    std::vector<std::uint32_t> inputs_begin_{0};
+    std::vector<TensorId> output_begin_{0};  // node -> first output; outputs of a node are consecutive
+    std::vector<std::uint32_t> node_attrs_;  // for a call node: index in calls_
+    std::vector<std::uint32_t> name_, scope_, origin_;
+};
+
+}  // namespace flopcore

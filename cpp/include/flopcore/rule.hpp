@@ -1,0 +1,112 @@
+// Op rules: data and pure functions that see shapes, dtypes and attributes of one node and nothing else.
+// The table of all of them is ops/table.cpp; the specification is data/ops.toml.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flopcore/amount.hpp"
+#include "flopcore/attributes.hpp"
+#include "flopcore/dtype.hpp"
+#include "flopcore/expr.hpp"
+#include "flopcore/op.hpp"
+
+namespace flopcore {
+
+struct TensorView {  // of one input or output; dims is null when an optional input is not given
+    const ExprRef* dims = nullptr;
+    std::uint8_t rank = 0;
+    DType dtype = DType::kFloat32;
+    bool weight = false;  // in a weight slot, or a parameter
+    [[nodiscard]] bool given() const { return dims != nullptr; }
+    [[nodiscard]] ExprRef dim(int i) const { return dims[i < 0 ? rank + i : i]; }
+    [[nodiscard]] std::span<const ExprRef> shape() const { return {dims, rank}; }
+};
+
+inline constexpr std::size_t kMaxRank = 64;
+
+// Collects the output shapes of one node.
+class ShapeWriter {
+  public:
+    void clear() {
+        n_outputs_ = 0;
+        rank_ = 0;
+    }
+    void begin(DType dtype) {
+        dtype_ = dtype;
+        rank_ = 0;
+        n_outputs_ = 1;
+    }
+    void push(ExprRef dim) {
+        if (rank_ == kMaxRank) throw ShapeError("a tensor has at most 64 dims");
+        dims_[rank_++] = dim;
+    }
+    [[nodiscard]] std::size_t n_outputs() const { return n_outputs_; }
+    [[nodiscard]] std::span<const ExprRef> dims() const { return {dims_.data(), rank_}; }
+    [[nodiscard]] DType dtype() const { return dtype_; }
+
+  private:
+    std::array<ExprRef, kMaxRank> dims_{};
+    std::size_t rank_ = 0;
+    std::size_t n_outputs_ = 0;
+    DType dtype_ = DType::kFloat32;
+};
+
+// What a rule sees while it infers.
+struct InferContext {
+    ExprStore& exprs;
+    AttrView attrs;
+    std::span<const TensorView> inputs;
+    ShapeWriter& out;
+};
+
+// What a rule sees while it counts one phase, and where it leaves amounts.
+struct CountContext {
+    ExprStore& exprs;
+    AttrView attrs;
+    std::span<const TensorView> inputs;
+    TensorView y;
+    Phase phase = Phase::kForward;
+    std::uint16_t variant = 0;  // bits by Variant
+    std::uint32_t n_amounts = 0;
+    std::array<Amount, 24> amounts{};
+    std::vector<Extent> extents{};
+
+    void emit(Feature feature, ExprRef base, std::uint32_t extent = 0) {
+        if (base == ExprRef()) return;
+        FLOPCORE_ASSERT(n_amounts < amounts.size());
+        amounts[n_amounts++] = {feature, extent, base};
+    }
+    void flag(Variant v) { variant = static_cast<std::uint16_t>(variant | (1U << static_cast<unsigned>(v))); }
+    [[nodiscard]] ExprRef numel(const TensorView& t) const {
+        ExprRef product = ExprRef::small(1);
+        for (std::uint8_t i = 0; i < t.rank; ++i) product = exprs.mul(product, t.dims[i]);
+        return product;
+    }
+};
+
+struct OpRule {
+    Op op;
+    std::uint8_t min_inputs;
+    std::uint8_t max_inputs;  // 255: any number
+    std::uint32_t weight_slots = 0;
+    bool view = false;
+    std::span<const AttrSpec> attrs{};
+    void (*infer)(InferContext&) = nullptr;
+    void (*count)(CountContext&) = nullptr;
+};
+
+[[nodiscard]] const OpRule& rule_of(Op op);
+// Throws UnsupportedOp, naming the op.
+[[nodiscard]] Op op_from_name(std::string_view name);
+[[nodiscard]] std::span<const OpRule> all_rules();
+
+// Checks the number of inputs, infers, and counts features and sizes of one node. `numel_of_y` saves a second product.
+void count_node(const OpRule& rule, CountContext& context);
+
+}  // namespace flopcore

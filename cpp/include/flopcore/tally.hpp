@@ -1,0 +1,92 @@
+// Tally: what a walk yields. Exact, convention-free rows in a tree of frames; it knows no graph and no price.
+// A block is walked once; frames say how often its rows stand in its caller, so repeats share their rows.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "flopcore/amount.hpp"
+#include "flopcore/dtype.hpp"
+#include "flopcore/expr.hpp"
+#include "flopcore/feature.hpp"
+#include "flopcore/ids.hpp"
+#include "flopcore/op.hpp"
+#include "flopcore/text_pool.hpp"
+
+namespace flopcore {
+
+enum class FrameKind : std::uint8_t { kCall, kLoop, kBranch, kRecompute };
+inline constexpr std::array<std::string_view, 4> kFrameKinds = {"call", "loop", "branch", "recompute"};
+
+struct RowDTypes {
+    DType input, weight, accumulate, output;
+};
+
+// The rows of one site and phase: one record that is always read whole (hence not split into columns). Its rows are
+// amounts [amounts_begin, amounts_begin of the next entry).
+struct Entry {
+    NodeId site;
+    std::uint32_t name, scope, origin;  // texts
+    std::uint32_t amounts_begin;
+    RowDTypes dtypes;
+    Op op;
+    Phase phase;
+    std::uint16_t variant;
+};
+
+// `times` repeats of a block inside another. Blocks are positions in Tally::blocks().
+struct Frame {
+    std::uint32_t parent, block;
+    FrameKind kind;
+    Params params;
+    ExprRef times;
+    NodeId site;
+    std::uint32_t scope;  // text, a pattern such as layers.[0..31]
+};
+
+struct TallyBlock {
+    std::uint32_t name;  // text
+    std::uint32_t entries_begin, entries_end;
+    std::uint32_t frames_begin, frames_end;
+    ExprRef parameters;  // of the block and all it calls
+};
+
+class Tally {
+  public:
+    // Callees before callers; the last block is the program.
+    [[nodiscard]] std::span<const TallyBlock> blocks() const { return blocks_; }
+    [[nodiscard]] std::span<const Frame> frames() const { return frames_; }
+    [[nodiscard]] std::span<const Entry> entries() const { return entries_; }
+    [[nodiscard]] std::span<const Extent> extents() const { return extents_; }
+    [[nodiscard]] std::uint32_t amounts_end(std::size_t entry) const {
+        return entry + 1 < entries_.size() ? entries_[entry + 1].amounts_begin
+                                           : static_cast<std::uint32_t>(amount_base_.size());
+    }
+    [[nodiscard]] Feature amount_feature(std::size_t i) const { return static_cast<Feature>(amount_tag_[i] & 0xffU); }
+    [[nodiscard]] const Extent* amount_extent(std::size_t i) const {
+        const std::uint32_t extent = amount_tag_[i] >> 8;
+        return extent == 0 ? nullptr : &extents_[extent - 1];
+    }
+    [[nodiscard]] ExprRef amount_base(std::size_t i) const { return amount_base_[i]; }
+    [[nodiscard]] const ExprStore& exprs() const { return exprs_; }
+    [[nodiscard]] const TextPool& texts() const { return texts_; }
+    [[nodiscard]] ExprRef parameters() const { return blocks_.back().parameters; }
+    // "conv node 'enc.3.conv' (#412)"
+    [[nodiscard]] std::string describe(const Entry& entry) const;
+
+  private:
+    friend class Walker;
+    ExprStore exprs_;
+    TextPool texts_;
+    std::vector<TallyBlock> blocks_;
+    std::vector<Frame> frames_;
+    std::vector<Entry> entries_;
+    std::vector<ExprRef> amount_base_;
+    std::vector<std::uint32_t> amount_tag_;  // feature | (extent + 1) << 8
+    std::vector<Extent> extents_;
+};
+
+}  // namespace flopcore

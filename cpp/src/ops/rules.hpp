@@ -1,0 +1,54 @@
+// The families of rules; ops/table.cpp gathers them.
+#pragma once
+
+#include "flopcore/rule.hpp"
+
+namespace flopcore::ops {
+
+void infer_matmul(InferContext& context);
+void count_matmul(CountContext& context);
+void infer_linear(InferContext& context);
+void count_linear(CountContext& context);
+void infer_conv(InferContext& context);
+void count_conv(CountContext& context);
+
+void infer_attention(InferContext& context);
+void count_attention(CountContext& context);
+
+void infer_binary(InferContext& context);
+void infer_unary(InferContext& context);
+void infer_cast(InferContext& context);
+// One shared rule; the amounts per element stand in its table.
+template <Op op>
+void count_elementwise(CountContext& context);
+
+void infer_softmax(InferContext& context);
+void count_softmax(CountContext& context);
+void infer_batch_norm(InferContext& context);
+void count_batch_norm(CountContext& context);
+void infer_row_norm(InferContext& context);
+void count_layer_norm(CountContext& context);
+void count_rms_norm(CountContext& context);
+
+void infer_pool(InferContext& context);
+void count_max_pool(CountContext& context);
+void count_average_pool(CountContext& context);
+void infer_adaptive_pool(InferContext& context);
+void count_adaptive_average_pool(CountContext& context);
+
+void infer_reduce(InferContext& context);
+void count_reduce_sum(CountContext& context);
+void count_reduce_mean(CountContext& context);
+void count_reduce_max(CountContext& context);
+
+void infer_reshape(InferContext& context);
+void infer_flatten(InferContext& context);
+void infer_transpose(InferContext& context);
+void infer_concat(InferContext& context);
+void infer_slice(InferContext& context);
+void infer_embedding(InferContext& context);
+void count_view(CountContext& context);
+void count_move(CountContext& context);
+void count_embedding(CountContext& context);
+
+}  // namespace flopcore::ops

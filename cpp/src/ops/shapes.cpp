@@ -1,0 +1,97 @@
+#include "shapes.hpp"
+
+namespace flopcore::ops {
+
+void shape_error(const std::string& message) { throw ShapeError(message); }
+
+std::string shape_text(const ExprStore& exprs, const TensorView& t) {
+    std::string text = "[";
+    for (const ExprRef dim : t.shape()) text += (text.size() > 1 ? ", " : "") + exprs.text(dim);
+    return text + "]";
+}
+
+void require_equal_slow(const ExprStore& exprs, ExprRef a, ExprRef b, const char* what) {
+    const auto known = exprs.equal(a, b);
+    if (known == true) return;
+    const std::string pair = exprs.text(a) + " and " + exprs.text(b);
+    if (known == false) shape_error(std::string(what) + " differ: " + pair);
+    shape_error(std::string(what) + " may differ: " + pair + "; use the same dim, or bind them with at=");
+}
+
+void require_not_empty(ExprRef dim, const char* what) {
+    if (is_zero(dim)) shape_error(std::string(what) + " is empty (a dim of size 0)");
+}
+
+void require_rank(const TensorView& t, int at_least, const char* what) {
+    if (t.rank < at_least)
+        shape_error(std::string(what) + " has " + std::to_string(t.rank) + " dims, needs " + std::to_string(at_least) +
+                    " or more");
+}
+
+void require_same_dtype(const TensorView& a, const TensorView& b) {
+    if (a.dtype != b.dtype)
+        shape_error("dtypes differ: " + std::string(info(a.dtype).name) + " and " + std::string(info(b.dtype).name) +
+                    "; cast one of them first");
+}
+
+ExprRef broadcast_dim(const ExprStore& exprs, ExprRef a, ExprRef b) {
+    if (a == b || is_one(b)) return a;
+    if (is_one(a)) return b;
+    require_equal(exprs, a, b, "sizes to broadcast");
+    return a;
+}
+
+void push_broadcast(InferContext& context, std::span<const ExprRef> a, std::span<const ExprRef> b) {
+    if (a.size() < b.size()) std::swap(a, b);
+    const std::size_t lead = a.size() - b.size();
+    for (std::size_t i = 0; i < lead; ++i) context.out.push(a[i]);
+    for (std::size_t i = lead; i < a.size(); ++i) context.out.push(broadcast_dim(context.exprs, a[i], b[i - lead]));
+}
+
+int resolve_axis(std::int64_t axis, int rank) {
+    if (axis < -rank || axis >= rank)
+        shape_error("axis " + std::to_string(axis) + " is out of range for " + std::to_string(rank) + " dims");
+    return static_cast<int>(axis < 0 ? axis + rank : axis);
+}
+
+namespace {
+
+std::int64_t entry(const AttrView& attrs, AttrKey key, std::size_t i, std::size_t expected, std::int64_t fallback,
+                   std::int64_t low) {
+    const auto list = attrs.list(key);
+    if (!list || list->empty()) return fallback;
+    const std::string name(kAttrKeys[static_cast<std::size_t>(key)]);
+    if (list->size() != expected)
+        shape_error(name + " has " + std::to_string(list->size()) + " numbers, needs " + std::to_string(expected));
+    const std::int64_t value = (*list)[i].value();
+    if (value < low || value > (std::int64_t{1} << 48))
+        shape_error(name + " is " + std::to_string(value) + ", must be between " + std::to_string(low) + " and 2^48");
+    return value;
+}
+
+}  // namespace
+
+Window window_at(const AttrView& attrs, std::size_t i, std::size_t n, ExprRef kernel) {
+    if (!kernel.is_small() || kernel.value() < 1 || kernel.value() > (std::int64_t{1} << 48))
+        shape_error("kernel sizes must be integers between 1 and 2^48");
+    return {kernel.value(), entry(attrs, AttrKey::kStride, i, n, 1, 1), entry(attrs, AttrKey::kDilation, i, n, 1, 1),
+            entry(attrs, AttrKey::kPadding, i, 2 * n, 0, 0), entry(attrs, AttrKey::kPadding, i + n, 2 * n, 0, 0)};
+}
+
+ExprRef window_count(ExprStore& exprs, ExprRef size, const Window& w, bool ceil_mode) {
+    const Int128 extent = static_cast<Int128>(w.dilation) * (w.kernel - 1) + 1;  // what one window spans
+    const ExprRef stride = ExprRef::small(w.stride);
+    const ExprRef room = exprs.add(size, exprs.constant(static_cast<Int128>(w.pad_begin) + w.pad_end - extent));
+    const auto known = exprs.as_integer(room);
+    if (known && *known < 0)
+        shape_error("a window spans " + to_decimal(extent) + ", the padded input only " +
+                    to_decimal(checked_add(*known, extent)));
+    if (!ceil_mode) return exprs.add(exprs.floordiv(room, stride), one());
+    const ExprRef count = exprs.add(exprs.ceildiv(room, stride), one());
+    // The last window must start inside the input or its begin padding.
+    const ExprRef starts = exprs.ceildiv(exprs.add(size, ExprRef::small(w.pad_begin)), stride);
+    if (w.pad_end >= extent) shape_error("end padding must be smaller than the window when ceil_mode is set");
+    return exprs.min(count, starts);
+}
+
+}  // namespace flopcore::ops

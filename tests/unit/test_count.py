@@ -1,0 +1,160 @@
+"""Counts worked out by hand, breakdowns, symbolic and bound."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+import flopcore as fc
+
+
+def rows_of(graph: fc.Graph, op: str) -> dict[tuple[str, int], object]:
+    """(feature, position) -> base, for the rows of one op."""
+    return {(row.feature, i): row.base for i, row in enumerate(fc.count(graph).rows()) if row.op == op}
+
+
+def test_linear_with_bias():
+    g = fc.Graph()
+    g.linear(g.input("x", (3, 5)), g.parameter("w", (7, 5)), g.parameter("b", (7,)))
+    amounts = {row.feature: row.base for row in fc.count(g).rows()}
+    assert amounts == {
+        "mac": 105,
+        "outputs": 21,
+        "add": 21,
+        "out_elems": 21,
+        "in_elems": 15,
+        "weight_elems": 42,
+        "bytes_read": 4 * (15 + 42),
+        "bytes_written": 84,
+    }
+    assert fc.count(g).flop("all-arithmetic") == 105 + (105 - 21) + 21
+
+
+def test_three_million_cube_is_exact():
+    g = fc.Graph()
+    g.matmul(g.input("a", (3000001, 3000001)), g.input("b", (3000001, 3000001)))
+    assert fc.count(g).flop("macs") == 27000027000009000001
+
+
+def test_overflow_names_the_op():
+    g = fc.Graph()
+    n = 2**45
+    g.matmul(g.input("a", (n, n)), g.input("b", (n, n)), name="huge")
+    with pytest.raises(fc.CountOverflowError, match="matmul node 'huge'"):
+        fc.count(g)
+    with pytest.raises(OverflowError):
+        fc.count(g)
+
+
+def test_overflow_of_a_sum_names_the_op():
+    g = fc.Graph()
+    a = g.input("a", (2**42, 2**42))
+    b = g.input("b", (2**42, 2**42))
+    for i in range(3):
+        g.matmul(a, b, name=f"m{i}")
+    tally = fc.count(g)
+    with pytest.raises(fc.CountOverflowError, match="matmul node 'm1'"):
+        tally.flop("macs")
+
+
+def test_causal_extent_nominal_and_used():
+    g = fc.Graph()
+    seq = fc.dim("seq")
+    q = g.input("q", (1, 8, seq, 64))
+    k = g.input("k", (1, 2, seq, 64))
+    g.attention(q, k, k, causal="top_left")
+    tally = fc.count(g)
+    assert tally.flop("macs") == 8 * 128 * seq**2
+    (extent,) = {row.extents[0] for row in tally.rows() if row.extents}
+    assert (extent.kind, extent.grade) == ("causal", "exact")
+    assert extent.used == seq * (seq + 1) / 2 if isinstance(extent.used, Fraction) else True
+    assert extent.used.at({"seq": 5}) == 15
+    assert {row.variant for row in tally.rows()} == {("causal", "gqa")}
+
+
+@pytest.mark.parametrize(
+    ("align", "s", "t"), [(a, s, t) for a in ("top_left", "bottom_right") for s in (1, 3, 6) for t in (1, 4, 6)]
+)
+def test_causal_pairs_by_enumeration(align, s, t):
+    g = fc.Graph()
+    q, k = g.input("q", (1, 1, s, 2)), g.input("k", (1, 1, t, 2))
+    g.attention(q, k, k, causal=align)
+    offset = 0 if align == "top_left" else t - s
+    expected = sum(1 for i in range(s) for j in range(t) if j <= i + offset)
+    (extent,) = {row.extents[0] for row in fc.count(g).rows() if row.extents}
+    assert (extent.nominal, extent.used) == (s * t, expected)
+
+
+def test_breakdowns_sum_to_the_total():
+    g = fc.Graph()
+    body = g.subgraph("layer")
+    h = body.input("h", (4, 16))
+    with body.scope("mlp"):
+        h2 = body.relu(body.linear(h, body.parameter("w", (16, 16)), body.parameter("b", (16,)), name="fc"))
+    body.output(h2)
+    y = g.call(body, [g.input("x", (4, 16))], times=3, scope="layers")
+    g.linear(y, g.parameter("head", (2, 16)))
+    tally = fc.count(g)
+    total = tally.flop("all-arithmetic")
+    for by in ("op", "module", "dtype", "phase", "feature"):
+        parts = tally.flop("all-arithmetic", by=by)
+        assert sum(parts.values()) == total
+    assert tally.flop("macs", by="module") == {"": 4 * 16 * 2, "layers.[0..2].mlp": 3 * 4 * 256}
+    assert tally.flop("macs", by="op") == {"linear": 3 * 4 * 256 + 128}
+    assert [f.times for f in tally.frames()] == [3]
+
+
+def test_bound_before_equals_bound_after():
+    g = fc.Graph()
+    batch, seq = fc.dim("batch"), fc.dim("seq", multiple_of=2)
+    x = g.input("x", (batch, seq, 32))
+    half = g.reshape(x, (batch, seq // 2, 64))
+    body = g.subgraph("b")
+    hb = body.input("h", (batch, seq // 2, 64))
+    body.output(body.softmax(body.linear(hb, body.parameter("w", (64, 64)))))
+    g.call(body, [half], times=seq)
+    at = {"batch": 3, "seq": 10}
+    for convention in ("macs", "all-arithmetic"):
+        assert fc.count(g).flop(convention, at=at) == fc.count(g, at=at).flop(convention)
+    assert fc.count(g).flop("macs") == batch * seq * seq * 2048
+    assert fc.count(g).parameters == seq * 64 * 64
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [({"sequence": 4}, "its dims are batch, seq"), ({"seq": 3}, "multiple of 2"), ({"batch": 0}, "at least 1")],
+)
+def test_bad_bindings(at, text):
+    g = fc.Graph()
+    g.relu(g.input("x", (fc.dim("batch"), fc.dim("seq", multiple_of=2))))
+    with pytest.raises(fc.DataError, match=text):
+        fc.count(g, at=at)
+
+
+def test_four_bit_weights_round_bytes_up():
+    g = fc.Graph()
+    g.reduce_sum(g.input("x", (5,), "int4"))
+    amounts = {row.feature: row.base for row in fc.count(g).rows()}
+    assert (amounts["bytes_read"], amounts["bytes_written"]) == (3, 1)
+
+
+def test_embedding_reads_the_rows_it_gathers():
+    g = fc.Graph()
+    g.embedding(g.parameter("table", (50000, 64)), g.input("ids", (2, 7), "int64"))
+    amounts = {row.feature: row.base for row in fc.count(g).rows()}
+    assert amounts == {
+        "gather": 896,
+        "out_elems": 896,
+        "in_elems": 14,
+        "weight_elems": 3200000,
+        "bytes_read": 14 * 8 + 896 * 4,
+        "bytes_written": 896 * 4,
+    }
+
+
+def test_parameter_operand_of_matmul_is_a_weight():
+    g = fc.Graph()
+    g.matmul(g.input("a", (2, 3)), g.parameter("b", (3, 4)))
+    amounts = {row.feature: row.base for row in fc.count(g).rows()}
+    assert (amounts["in_elems"], amounts["weight_elems"]) == (6, 12)
