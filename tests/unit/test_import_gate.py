@@ -126,7 +126,15 @@ def test_only_the_bindings_know_python() -> None:
     assert guilty == []
 
 
-def test_the_gate_sees_a_breach(tmp_path: Path) -> None:
+def test_kernels_include_c_headers_only() -> None:
+    """A C++ header could put a weak symbol, compiled for one instruction set, in everybody's way."""
+    kernels = [path for path in (CPP / "src" / "simd").iterdir() if path.name == "kernels.cpp" or path.suffix == ".inl"]
+    assert kernels
+    found = {name for path in kernels for name in re.findall(r"#\s*include\s+<([^>]+)>", path.read_text("utf-8"))}
+    assert found <= {"stddef.h", "stdint.h"}
+
+
+def test_the_gate_sees_a_breach() -> None:
     rows = {"expr": ["_core"], "graph": ["expr"]}
     assert breaches("expr", iter(["_core"]), rows) == []
     assert breaches("expr", iter(["graph"]), rows) == ["expr may not use graph"]
