@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+
+from flopcore import _core
 
 # A test may skip where the machine, not the installation, lacks what it needs; its reason then starts like this.
 MACHINE = "this machine"
@@ -22,3 +26,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         if not reason.startswith(MACHINE):
             reporter.write_line(f"skipped, which --forbid-skips forbids: {report.nodeid}: {reason}", red=True)
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(params=["base", "v3", "v4"])
+def every_isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test once under each instruction set."""
+    name: str = request.param
+    if name not in _core.available_isas():
+        pytest.skip(f"{MACHINE} lacks the instructions of {name}")
+    before = _core.isa()
+    _core.select_isa(name)
+    yield name
+    _core.select_isa(before)

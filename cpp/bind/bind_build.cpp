@@ -1,6 +1,10 @@
 // Errors and build facts.
+#include <pybind11/stl.h>
+
 #include "bind.hpp"
 #include "flopcore/error.hpp"
+#include "flopcore/isa.hpp"
+#include "flopcore/parallel.hpp"
 
 namespace py = pybind11;
 
@@ -31,6 +35,13 @@ void bind_build(py::module_& m) {
     m.attr("version") = FLOPCORE_VERSION;
     m.attr("compiler") = FLOPCORE_COMPILER;
     m.attr("build_type") = FLOPCORE_BUILD_TYPE;
+    m.attr("thread_backend") = thread_backend();
+    m.def("isa", [] { return simd::kernels().name; });
+    m.def("available_isas", &simd::available_isas);
+    m.def("select_isa", &simd::select_isa, py::arg("name"));
+    m.def("allowed_cpus", &allowed_cpus);
+    m.def("n_workers", &n_workers, py::arg("n_blocks"), py::arg("threads"));
+    m.def("limit_to_one_thread", &limit_to_one_thread);
 }
 
 }  // namespace flopcore::bind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._core import version as __version__
 from .accelerators import Accelerator, accelerator, accelerators
+from .build import BuildInfo, build_info
 from .conventions import Convention, convention, conventions
 from .count import Extent, Row, Tally, count
 from .errors import (
@@ -19,24 +20,29 @@ from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum
 from .graph import Graph, Tensor, ops
 from .study.estimate import Estimate, estimate_from_hardware, estimate_from_parameters
 from .study.population import Population
+from .sweep import Entity, Factor, SweepResult, sweep
 from .thresholds import Threshold, ThresholdPolicy, thresholds
 
 __all__ = [
     "Accelerator",
+    "BuildInfo",
     "Convention",
     "ConventionError",
     "CountOverflowError",
     "DataError",
     "Dim",
+    "Entity",
     "Estimate",
     "Expr",
     "Extent",
+    "Factor",
     "FlopcoreError",
     "Graph",
     "GraphError",
     "Population",
     "Row",
     "ShapeError",
+    "SweepResult",
     "Tally",
     "Tensor",
     "Threshold",
@@ -45,6 +51,7 @@ __all__ = [
     "__version__",
     "accelerator",
     "accelerators",
+    "build_info",
     "ceildiv",
     "clamp",
     "convention",
@@ -56,5 +63,6 @@ __all__ = [
     "maximum",
     "minimum",
     "ops",
+    "sweep",
     "thresholds",
 ]

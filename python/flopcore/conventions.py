@@ -161,7 +161,7 @@ class Convention:
     @property
     def switches(self) -> dict[str, str]:
         """What this convention says on each question that conventions differ on, derived from its weights."""
-        state = {"multiply_add": str(self.weights_of("matmul")[specification().features.index("mac")])}
+        state = {"multiply_add": str(self.weights_of("linear")[specification().features.index("mac")])}
         state["bias"] = _summed([_charges_bias(self, op) for op in ("linear", "conv")])
         for switch, ops in _SWITCH_OPS.items():
             state[switch] = _summed([_charges(self, op) for op in ops])

@@ -21,14 +21,12 @@ def single(
 ) -> Data:
     """A graph of one node; `kinds` says i (input, the default), p (parameter) or c (constant) per tensor."""
     names = {"i": "input", "p": "parameter", "c": "constant"}
-    leaves = [
-        {"op": names[kind], "outputs": [number], "attrs": {"shape": list(shape), **more}}
-        for number, (shape, kind) in enumerate(zip(shapes, kinds.ljust(len(shapes), "i"), strict=True))
-        if shape is not None
-    ]
+    numbers = [number for number, shape in enumerate(shapes) if shape is not None]
+    kinds = kinds.ljust(len(shapes), "i")
+    leaves = [{"op": names[kinds[number]], "outputs": [number]} for number in numbers]
     inputs = [None if shape is None else number for number, shape in enumerate(shapes)]
     node = {"op": op, "inputs": inputs, "outputs": [99], "attrs": attrs or {}, "name": "it"}
-    return {"blocks": [{"nodes": [*leaves, node], "outputs": [99]}]}
+    return {"nodes": [*leaves, node], "tensors": {number: {"shape": shapes[number], **more} for number in numbers}}
 
 
 def amounts(data: Data, *, used: bool = False, **at: int) -> dict[str, int]:
@@ -195,18 +193,17 @@ def test_a_parameter_is_a_weight_in_any_slot() -> None:
 
 
 def looped(params: str) -> Data:
-    body = [
-        {"op": "input", "outputs": [10], "attrs": {"shape": ["batch", 4]}},
-        {"op": "parameter", "outputs": [11], "attrs": {"shape": [4, 4]}},
-        {"op": "linear", "inputs": [10, 11], "outputs": [12], "name": "fc", "scope": "mlp"},
+    call = {"op": "call", "callee": 1, "times": "2*depth", "params": params}
+    nodes = [
+        {"op": "input", "outputs": [0]},
+        {"op": "input", "outputs": [10], "block": 1},
+        {"op": "parameter", "outputs": [11], "block": 1},
+        {"op": "linear", "inputs": [10, 11], "outputs": [12], "name": "fc", "scope": "mlp", "block": 1},
+        call | {"inputs": [0], "outputs": [1], "scope": "layers"},
+        call | {"inputs": [1], "outputs": [2], "scope": "last", "times": 1},
     ]
-    call = {"block": 1, "times": "2*depth", "params": params}
-    main = [
-        {"op": "input", "outputs": [0], "attrs": {"shape": ["batch", 4]}},
-        {"op": "call", "inputs": [0], "outputs": [1], "attrs": call, "scope": "layers"},
-        {"op": "call", "inputs": [1], "outputs": [2], "attrs": call | {"times": 1}, "scope": "last"},
-    ]
-    return {"blocks": [{"nodes": main, "outputs": [2]}, {"nodes": body, "outputs": [12]}]}
+    tensors = {0: {"shape": ["batch", 4]}, 10: {"shape": ["batch", 4]}, 11: {"shape": [4, 4]}}
+    return {"nodes": nodes, "tensors": tensors, "blocks": [{"outputs": [2]}, {"outputs": [12]}]}
 
 
 def test_calls_multiply_and_know_who_owns_the_weights() -> None:
@@ -243,4 +240,12 @@ def test_what_is_wrong_with_a_graph_is_said() -> None:
     with pytest.raises(ShapeError, match="negative dim"):
         count(single("relu", [(-1,)]))
     with pytest.raises(GraphError, match="not there yet"):
-        count({"blocks": [{"nodes": [{"op": "relu", "inputs": [5], "outputs": [6]}]}]})
+        count({"nodes": [{"op": "relu", "inputs": [5], "outputs": [6]}]})
+    with pytest.raises(GraphError, match="calls itself"):
+        count({"nodes": [{"op": "call", "callee": 0, "outputs": []}]})
+    data = looped("shared")
+    with pytest.raises(ShapeError, match="repeated -2 times"):
+        count(data, at={"batch": 1, "depth": -1})
+    data["tensors"][10] = {"shape": ["batch", 5]}
+    with pytest.raises(ShapeError):
+        count(data, at={"batch": 1, "depth": 1})

@@ -4,5 +4,18 @@ from __future__ import annotations
 
 from .counting import Extent, Row, count, count_parameters, price
 from .graph import Block, Graph, Node, Tensor
+from .verification import VerificationError, verify
 
-__all__ = ["Block", "Extent", "Graph", "Node", "Row", "Tensor", "count", "count_parameters", "price"]
+__all__ = [
+    "Block",
+    "Extent",
+    "Graph",
+    "Node",
+    "Row",
+    "Tensor",
+    "VerificationError",
+    "count",
+    "count_parameters",
+    "price",
+    "verify",
+]

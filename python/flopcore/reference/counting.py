@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import cast
 
 from flopcore.conventions import Convention
-from flopcore.errors import DataError
+from flopcore.errors import DataError, ShapeError
 from flopcore.specification import OpSpec, specification
 
 from .expression import FUNCTIONS, Function, Value, evaluate
@@ -30,8 +30,9 @@ class Extent:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Row:
-    """One amount: `times` x `base` x, for each extent, its nominal or used size."""
+    """One amount: `times` x `base` x, for each extent, its nominal or used size; `site` is the number of the node."""
 
+    site: int
     scope: str
     name: str
     op: str
@@ -64,17 +65,16 @@ def count(graph: Graph | Mapping[str, object], *, at: At | None = None) -> list[
 
     Examples
     --------
-    >>> block = {"nodes": [
-    ...     {"op": "input", "outputs": [0], "attrs": {"shape": ["batch", 3]}},
-    ...     {"op": "relu", "inputs": [0], "outputs": [1]},
-    ... ]}
-    >>> rows = count({"blocks": [block]}, at={"batch": 2})
+    >>> relu = {"op": "relu", "inputs": [0], "outputs": [1]}
+    >>> leaf = {"op": "input", "outputs": [0]}
+    >>> data = {"nodes": [leaf, relu], "tensors": {0: {"shape": ["batch", 3]}}}
+    >>> rows = count(data, at={"batch": 2})
     >>> [(row.feature, row.base) for row in rows if row.feature == "cmp"]
     [('cmp', 6)]
     """
     plain = graph if isinstance(graph, Graph) else Graph.from_dict(graph)
     bound = dict(at or {})
-    tensors = plain.shapes(bound)
+    tensors = plain.tensors(bound)
     rows: list[Row] = []
     _count_block(plain, 0, bound, tensors, "", 1, rows)
     return rows
@@ -84,9 +84,8 @@ def count_parameters(graph: Graph | Mapping[str, object], *, at: At | None = Non
     """Return the number of learned weights; see `count`."""
     plain = graph if isinstance(graph, Graph) else Graph.from_dict(graph)
     bound = dict(at or {})
-    tensors = plain.shapes(bound)
-    shared: dict[int, int] = {}
-    return _parameters(plain, 0, bound, tensors, shared) + sum(shared.values())
+    tensors = plain.tensors(bound)
+    return _parameters(plain, 0, bound, tensors)
 
 
 def price(rows: Iterable[Row], convention: Convention) -> int | Fraction:
@@ -102,34 +101,42 @@ def price(rows: Iterable[Row], convention: Convention) -> int | Fraction:
 
 
 def _count_block(
-    graph: Graph, index: int, at: At, tensors: Mapping[int, Tensor], scope: str, times: int, rows: list[Row]
+    graph: Graph, block: int, at: At, tensors: Mapping[int, Tensor], scope: str, times: int, rows: list[Row]
 ) -> None:
-    for node in graph.blocks[index].nodes:
+    for site, node in graph.in_block(block):
         inner = ".".join(part for part in (scope, node.scope) if part)
         if node.op == "call":
-            repeats = times * dim_value(node.attrs.get("times", 1), at)
-            _count_block(graph, cast("int", node.attrs["block"]), at, tensors, inner, repeats, rows)
+            repeats = _repeats(node, at)
+            _count_block(graph, node.callee, at, tensors, inner, times * repeats, rows)
         elif not specification().ops[node.op].leaf:
-            rows.extend(_node_rows(node, at, tensors, inner, times))
+            rows.extend(_node_rows(site, node, at, tensors, inner, times))
 
 
-def _parameters(graph: Graph, index: int, at: At, tensors: Mapping[int, Tensor], shared: dict[int, int]) -> int:
-    """Weights owned by one run of a block; blocks whose weights are shared are put into `shared`, once each."""
+def _repeats(node: Node, at: At) -> int:
+    times = dim_value(node.times, at)
+    if times < 0:
+        raise ShapeError(f"call node {node.name!r} is repeated {times} times")
+    return times
+
+
+def _parameters(graph: Graph, block: int, at: At, tensors: Mapping[int, Tensor]) -> int:
+    """Weights owned by one run of a block: per-call repeats multiply, a shared block adds once."""
     total = 0
-    for node in graph.blocks[index].nodes:
+    shared: set[int] = set()
+    for _, node in graph.in_block(block):
         if node.op == "parameter":
             total += tensors[node.outputs[0]].n
         elif node.op == "call":
-            callee = cast("int", node.attrs["block"])
-            inner = _parameters(graph, callee, at, tensors, shared)
-            if node.attrs.get("params", "per_call") == "shared":
-                shared[callee] = inner
-            else:
-                total += inner * dim_value(node.attrs.get("times", 1), at)
+            inner = _parameters(graph, node.callee, at, tensors)
+            if node.params == "per_call":
+                total += inner * _repeats(node, at)
+            elif node.callee not in shared:
+                shared.add(node.callee)
+                total += inner
     return total
 
 
-def _node_rows(node: Node, at: At, tensors: Mapping[int, Tensor], scope: str, times: int) -> list[Row]:
+def _node_rows(site: int, node: Node, at: At, tensors: Mapping[int, Tensor], scope: str, times: int) -> list[Row]:
     spec = specification().ops[node.op]
     inputs = node_inputs(node, tensors)
     first = next(tensor for tensor in inputs if tensor is not None)
@@ -139,8 +146,9 @@ def _node_rows(node: Node, at: At, tensors: Mapping[int, Tensor], scope: str, ti
     for feature, extents, base in (*evaluation.amounts(), *evaluation.sizes()):
         amounts[feature, extents] = amounts.get((feature, extents), 0) + base
     variant = tuple(flag for flag in spec.variants if evaluation.flag(flag))
+    dtype = evaluation.dtype()
     return [
-        Row(scope, node.name, node.op, variant, "forward", first.dtype, node.origin, feature, extents, base, times)
+        Row(site, scope, node.name, node.op, variant, "forward", dtype, node.origin, feature, extents, base, times)
         for (feature, extents), base in amounts.items()
         if base
     ]
@@ -193,11 +201,7 @@ class _NodeEvaluation:
 
     def sizes(self) -> list[tuple[str, tuple[Extent, ...], int]]:
         """Return the size features that every op has."""
-        given = [
-            (tensor, tensor.is_parameter or slot in self._spec.weights)
-            for slot, tensor in zip(self._all_slots(), self._inputs, strict=True)
-            if tensor is not None
-        ]
+        given = self._given()
         read = 0 if self._spec.view else sum(n_bytes(tensor) for tensor, _ in given)
         if self._spec.bytes_read:
             read = self._integer(self._spec.bytes_read)
@@ -231,6 +235,19 @@ class _NodeEvaluation:
             case "global":
                 return all(size == 1 for size in cast("list[int]", attrs["output_size"]))
         raise DataError(f"ops.toml names a flag {name!r} without a rule")
+
+    def dtype(self) -> str:
+        """Return the dtype of the first input that is no weight, or of the first weight if all are."""
+        given = self._given()
+        return next((tensor.dtype for tensor, is_weight in given if not is_weight), given[0][0].dtype)
+
+    def _given(self) -> list[tuple[Tensor, bool]]:
+        """Return the inputs there are, each with whether it is a weight."""
+        return [
+            (tensor, tensor.is_parameter or slot in self._spec.weights)
+            for slot, tensor in zip(self._all_slots(), self._inputs, strict=True)
+            if tensor is not None
+        ]
 
     def _all_slots(self) -> list[str]:
         slots = self._spec.slots

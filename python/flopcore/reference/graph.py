@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from flopcore.errors import DataError, GraphError, ShapeError, UnsupportedOp
 from flopcore.specification import OpSpec, specification
@@ -44,80 +44,102 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node; a call names the block it repeats in its attributes `block`, `times` and `params`."""
+    """One node; a leaf has a shape and dtype, a call the block it repeats, how often, and whose the weights are."""
 
     op: str
+    block: int
     inputs: tuple[int | None, ...]
     outputs: tuple[int, ...]
     attrs: Mapping[str, object] = field(default_factory=dict)
     name: str = ""
     scope: str = ""
     origin: str = "builder"
+    shape: tuple[Dim, ...] = ()
+    dtype: str = "float32"
+    callee: int = 0
+    times: Dim = 1
+    params: str = "per_call"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Nodes in an order in which inputs come before their uses; block 0 is the graph itself."""
+    """A sequence of nodes that can be called; block 0 is the graph itself."""
 
     name: str
-    nodes: tuple[Node, ...]
     outputs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Blocks of nodes; tensor numbers are unique over all of them.
+    """Nodes over numbered tensors, inputs before their uses; the number of a node is its place in `nodes`.
 
-    Dims and multiplicities may be ints or expressions in symbols, such as ``"2*seq + 1"``.
+    Dims, multiplicities and attributes may be ints or expressions in symbols, such as ``"2*seq + 1"``.
     """
 
-    blocks: tuple[Block, ...]
+    nodes: tuple[Node, ...]
+    blocks: tuple[Block, ...] = (Block(""),)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Graph:
-        """Return the graph that `flopcore.Graph.to_dict` describes."""
-        blocks = cast("Sequence[Mapping[str, object]]", data["blocks"])
-        return cls(tuple(_block(block) for block in blocks))
+        """Return the graph that `flopcore.Graph.to_dict` describes.
 
-    def shapes(self, at: At) -> dict[int, Tensor]:
-        """Return every tensor, with all shapes inferred anew at the given dims.
+        Parameters
+        ----------
+        data
+            ``nodes``: op, inputs, outputs and, where they differ from the default, block, attrs, name, scope, origin,
+            for a call callee, times, params; ``tensors``: shape and dtype of the output of each leaf, by number;
+            ``blocks``: name and outputs.
+        """
+        tensors = cast("Mapping[int, Mapping[str, object]]", data.get("tensors", {}))
+        nodes = cast("Sequence[Mapping[str, object]]", data["nodes"])
+        blocks = cast("Sequence[Mapping[str, object]]", data.get("blocks", [{}]))
+        return cls(
+            tuple(_node(node, tensors) for node in nodes),
+            tuple(
+                Block(cast("str", block.get("name", "")), tuple(cast("Sequence[int]", block.get("outputs", ()))))
+                for block in blocks
+            ),
+        )
+
+    def in_block(self, block: int) -> list[tuple[int, Node]]:
+        """Return the nodes of a block with their numbers, in order."""
+        return [(number, node) for number, node in enumerate(self.nodes) if node.block == block]
+
+    def tensors(self, at: At) -> dict[int, Tensor]:
+        """Return every tensor the graph computes, with all shapes inferred anew at the given dims.
 
         Raises
         ------
         ShapeError
             If an op does not accept its inputs; the message names the node.
         GraphError
-            If a node uses a tensor that is not there yet.
+            If a node uses a tensor that is not there yet, or a block calls itself.
         DataError
             If a dim has no value in `at`.
         """
-        tensors: dict[int, Tensor] = {}
-        done: set[int] = set()
-        for index in range(len(self.blocks)):
-            self._infer_block(index, at, tensors, done)
-        return tensors
+        found: dict[int, Tensor] = {}
+        self._infer_block(0, at, found, ())
+        return found
 
-    def _infer_block(self, index: int, at: At, tensors: dict[int, Tensor], done: set[int]) -> None:
-        if index in done:
-            return
-        done.add(index)
-        for node in self.blocks[index].nodes:
+    def _infer_block(self, block: int, at: At, found: dict[int, Tensor], callers: tuple[int, ...]) -> None:
+        if block in callers:
+            raise GraphError(f"block {self.blocks[block].name!r} calls itself")
+        for _, node in self.in_block(block):
             if node.op == "call":
-                callee = cast("int", node.attrs["block"])
-                self._infer_block(callee, at, tensors, done)
-                self._infer_call(node, callee, tensors)
+                self._infer_block(node.callee, at, found, (*callers, block))
+                self._infer_call(node, found)
             else:
-                _infer_node(node, at, tensors)
+                _infer_node(node, at, found)
 
-    def _infer_call(self, node: Node, callee: int, tensors: dict[int, Tensor]) -> None:
-        block = self.blocks[callee]
-        wanted = [tensors[inner.outputs[0]] for inner in block.nodes if inner.op == "input"]
-        given = [_tensor(tensors, number, node) for number in node.inputs]
-        if [tensor.shape for tensor in wanted] != [tensor.shape for tensor in given]:
-            raise ShapeError(f"call {node.name!r} of {block.name!r}: {given} for {wanted}")
-        for number, inner_number in zip(node.outputs, block.outputs, strict=True):
-            inner = tensors[inner_number]
-            tensors[number] = Tensor(inner.shape, inner.dtype)
+    def _infer_call(self, node: Node, found: dict[int, Tensor]) -> None:
+        inside = self.in_block(node.callee)
+        wanted = [found[inner.outputs[0]] for _, inner in inside if inner.op == "input"]
+        given = [_tensor(found, number, node) for number in node.inputs]
+        if [(tensor.shape, tensor.dtype) for tensor in wanted] != [(tensor.shape, tensor.dtype) for tensor in given]:
+            raise ShapeError(f"call of {self.blocks[node.callee].name!r}: {given} for {wanted}")
+        for number, inner_number in zip(node.outputs, self.blocks[node.callee].outputs, strict=True):
+            inner = found[inner_number]
+            found[number] = Tensor(inner.shape, inner.dtype)
 
 
 def complete_attrs(node: Node, rank: int, at: At) -> dict[str, Attr]:
@@ -158,51 +180,49 @@ def complete_attrs(node: Node, rank: int, at: At) -> dict[str, Attr]:
 
 
 def dim_value(dim: object, at: At) -> int:
-    """Return the value of an int or of an expression in symbols."""
-    value = evaluate(dim, at) if isinstance(dim, str) else dim
+    """Return the value of an int or of an expression in symbols (text, or anything whose text is one)."""
+    value = dim if isinstance(dim, int) else evaluate(str(dim), at)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise DataError(f"{dim!r} is no integer")
+        raise DataError(f"{dim} is no integer")
     return value
 
 
-def _block(data: Mapping[str, object]) -> Block:
-    nodes = cast("Sequence[Mapping[str, object]]", data["nodes"])
-    return Block(
-        name=cast("str", data.get("name", "")),
-        nodes=tuple(_node(node) for node in nodes),
-        outputs=tuple(cast("Sequence[int]", data.get("outputs", ()))),
-    )
-
-
-def _node(data: Mapping[str, object]) -> Node:
+def _node(data: Mapping[str, object], tensors: Mapping[int, Mapping[str, object]]) -> Node:
+    outputs = tuple(cast("Sequence[int]", data["outputs"]))
+    leaf = tensors.get(outputs[0], {}) if outputs else {}
     return Node(
         op=cast("str", data["op"]),
+        block=cast("int", data.get("block", 0)),
         inputs=tuple(cast("Sequence[int | None]", data.get("inputs", ()))),
-        outputs=tuple(cast("Sequence[int]", data["outputs"])),
+        outputs=outputs,
         attrs=cast("Mapping[str, object]", data.get("attrs", {})),
         name=cast("str", data.get("name", "")),
         scope=cast("str", data.get("scope", "")),
         origin=cast("str", data.get("origin", "builder")),
+        shape=tuple(cast("Sequence[Dim]", leaf.get("shape", ()))),
+        dtype=cast("str", leaf.get("dtype", "float32")),
+        callee=cast("int", data.get("callee", 0)),
+        times=cast("Dim", data.get("times", 1)),
+        params=cast("str", data.get("params", "per_call")),
     )
 
 
-def _infer_node(node: Node, at: At, tensors: dict[int, Tensor]) -> None:
+def _infer_node(node: Node, at: At, found: dict[int, Tensor]) -> None:
     spec = _spec(node)
     if spec.leaf:
-        shape = tuple(dim_value(dim, at) for dim in cast("Sequence[Dim]", node.attrs["shape"]))
+        shape = tuple(dim_value(dim, at) for dim in node.shape)
         if min(shape, default=0) < 0:
             raise ShapeError(f"{node.op} {node.name!r} has a negative dim: {shape}")
-        dtype = cast("str", node.attrs.get("dtype", "float32"))
-        tensors[node.outputs[0]] = Tensor(shape, dtype, is_parameter=node.op == "parameter")
+        found[node.outputs[0]] = Tensor(shape, node.dtype, is_parameter=node.op == "parameter")
         return
-    inputs = node_inputs(node, tensors)
+    inputs = node_inputs(node, found)
     first = next(tensor for tensor in inputs if tensor is not None)
     attrs = complete_attrs(node, len(first.shape), at)
     try:
         shape = infer(node.op, [None if tensor is None else tensor.shape for tensor in inputs], attrs)
     except ShapeError as caught:
         raise ShapeError(f"{node.op} node {node.name!r}: {caught}") from None
-    tensors[node.outputs[0]] = Tensor(shape, cast("str", attrs.get("dtype", first.dtype)))
+    found[node.outputs[0]] = Tensor(shape, cast("str", attrs.get("dtype", first.dtype)))
 
 
 def node_inputs(node: Node, tensors: Mapping[int, Tensor]) -> list[Tensor | None]:
@@ -236,7 +256,7 @@ def _spec(node: Node) -> OpSpec:
 
 
 def _attr(value: object, kind: str, at: At) -> Attr:
-    word: Literal["int", "ints", "bool", "dim", "dims", "dtype"] | str = kind.split(":")[0].split(";")[0].split()[0]
+    word = kind.split(":")[0].split(";")[0].split()[0]
     if word in ("ints", "dims"):
         return [dim_value(item, at) for item in cast("Sequence[object]", value)]
     if word in ("int", "dim"):

@@ -1,0 +1,53 @@
+// The kernels a sweep is made of, as one table of function pointers per instruction set. Kernels are pure loops over
+// arrays; what they compute is the same bit for bit in every table. See docs/NUMERICS.md.
+// C headers only: the kernel file must not define a weak symbol of a C++ header for an instruction set of its own.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace flopcore::simd {
+
+// Draws lie in *slot order* inside a buffer of n_blocks Philox blocks: word j of block b at [j * n_blocks + b]. Single
+// precision takes one word per draw (draw 4 b + j), double precision two (draw 2 b + j from words 2 j and 2 j + 1).
+// Buffers are padded so that kernels may work in full groups of kGroup blocks.
+constexpr size_t kGroup = 16;
+
+struct Address {
+    uint32_t key[2];   // of the whole study
+    uint64_t stream;   // hash64(purpose, variable, entity)
+    uint32_t attempt;  // for rejection; below 2^16
+};
+
+struct Kernels {
+    const char* name;
+    // words[4 * n_blocks] for the blocks first, first + 1, ...; n_blocks is a multiple of kGroup.
+    void (*philox)(const Address* address, uint64_t first, size_t n_blocks, uint32_t* words);
+    // Integers of the inverse CDF, 53 bits, from pairs of words: out[2 * n_blocks] in slot order.
+    void (*pair_words)(const uint32_t* words, size_t n_blocks, uint64_t* out);
+    // acc += scale * normal quantile of (word + 1/2) / 2^32, or of (word + 1/2) / 2^53.
+    void (*add_normal_f32)(const uint32_t* words, size_t n, float scale, float* acc);
+    void (*add_normal_f64)(const uint64_t* words, size_t n, double scale, double* acc);
+    // acc += scale * (2 u - 1), u as above.
+    void (*add_uniform_f32)(const uint32_t* words, size_t n, float scale, float* acc);
+    void (*add_uniform_f64)(const uint64_t* words, size_t n, double scale, double* acc);
+    // acc += scale * ln(1 + half * (2 u - 1)), 0 <= half < 1.
+    void (*add_log_linear_f32)(const uint32_t* words, size_t n, float half, float scale, float* acc);
+    void (*add_log_linear_f64)(const uint64_t* words, size_t n, double half, double scale, double* acc);
+    // acc += scale * x.
+    void (*add_scaled_f32)(const float* x, size_t n, float scale, float* acc);
+    void (*add_scaled_f64)(const double* x, size_t n, double scale, double* acc);
+    // counts[t] += number of x[i] > thresholds[t].
+    void (*count_above_f32)(const float* x, size_t n, const float* thresholds, size_t n_thresholds, int64_t* counts);
+    void (*count_above_f64)(const double* x, size_t n, const double* thresholds, size_t n_thresholds, int64_t* counts);
+    // passed[i] = number of thresholds below x[i].
+    void (*passed_f32)(const float* x, size_t n, const float* thresholds, size_t n_thresholds, uint32_t* passed);
+    void (*passed_f64)(const double* x, size_t n, const double* thresholds, size_t n_thresholds, uint32_t* passed);
+    // Elementwise functions of float64; not for hot loops.
+    void (*norm_ppf)(const double* q, size_t n, double* out);
+    void (*norm_cdf)(const double* x, size_t n, double* out);
+    void (*exp)(const double* x, size_t n, double* out);
+    void (*log)(const double* x, size_t n, double* out);
+};
+
+}  // namespace flopcore::simd

@@ -1,0 +1,151 @@
+"""Fit the polynomials of the kernels with mpmath and write them in both forms that the project reads.
+
+Writes ``coefficients.inl`` beside this file (read by kernels.cpp) and ``python/flopcore/data/polynomials.json`` (read
+by the reference implementation). Each polynomial is a Chebyshev interpolant (within a small factor of minimax) turned
+into powers of (x - centre), highest power first, its coefficients rounded to the precision they are used in.
+
+The inverse normal CDF is z = x g(w), x = 1 - o, w = -log(o (2 - o)), where o is twice the tail probability; that
+variable is Giles', "Approximating the erfinv function" (GPU Computing Gems, 2011). erfc uses the variable of Shepherd
+and Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x" (Math. Comp. 36, 1981). All coefficients are
+our own.
+
+Run: python cpp/src/simd/fit_coefficients.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import mpmath as mp
+import numpy as np
+
+mp.mp.dps = 60
+HERE = Path(__file__).resolve().parent
+DATA = HERE.parents[2] / "python" / "flopcore" / "data" / "polynomials.json"
+ROOT_HALF = mp.sqrt(mp.mpf(1) / 2)
+
+
+def icdf_ratio(w: mp.mpf) -> mp.mpf:
+    """Give z / x where x = sqrt(1 - exp(-w)) and z is the normal quantile of (1 + x) / 2."""
+    if w < mp.mpf(10) ** -25:
+        return mp.sqrt(mp.pi / 2)
+    x = mp.sqrt(-mp.expm1(-w))
+    tail = mp.exp(-w) / (1 + x) / 2
+    if x < mp.mpf("0.9"):
+        return mp.sqrt(2) * mp.erfinv(x) / x
+    z = mp.findroot(lambda v: mp.log(mp.erfc(v / mp.sqrt(2)) / 2) - mp.log(tail), mp.sqrt(2 * w) - 1)
+    return z / x
+
+
+def icdf_far(root: mp.mpf) -> mp.mpf:
+    """Give icdf_ratio at root**2: below probabilities of 2^-54 the square root is the smoother variable."""
+    return icdf_ratio(root * root)
+
+
+def log_ratio(f: mp.mpf) -> mp.mpf:
+    """Give log(1 + f) / f."""
+    return mp.mpf(1) if f == 0 else mp.log1p(f) / f
+
+
+def exp_plain(r: mp.mpf) -> mp.mpf:
+    """Give exp(r)."""
+    return mp.exp(r)
+
+
+def erfc_scaled(t: mp.mpf) -> mp.mpf:
+    """Give (1 + 2x) exp(x^2) erfc(x) at t = (x - 3.75) / (x + 3.75)."""
+    if t >= 1:
+        return 2 / mp.sqrt(mp.pi)
+    x = mp.mpf("3.75") * (1 + t) / (1 - t)
+    return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
+
+
+def fit(function: Callable[[mp.mpf], mp.mpf], low: mp.mpf, high: mp.mpf, degree: int) -> tuple[mp.mpf, list[mp.mpf]]:
+    """Interpolate at the Chebyshev nodes; give the centre and the powers of (x - centre), highest first."""
+    n = degree + 1
+    centre, half = (low + high) / 2, (high - low) / 2
+    angles = [mp.pi * (2 * i + 1) / (2 * n) for i in range(n)]
+    values = [function(centre + half * mp.cos(a)) for a in angles]
+    chebyshev = [mp.fsum(v * mp.cos(j * a) for v, a in zip(values, angles, strict=True)) * 2 / n for j in range(n)]
+    chebyshev[0] /= 2
+    # Powers of the scaled variable from the recurrence T_{j+1} = 2 x T_j - T_{j-1}.
+    previous, current = [mp.mpf(1)], [mp.mpf(0), mp.mpf(1)]
+    powers = [mp.mpf(0)] * n
+    for j in range(n):
+        for i, c in enumerate(previous):
+            powers[i] += chebyshev[j] * c
+        following = [mp.mpf(0), *(2 * c for c in current)]
+        for i, c in enumerate(previous):
+            following[i] -= c
+        previous, current = current, following
+    return centre, [powers[i] / half**i for i in reversed(range(n))]
+
+
+# name: function, low, high, degree, precision in bits
+SHAPES = {
+    "icdf_centre_f32": (icdf_ratio, mp.mpf(0), mp.mpf(8), 11, 32),
+    "icdf_tail_f32": (icdf_ratio, mp.mpf("7.75"), mp.mpf("21.75"), 8, 32),
+    "log_f32": (log_ratio, ROOT_HALF - 1, 2 * ROOT_HALF - 1, 7, 32),
+    "icdf_centre_f64": (icdf_ratio, mp.mpf(0), mp.mpf(8), 23, 64),
+    "icdf_tail_f64": (icdf_ratio, mp.mpf("7.99"), mp.mpf("36.2"), 28, 64),
+    "icdf_far_f64": (icdf_far, mp.mpf(6), mp.mpf("27.5"), 29, 64),
+    "icdf_log_f64": (log_ratio, ROOT_HALF - 1, 2 * ROOT_HALF - 1, 17, 64),
+    "log_f64": (log_ratio, ROOT_HALF - 1, 2 * ROOT_HALF - 1, 21, 64),
+    "exp_f64": (exp_plain, -mp.log(2) / 2, mp.log(2) / 2, 12, 64),
+    "erfc_f64": (erfc_scaled, mp.mpf(-1), mp.mpf(1), 30, 64),
+}
+
+
+def main() -> None:
+    """Fit all shapes and write both files."""
+    table: dict[str, dict[str, object]] = {}
+    lines = [
+        "// Written by fit_coefficients.py; do not edit. Highest power of (x - centre) first.",
+        "// clang-format off",
+        "",
+    ]
+    for name, (function, low, high, degree, bits) in SHAPES.items():
+        centred = name.startswith(("icdf_centre", "icdf_tail", "icdf_far"))
+        centre, powers = fit(function, low, high, degree)
+        if not centred:  # expand about zero, where the argument is already small
+            shift, expanded = centre, [mp.mpf(0)] * (degree + 1)
+            ascending = list(reversed(powers))
+            for i, c in enumerate(ascending):
+                for j in range(i + 1):
+                    expanded[j] += c * mp.binomial(i, j) * (-shift) ** (i - j)
+            centre, powers = mp.mpf(0), list(reversed(expanded))
+        if bits == 32:
+            values = [float(np.float32(mp.nstr(c, 30))) for c in powers]
+            texts = [v.hex() + "f" for v in values]
+        else:
+            values = [float(mp.mpf(c)) for c in powers]
+            texts = [v.hex() for v in values]
+        kind = "float" if bits == 32 else "double"
+        lines.append(f"constexpr {kind} k_{name}_centre = {float(centre).hex()}{'f' if bits == 32 else ''};")
+        lines.append(f"constexpr {kind} k_{name}[{degree + 1}] = {{")
+        lines += [f"    {text}," for text in texts]
+        lines += ["};", ""]
+        grid = [low + (high - low) * i / 997 for i in range(998)]
+        worst = mp.mpf(0)
+        for g in grid:
+            exact = function(g)
+            total = mp.mpf(0)
+            for v in values:
+                total = total * (g - mp.mpf(float(centre))) + mp.mpf(v)
+            worst = max(worst, abs(total / exact - 1))
+        print(f"{name}: degree {degree}, largest relative error {mp.nstr(worst, 3)}")
+        table[name] = {
+            "bits": bits,
+            "centre": float(centre).hex(),
+            "coefficients": [v.hex() for v in values],
+            "low": float(low),
+            "high": float(high),
+        }
+    (HERE / "coefficients.inl").write_text("\n".join(lines), encoding="utf-8")
+    DATA.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+// float64: the sister of mathf.inl, and the elementwise functions behind ppf and cdf.
+
+constexpr double kLn2 = 0x1.62e42fefa39efp-1, kLn2Low = 0x1.abc9e3b39803fp-56;
+constexpr double kTail = 0x1.6p-13;
+constexpr double kFar = 0x1p-52;  // below this two-sided tail probability the far polynomial takes over
+constexpr uint64_t kSignBit = uint64_t{1} << 63;
+constexpr uint64_t kFraction = (uint64_t{1} << 52) - 1;
+
+// Even and odd powers apart: two short chains of dependent multiply-adds instead of one long one.
+template <size_t n>
+inline double polynomial(const double (&coefficients)[n], double x) {
+    const double square = x * x;
+    double a = coefficients[0], b = coefficients[1];
+#pragma GCC unroll 40
+    for (size_t i = 2; i + 1 < n; i += 2) {
+        a = fused(a, square, coefficients[i]);
+        b = fused(b, square, coefficients[i + 1]);
+    }
+    if constexpr (n % 2 == 0) {
+        return fused(a, x, b);
+    } else {
+        return fused(b, x, fused(a, square, coefficients[n - 1]));
+    }
+}
+
+// Natural logarithm of a positive normal number through the polynomial given.
+template <size_t n>
+inline double log_with(const double (&coefficients)[n], double x) {
+    const uint64_t bits = __builtin_bit_cast(uint64_t, x);
+    // floor(log2(x / sqrt(1/2))), kept unsigned and biased so that 64-bit lanes need no arithmetic shift.
+    const uint64_t biased = (bits + (uint64_t{0x3ff} << 52) - 0x3fe6a09e667f3bcdu) >> 52;
+    const double f = __builtin_bit_cast(double, bits - (biased << 52) + (uint64_t{0x3ff} << 52)) - 1.0;
+    // Small integers become doubles by way of the last bits of 2^52.
+    const double exponent = __builtin_bit_cast(double, biased | 0x4330000000000000u) - (0x1p52 + 1023.0);
+    return fused(exponent, kLn2, f * polynomial(coefficients, f));
+}
+
+// Twice the tail probability of u = (word + 1/2) / 2^53, exactly.
+inline double two_tails(uint64_t word) {
+    const uint64_t flip = uint64_t{0} - (word >> 52);
+    const uint64_t tail = (word ^ flip) & kFraction;
+    return __builtin_bit_cast(double, tail | 0x3ff0000000000000u) - (1.0 - 0x1p-53);
+}
+
+inline double with_sign(double magnitude, uint64_t word) {
+    return __builtin_bit_cast(double, __builtin_bit_cast(uint64_t, magnitude) | ((~word << 11) & kSignBit));
+}
+
+inline double normal_tail(double o) {
+    const double w = -log_with(k_icdf_log_f64, o * (2.0 - o));
+    return (1.0 - o) * polynomial(k_icdf_tail_f64, w - k_icdf_tail_f64_centre);
+}
+
+inline double normal_centre(double o) {
+    const double w = -log_with(k_icdf_log_f64, o * (2.0 - o));
+    return (1.0 - o) * polynomial(k_icdf_centre_f64, w - k_icdf_centre_f64_centre);
+}
+
+// Normal quantiles to 2e-14 relative over all 2^53 words.
+void add_normal_f64(const uint64_t* __restrict words, size_t n, double scale, double* __restrict acc) {
+    constexpr size_t kPart = 128;
+    double z[kPart];
+    for (size_t start = 0; start < n; start += kPart) {
+        const size_t length = n - start < kPart ? n - start : kPart;
+        const uint64_t* __restrict part = words + start;
+        double* __restrict sum = acc + start;
+        double nearest = 1.0;
+#pragma omp simd reduction(min : nearest)
+        for (size_t i = 0; i < length; ++i) {
+            const double o = two_tails(part[i]);
+            nearest = o < nearest ? o : nearest;
+            z[i] = with_sign(normal_centre(o), part[i]);
+        }
+        if (nearest < kTail) {
+            for (size_t i = 0; i < length; ++i) {
+                const double o = two_tails(part[i]);
+                if (o < kTail) z[i] = with_sign(normal_tail(o), part[i]);
+            }
+        }
+#pragma omp simd
+        for (size_t i = 0; i < length; ++i) sum[i] = fused(scale, z[i], sum[i]);
+    }
+}
+
+inline double centred_uniform(uint64_t word) { return with_sign(1.0 - two_tails(word), word); }
+
+void add_uniform_f64(const uint64_t* __restrict words, size_t n, double scale, double* __restrict acc) {
+#pragma omp simd
+    for (size_t i = 0; i < n; ++i) acc[i] = fused(scale, centred_uniform(words[i]), acc[i]);
+}
+
+void add_log_linear_f64(const uint64_t* __restrict words, size_t n, double half, double scale, double* __restrict acc) {
+#pragma omp simd
+    for (size_t i = 0; i < n; ++i) {
+        acc[i] = fused(scale, log_with(k_log_f64, fused(half, centred_uniform(words[i]), 1.0)), acc[i]);
+    }
+}
+
+// ln x to 2 ulp; 0 gives -inf, a negative number NaN.
+void log_array(const double* __restrict x, size_t n, double* __restrict out) {
+    for (size_t i = 0; i < n; ++i) {
+        const double v = x[i];
+        const bool small = v < 0x1p-1000;
+        const double inside = log_with(k_log_f64, small ? v * 0x1p200 : v) - (small ? 200.0 * kLn2 : 0.0);
+        const double outside = v == 0.0 ? -__builtin_inf() : v > 0.0 ? v : __builtin_nan("");
+        out[i] = v > 0.0 && v < __builtin_inf() ? inside : outside;
+    }
+}
+
+// e^x to 2 ulp for normal results; overflow gives inf, underflow rounds towards 0 through the subnormals.
+inline double exp_of(double x) {
+    const double y = x < -800.0 ? -800.0 : x > 800.0 ? 800.0 : x;
+    const double n = (y * 0x1.71547652b82fep0 + 0x1.8p52) - 0x1.8p52;
+    const double r = fused(-n, kLn2Low, fused(-n, kLn2, y));
+    const double p = polynomial(k_exp_f64, r);
+    const int64_t whole = static_cast<int64_t>(n);
+    const int64_t first = whole / 2, second = whole - first;
+    const double scaled = p * __builtin_bit_cast(double, static_cast<uint64_t>(first + 1023) << 52) *
+                          __builtin_bit_cast(double, static_cast<uint64_t>(second + 1023) << 52);
+    return x != x ? x : scaled;
+}
+
+void exp_array(const double* __restrict x, size_t n, double* __restrict out) {
+    for (size_t i = 0; i < n; ++i) out[i] = exp_of(x[i]);
+}
+
+// Normal quantile to 2e-14 relative for q in (0, 1), to the smallest normal number; 0 and 1 give infinities.
+void norm_ppf_array(const double* __restrict q, size_t n, double* __restrict out) {
+    for (size_t i = 0; i < n; ++i) {
+        const double o = 2.0 * (q[i] < 0.5 ? q[i] : 1.0 - q[i]);
+        double magnitude = normal_centre(o);
+        if (o < kFar) {
+            const bool tiny = o < 0x1p-960;
+            const double y = tiny ? o * 0x1p200 * 2.0 : o * (2.0 - o);
+            const double w = -log_with(k_log_f64, y) + (tiny ? 200.0 * kLn2 : 0.0);
+            magnitude = polynomial(k_icdf_far_f64, __builtin_sqrt(w) - k_icdf_far_f64_centre);
+        } else if (o < kTail) {
+            magnitude = normal_tail(o);
+        }
+        if (o == 0.0) magnitude = __builtin_inf();
+        if (!(o >= 0.0 && o <= 1.0)) magnitude = __builtin_nan("");
+        out[i] = q[i] < 0.5 ? -magnitude : magnitude;
+    }
+}
+
+// Normal CDF to 4e-16 relative times (1 + x^2); underflows to 0 below x = -38.5.
+void norm_cdf_array(const double* __restrict x, size_t n, double* __restrict out) {
+    for (size_t i = 0; i < n; ++i) {
+        const double a = x[i] < 0.0 ? -x[i] : x[i];
+        const double b = a < 40.0 ? a : 40.0;
+        const double s = b * 0x1.6a09e667f3bcdp-1;
+        const double square = b * b, rest = fused(b, b, -square);
+        const double t = (s - 3.75) / (s + 3.75);
+        const double scaled = polynomial(k_erfc_f64, t) / (1.0 + 2.0 * s);
+        const double tail = 0.5 * scaled * exp_of(-0.5 * square) * (1.0 - 0.5 * rest);
+        const double value = x[i] < 0.0 ? tail : 1.0 - tail;
+        out[i] = x[i] != x[i] ? x[i] : value;
+    }
+}

@@ -1,0 +1,162 @@
+// Checks a plan and maps the thresholds of entities with a single term to random words.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "flopcore/error.hpp"
+#include "flopcore/sweep.hpp"
+#include "simd/lanes.hpp"
+#include "sweep_terms.hpp"
+
+namespace flopcore {
+namespace {
+
+void require(bool good, const std::string& what) {
+    if (!good) throw DataError("sweep plan: " + what);
+}
+
+void check_terms(const std::vector<Term>& terms, const char* which) {
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+        const Term& term = terms[i];
+        const std::string name = std::string(which) + " term " + std::to_string(i);
+        require(std::isfinite(term.scale), name + ": scale is not finite");
+        require(term.half >= 0.0 && term.half < 1.0, name + ": half is outside [0, 1)");
+    }
+}
+
+void check_rows(const std::vector<std::size_t>& begin, std::size_t n_rows, std::size_t n_items, const char* which) {
+    require(begin.size() == n_rows + 1 && begin.front() == 0 && begin.back() == n_items &&
+                std::is_sorted(begin.begin(), begin.end()),
+            std::string(which) + " row bounds do not fit");
+}
+
+// For ascending thresholds: the smallest word, after flipping, whose value exceeds each; 2^bits when none does.
+template <class Real>
+std::vector<std::uint64_t> smallest_words(const Term& term, std::span<const double> thresholds, bool flip) {
+    using Lanes = simd::Lanes<Real>;
+    using Word = typename Lanes::Word;
+    const Lanes lanes;
+    const std::size_t n = thresholds.size();
+    constexpr std::uint64_t end = std::uint64_t{1} << Lanes::kWordBits;
+    std::vector<std::uint64_t> low(n, 0), high(n, end);
+    std::vector<Word> words(n);
+    std::vector<Real> values(n);
+    for (unsigned step = 0; step <= Lanes::kWordBits; ++step) {
+        for (std::size_t t = 0; t < n; ++t) {
+            const std::uint64_t middle = std::min(low[t] + (high[t] - low[t]) / 2, end - 1);
+            words[t] = static_cast<Word>(flip ? end - 1 - middle : middle);
+        }
+        std::fill(values.begin(), values.end(), Real{0});
+        add_term(lanes, term, words.data(), n, Real{1}, values.data());
+        for (std::size_t t = 0; t < n; ++t) {
+            if (low[t] >= high[t]) continue;
+            const std::uint64_t middle = low[t] + (high[t] - low[t]) / 2;
+            (values[t] > static_cast<Real>(thresholds[t]) ? high[t] : low[t]) =
+                values[t] > static_cast<Real>(thresholds[t]) ? middle : middle + 1;
+        }
+    }
+    // A polynomial may fall by an ulp between neighbouring words, the limits may not.
+    for (std::size_t t = 1; t < n; ++t) low[t] = std::max(low[t], low[t - 1]);
+    return low;
+}
+
+}  // namespace
+
+std::vector<double> term_values(const Term& term, Precision precision, std::span<const std::uint64_t> words) {
+    check_terms({term}, "the");
+    const auto evaluate = [&]<class Real>(Real zero) {
+        using Word = typename simd::Lanes<Real>::Word;
+        const simd::Lanes<Real> lanes;
+        std::vector<Word> narrow;
+        for (const std::uint64_t word : words) {
+            require(word >> simd::Lanes<Real>::kWordBits == 0, "word " + std::to_string(word) + " is too wide");
+            narrow.push_back(static_cast<Word>(word));
+        }
+        std::vector<Real> values(words.size(), zero);
+        add_term(lanes, term, narrow.data(), narrow.size(), Real{1}, values.data());
+        return std::vector<double>(values.begin(), values.end());
+    };
+    return precision == Precision::dual ? evaluate(double{}) : evaluate(float{});
+}
+
+SweepPlan::SweepPlan(SweepInputs inputs) : inputs_(std::move(inputs)) {
+    check();
+    find_word_limits();
+}
+
+void SweepPlan::check() const {
+    const SweepInputs& in = inputs_;
+    require(in.n_entities > 0 && in.n_thresholds > 0, "needs at least one entity and one threshold");
+    require(in.n_thresholds < 0x7fff, "more than 32766 thresholds");
+    require(in.n_entities <= std::numeric_limits<std::uint32_t>::max() - 1, "more than 2^32 - 2 entities");
+    require(in.thresholds.size() == in.n_entities * in.n_thresholds, "thresholds are not entities x thresholds");
+    check_rows(in.own_begin, in.n_entities, in.own.size(), "own term");
+    check_rows(in.uses_begin, in.n_entities, in.uses.size(), "shared use");
+    check_terms(in.shared, "shared");
+    check_terms(in.own, "own");
+    for (const SharedUse& use : in.uses) {
+        require(use.term < in.shared.size() && std::isfinite(use.factor), "a use of a shared term is out of range");
+    }
+    for (std::size_t m = 0; m < in.n_entities; ++m) {
+        const std::span<const double> row(&in.thresholds[m * in.n_thresholds], in.n_thresholds);
+        for (std::size_t t = 0; t < row.size(); ++t) {
+            require(!std::isnan(row[t]) && (t == 0 || row[t] >= row[t - 1]),
+                    "thresholds of entity " + std::to_string(m) + " do not ascend");
+        }
+    }
+}
+
+std::span<const Term> SweepPlan::own_terms(std::size_t entity) const {
+    return std::span(inputs_.own)
+        .subspan(inputs_.own_begin[entity], inputs_.own_begin[entity + 1] - inputs_.own_begin[entity]);
+}
+
+std::span<const SharedUse> SweepPlan::shared_uses(std::size_t entity) const {
+    return std::span(inputs_.uses)
+        .subspan(inputs_.uses_begin[entity], inputs_.uses_begin[entity + 1] - inputs_.uses_begin[entity]);
+}
+
+void SweepPlan::find_word_limits() {
+    const std::size_t n_thresholds = inputs_.n_thresholds;
+    const bool dual = inputs_.precision == Precision::dual;
+    const unsigned bits = dual ? simd::Lanes<double>::kWordBits : simd::Lanes<float>::kWordBits;
+    const std::uint64_t last = (std::uint64_t{1} << bits) - 1;
+    ways_.resize(inputs_.n_entities);
+    word_limits_of_.resize(inputs_.n_entities, 0);
+    for (std::size_t m = 0; m < inputs_.n_entities; ++m) {
+        const std::span<const Term> own = own_terms(m);
+        if (own.empty() && shared_uses(m).empty()) {
+            ways_[m] = Way::constant;
+            continue;
+        }
+        ways_[m] = own.size() == 1 && shared_uses(m).empty() ? Way::words : Way::sum;
+        if (ways_[m] == Way::sum) continue;
+        WordLimits row;
+        row.flip = own[0].scale < 0.0;
+        const std::span<const double> thresholds(&inputs_.thresholds[m * n_thresholds], n_thresholds);
+        row.limits = dual ? smallest_words<double>(own[0], thresholds, row.flip)
+                          : smallest_words<float>(own[0], thresholds, row.flip);
+        // From "the first word that passes" to "the last that does not"; thresholds that all words pass are
+        // accounted for in `start`, which skips them.
+        const std::size_t always =
+            static_cast<std::size_t>(std::count(row.limits.begin(), row.limits.end(), std::uint64_t{0}));
+        for (std::size_t t = always; t < n_thresholds; ++t) --row.limits[t];
+        row.limits.push_back(last);
+        const auto passed_by = [&](std::uint64_t word) {
+            const auto begin = row.limits.begin() + static_cast<std::ptrdiff_t>(always);
+            return static_cast<std::size_t>(std::lower_bound(begin, row.limits.end(), word) - row.limits.begin());
+        };
+        for (std::uint64_t cell = 0; cell < row.start.size(); ++cell) {
+            const std::uint64_t first = cell << (bits - 8);
+            const std::size_t low = passed_by(first);
+            const std::size_t high = passed_by(first + (last >> 8));
+            row.start[cell] = static_cast<std::uint16_t>(low | (high - low > 1 ? 0x8000u : 0u));
+        }
+        word_limits_of_[m] = static_cast<std::uint32_t>(word_limits_.size());
+        word_limits_.push_back(std::move(row));
+    }
+}
+
+}  // namespace flopcore

@@ -1,0 +1,165 @@
+"""Writes OPS.md from ops.toml and CONVENTIONS.md from the convention files: ``python docs/make_tables.py``."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from flopcore.conventions import Convention, Override, convention, conventions
+from flopcore.specification import OpSpec, specification
+
+HERE = Path(__file__).parent
+ORIGIN = "<!-- Made by docs/make_tables.py from {source}; change that, not this. -->\n\n"
+
+
+def ops_page() -> str:
+    """Return the text of OPS.md."""
+    spec = specification()
+    lines = [
+        ORIGIN.format(source="python/flopcore/data/ops.toml") + "# Ops and what they count",
+        "",
+        "Counts are exact and free of any convention: a row is an amount of one *feature*; a convention says what a",
+        "feature is worth. `n(t)` is the number of elements of tensor t (`y` is the output), `d(t, i)` the size of",
+        "its dim i, `n_except(t, axes)` the product of the other dims, `has(t)` 1 if an optional input is given. A",
+        "row with an extent is multiplied by its full (nominal) or its used size, as the convention says.",
+        "",
+        "## Features",
+        "",
+        "Primitives, one operation each: " + ", ".join(f"`{name}`" for name in spec.features[:20]) + ".",
+        "",
+        "Every op that is no leaf also has these sizes, where they are not zero:",
+        "",
+        "| size | is |",
+        "|---|---|",
+        *(f"| `{name}` | {_cell(text)} |" for name, text in spec.sizes.items() if name in spec.features),
+        "",
+        "## Ops",
+        "",
+        "| op | computes | source |",
+        "|---|---|---|",
+        *(f"| [`{op.name}`](#{op.name}) | {_cell(op.summary)} | {_cell(op.source)} |" for op in spec.ops.values()),
+        "",
+    ]
+    for op in spec.ops.values():
+        lines += _op_section(op)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def conventions_page() -> str:
+    """Return the text of CONVENTIONS.md."""
+    found = [convention(name) for name in conventions()]
+    lines = [
+        ORIGIN.format(source="python/flopcore/data/conventions") + "# Conventions",
+        "",
+        "A convention says what each feature of a tally is worth, which extents count in full (*nominal*) or as far",
+        "as they are *used*, and which phases count. `NAME-VERSION/measured` reproduces what a peer reports, bugs",
+        "included; `NAME/intended` is its documented rule. Only a number in FLOP may be held against a threshold.",
+        "",
+        "| name | also | unit | in one line |",
+        "|---|---|---|---|",
+        *(f"| [`{one.name}`](#{_anchor(one.name)}) | {_codes(one.aliases)} | {one.unit} | {_cell(one.summary)} |"
+          for one in found),
+        "",
+        "## Switches",
+        "",
+        "Stated in each file and checked against its weights when it is read; *in part*: some of the ops the switch",
+        "speaks of, see the sections below.",
+        "",
+        "| | " + " | ".join(f"`{one.name}`" for one in found) + " |",
+        "|---|" + "---|" * len(found),
+    ]  # fmt: skip
+    lines += [
+        f"| {switch.replace('_', ' ')} | " + " | ".join(one.switches[switch] for one in found) + " |"
+        for switch in found[0].switches
+    ]
+    lines += [
+        f"| {kind.replace('_', ' ')} extent | " + " | ".join(one.extents[kind] for one in found) + " |"
+        for kind in found[0].extents
+    ]
+    lines += ["| branches | " + " | ".join(one.branches for one in found) + " |", "", "## One by one", ""]
+    for one in found:
+        lines += _convention_section(one)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _op_section(op: OpSpec) -> list[str]:
+    lines = [f"### {op.name}", "", _text(op.summary), ""]
+    if op.inputs:
+        slots = [f"`{slot}`" + (" (weight)" if slot.rstrip("?*") in op.weights else "") for slot in op.inputs]
+        lines.append("- inputs: " + ", ".join(slots))
+    lines += [f"- attribute `{name}`: {_text(kind)}" for name, kind in op.attrs.items()]
+    if not op.leaf:
+        lines.append(f"- shape: {_text(op.shape or 'the inputs broadcast')}")
+    if op.variants:
+        lines.append("- flags: " + _codes(op.variants))
+    if op.view:
+        lines.append("- a view: no bytes are read or written")
+    lines += [f"- bytes read: `{op.bytes_read}`"] if op.bytes_read else []
+    lines += [f"- with `{name} = {value}`" for name, value in op.let.items()]
+    lines += [f"- note: {_text(note)}" for note in op.notes]
+    rows = [(amount.feature, amount.base, ", ".join(amount.extents)) for amount in op.amounts]
+    rows += [(feature, f"{each} n(y)" if each > 1 else "n(y)", "") for feature, each in op.per_output.items()]
+    for when, amounts in op.per_output_when:
+        rows += [(feature, f"{each} n(y) if {when}, instead", "") for feature, each in amounts.items()]
+    if rows:
+        lines += ["", "| feature | amount | extent |", "|---|---|---|"]
+        lines += [f"| `{feature}` | `{base}` | {extents} |" for feature, base, extents in rows]
+    lines += [
+        f"\nExtent `{name}` ({rule.kind}, {rule.grade}) when `{rule.when}`:"
+        f" nominal `{rule.nominal}`, used `{rule.used}`."
+        for name, rule in op.extents.items()
+    ]
+    return [*lines, ""]
+
+
+def _convention_section(one: Convention) -> list[str]:
+    lines = [f"### {one.name}", "", _text(one.summary), ""]
+    lines += [f"- source: {_text(one.source)}", f"- version {one.version}, digest `{one.digest[:16]}`"]
+    lines += [f"- phases: {', '.join(one.phases)}"]
+    lines += [f"- {_text(note)}" for note in one.notes]
+    lines += ["", "| rows | price | because |", "|---|---|---|"]
+    lines += [f"| {_matched(rule)} | {_form(rule.weights)} | {_cell(rule.reason)} |" for rule in one.overrides]
+    lines += [f"| {'all others' if one.overrides else 'all'} | {_form(one.weights)} | |", ""]
+    return lines
+
+
+def _matched(rule: Override) -> str:
+    parts = [_codes(rule.op) or "any op"]
+    parts += [f"{word} {_codes(values)}" for word, values in (
+        ("with", rule.variant), ("from", rule.origin), ("in", rule.dtype), ("in phase", rule.phase),
+    ) if values]  # fmt: skip
+    return " ".join(parts)
+
+
+def _form(weights: tuple[int | Fraction, ...]) -> str:
+    terms = []
+    for feature, weight in zip(specification().features, weights, strict=True):
+        if weight:
+            sign = "-" if weight < 0 else "+"
+            size = "" if abs(weight) == 1 else f"{abs(weight)} "
+            terms.append(f"{sign} {size}{feature}")
+    return f"`{' '.join(terms).removeprefix('+ ')}`" if terms else "0"
+
+
+def _codes(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _anchor(name: str) -> str:
+    return name.replace(".", "").replace("/", "")
+
+
+def _text(text: str) -> str:
+    """Escape what Markdown would take for markup."""
+    return text.replace("*", "\\*").replace("<", "&lt;").replace("_", "\\_")
+
+
+def _cell(text: str) -> str:
+    return _text(text).replace("|", "\\|")
+
+
+PAGES = {"OPS.md": ops_page, "CONVENTIONS.md": conventions_page}
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (HERE / name).write_text(page(), encoding="utf-8")

@@ -1,0 +1,188 @@
+"""Recounts a graph without the compiled core and holds a tally of the core against it, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Protocol, TypeAlias
+
+from flopcore.conventions import Convention
+from flopcore.errors import FlopcoreError
+
+from .counting import Extent, Row, count, count_parameters, price
+from .graph import At
+
+__all__ = ["VerificationError", "verify"]
+
+
+class _Symbolic(Protocol):
+    def at(self, values: Mapping[str, int], /) -> object: ...
+
+
+_Count: TypeAlias = "int | Fraction | _Symbolic"
+
+
+class _CoreExtent(Protocol):
+    @property
+    def kind(self) -> str: ...
+    @property
+    def nominal(self) -> _Count: ...
+    @property
+    def used(self) -> _Count: ...
+    @property
+    def grade(self) -> str: ...
+
+
+class _CoreRow(Protocol):
+    @property
+    def block(self) -> int: ...
+    @property
+    def site(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def op(self) -> str: ...
+    @property
+    def variant(self) -> tuple[str, ...]: ...
+    @property
+    def phase(self) -> str: ...
+    @property
+    def dtypes(self) -> tuple[str, str, str, str]: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def feature(self) -> str: ...
+    @property
+    def base(self) -> _Count: ...
+    @property
+    def extents(self) -> Iterable[_CoreExtent]: ...
+
+
+class _CoreFrame(Protocol):
+    @property
+    def parent(self) -> int: ...
+    @property
+    def block(self) -> int: ...
+    @property
+    def times(self) -> _Count: ...
+
+
+class _Graph(Protocol):
+    def to_dict(self) -> dict[str, object]: ...
+
+
+class _Tally(Protocol):
+    @property
+    def parameters(self) -> _Count: ...
+    def blocks(self) -> tuple[str, ...]: ...
+    def frames(self) -> Iterable[_CoreFrame]: ...
+    def rows(self) -> Iterable[_CoreRow]: ...
+    def flop(self, convention: Convention, *, at: Mapping[str, int] | None = None) -> _Count: ...
+
+
+class VerificationError(FlopcoreError, ArithmeticError):
+    """The core and the reference disagree; the message shows the first row that differs."""
+
+
+def verify(graph: _Graph, tally: _Tally, convention: Convention, *, at: At | None = None) -> int | Fraction:
+    """Return what the reference counts, after checking that the core says the same.
+
+    Every row is compared (its op, flags, phase, dtype, origin, base, extents and repeats), then the number of
+    parameters, then the price.
+
+    Parameters
+    ----------
+    graph
+        A `flopcore.Graph`.
+    tally
+        What `flopcore.count` made of it, symbolic or bound.
+    convention
+        What to price under.
+    at
+        The value of each symbolic dim.
+
+    Raises
+    ------
+    VerificationError
+        If anything differs.
+    """
+    bound = dict(at or {})
+    data = graph.to_dict()
+    rows = count(data, at=bound)
+    ours = _by_key(rows)
+    theirs = _by_key(_core_rows(tally, bound))
+    for key in sorted(ours.keys() | theirs.keys(), key=str):
+        if ours.get(key) != theirs.get(key):
+            raise VerificationError(_difference(key, ours.get(key, 0), theirs.get(key, 0)))
+    _compare("parameters", count_parameters(data, at=bound), _value(tally.parameters, bound))
+    total = price(rows, convention)
+    _compare(f"the price under {convention.name}", total, _value(tally.flop(convention, at=bound), bound))
+    return total
+
+
+_Key: TypeAlias = tuple[int, str, str, tuple[str, ...], str, str, str, str, tuple[Extent, ...], int]
+
+
+def _by_key(rows: Iterable[Row]) -> dict[_Key, int]:
+    """How often each row stands in the count."""
+    repeats: dict[_Key, int] = {}
+    for row in rows:
+        key = (
+            *(row.site, row.name, row.op, row.variant, row.phase, row.dtype, row.origin, row.feature),
+            row.extents,
+            row.base,
+        )
+        repeats[key] = repeats.get(key, 0) + row.times
+    return {key: times for key, times in repeats.items() if times}
+
+
+def _core_rows(tally: _Tally, at: At) -> Iterable[Row]:
+    """Rows of the core as rows of the reference, with the repeats of their block."""
+    repeats = [0] * len(tally.blocks())
+    repeats[-1] = 1
+    for frame in sorted(tally.frames(), key=lambda one: -one.parent):  # callers come after their callees
+        repeats[frame.block] += repeats[frame.parent] * _integer(frame.times, at)
+    bases: dict[tuple[int, str, tuple[Extent, ...]], Row] = {}
+    for row in tally.rows():
+        extents = tuple(
+            Extent(extent.kind, _integer(extent.nominal, at), _integer(extent.used, at), extent.grade)
+            for extent in row.extents
+        )
+        identity = (row.site, row.feature, extents)
+        base = _integer(row.base, at) + (bases[identity].base if identity in bases else 0)
+        bases[identity] = Row(
+            *(row.site, "", row.name, row.op, row.variant, row.phase, row.dtypes[0], row.origin, row.feature),
+            extents=extents,
+            base=base,
+            times=repeats[row.block],
+        )
+    return [row for row in bases.values() if row.base]
+
+
+def _difference(key: _Key, ours: int, theirs: int) -> str:
+    site, name, op, variant, phase, dtype, origin, feature, extents, base = key
+    flags = " ".join(variant) or "no flags"
+    factors = "".join(f" x {extent.kind} {extent.nominal} or {extent.used}" for extent in extents)
+    return (
+        f"{op} node {name!r} (#{site}; {flags}, {phase}, {dtype}, {origin}): the row {feature} {base}{factors} stands "
+        f"{ours} times in the reference, {theirs} times in the core"
+    )
+
+
+def _compare(what: str, ours: int | Fraction, theirs: int | Fraction) -> None:
+    if ours != theirs:
+        raise VerificationError(f"{what}: {ours} in the reference, {theirs} in the core")
+
+
+def _value(amount: _Count, at: At) -> int | Fraction:
+    value = amount if isinstance(amount, int | Fraction) else amount.at(at)
+    if not isinstance(value, int | Fraction):
+        raise VerificationError(f"the core leaves {value} open; bind every dim with at=")
+    return value
+
+
+def _integer(amount: _Count, at: At) -> int:
+    value = _value(amount, at)
+    if not isinstance(value, int):
+        raise VerificationError(f"the core counts {value}, which is no integer")
+    return value

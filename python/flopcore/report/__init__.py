@@ -1,0 +1,1 @@
+"""What people and programs see: JSON documents and tables. Formats only; computes nothing."""

@@ -1,0 +1,39 @@
+"""What one node of each op counts: the reference and the specification stay where ops.json says."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from flopcore.specification import specification
+
+HERE = Path(__file__).parent
+CASES: list[dict[str, Any]] = json.loads((HERE / "ops.json").read_text(encoding="utf-8"))["cases"]
+NAMES = [f"{case['op']}-{number}" for number, case in enumerate(CASES)]
+
+
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_ops", HERE / "make_ops.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MAKE = script()
+
+
+def test_every_op_has_a_case() -> None:
+    assert {case["op"] for case in CASES} == {name for name, op in specification().ops.items() if not op.leaf}
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_the_reference_counts_what_it_counted(case: dict[str, Any]) -> None:
+    expected = {key: case[key] for key in ("output", "variant", "rows")}
+    assert json.loads(json.dumps(MAKE.answer(case))) == expected
