@@ -19,6 +19,7 @@ from .errors import (
 from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum
 from .graph import Graph, Tensor, ops
 from .study.estimate import Estimate, estimate_from_hardware, estimate_from_parameters
+from .study.hooker import HookerResult, Scenario, run_hooker
 from .study.population import Population
 from .sweep import Entity, Factor, SweepResult, sweep
 from .thresholds import Threshold, ThresholdPolicy, thresholds
@@ -39,8 +40,10 @@ __all__ = [
     "FlopcoreError",
     "Graph",
     "GraphError",
+    "HookerResult",
     "Population",
     "Row",
+    "Scenario",
     "ShapeError",
     "SweepResult",
     "Tally",
@@ -63,6 +66,7 @@ __all__ = [
     "maximum",
     "minimum",
     "ops",
+    "run_hooker",
     "sweep",
     "thresholds",
 ]

@@ -13,7 +13,7 @@ from functools import cache
 
 from .quantity import Interval, Number, exact
 
-__all__ = ["COVERAGE", "Product", "geometric_mean", "normal_cdf", "normal_quantile"]
+__all__ = ["COVERAGE", "Product", "geometric_mean", "lognormal_sigma", "normal_cdf", "normal_quantile"]
 
 COVERAGE = Fraction(9, 10)
 """Probability of the central interval that ``low..high`` stands for."""
@@ -52,7 +52,7 @@ class Product:
             for factor in factors:
                 if isinstance(factor, Interval):
                     scale *= geometric_mean(factor)
-                    variance += _sigma(factor) ** 2
+                    variance += lognormal_sigma(factor) ** 2
                 else:
                     scale *= factor
         if isinstance(bounded, Interval):
@@ -183,9 +183,13 @@ def _normal_pdf(x: Decimal) -> Decimal:
     return (-x * x / 2).exp() / _TWO_PI.sqrt()
 
 
-def _sigma(interval: Interval) -> Decimal:
-    """Return the standard deviation of the logarithm: half the log-width over the normal quantile of the upper end."""
-    return _ln(Fraction(interval.high) / interval.low) / (2 * normal_quantile((1 + COVERAGE) / 2))
+def lognormal_sigma(interval: Interval, coverage: Fraction = COVERAGE) -> Decimal:
+    """Return the standard deviation of ln X for the lognormal whose central interval of that probability is given.
+
+    Half the logarithmic width over the normal quantile of the upper end.
+    """
+    with localcontext(_CONTEXT):
+        return _ln(Fraction(interval.high) / interval.low) / (2 * normal_quantile((1 + coverage) / 2))
 
 
 def _ln(value: Number) -> Decimal:

@@ -30,7 +30,7 @@ DOMAINS = (
     "earth science",
     "other",
 )
-METHODS = ("reported", "operation_counting", "hardware", "third_party")
+METHODS = ("reported", "operation_counting", "hardware", "third_party", "undisclosed")
 CONFIDENCES = ("confident", "likely", "speculative", "unlabelled")
 FORMULAS = ("6ND", "kND", "NLHU", "per_example", "pf_days")
 
@@ -342,6 +342,8 @@ def _read_capability(row: Row | None) -> Capability | None:
 
 def _check_flop(row: Row, model: Model, by_key: dict[str, Model]) -> None:
     """Hold the written figure against its derivation and its base model, to the digits written."""
+    if (model.method == "undisclosed") != (model.training_flop is None):
+        row.fail("method", f"{model.method!r} does not fit the figure", "undisclosed rows, and only they, have none")
     if model.method in _DERIVED and model.derivation is None:
         row.fail("derivation", f"missing for method {model.method}", f"one of {', '.join(FORMULAS)}")
     column = "own_flop" if model.base_model else "training_flop"

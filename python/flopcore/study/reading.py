@@ -1,0 +1,128 @@
+"""Sentences that say what a study found, computed from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Protocol
+
+from flopcore.quantity import Number
+from flopcore.thresholds import Threshold
+
+__all__ = ["read_hooker"]
+
+_OPEN = (0.05, 0.95)
+_NAMED = 5
+
+
+class Count(Protocol):
+    """What a reading needs to know of a count over one line."""
+
+    @property
+    def threshold(self) -> Threshold: ...
+    @property
+    def n_models(self) -> int: ...
+    @property
+    def point(self) -> int: ...
+    @property
+    def expected(self) -> float: ...
+    @property
+    def p05(self) -> int: ...
+    @property
+    def p95(self) -> int: ...
+
+
+class Named(Protocol):
+    """What a reading needs to know of a model."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def flop(self) -> Number: ...
+    @property
+    def probability(self) -> tuple[tuple[str, float], ...]: ...
+
+
+class Group(Protocol):
+    """What a reading needs to know of a year."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def counts(self) -> Sequence[Count]: ...
+
+
+def read_hooker(counts: Sequence[Count], models: Sequence[Named], years: Sequence[Group]) -> tuple[str, ...]:
+    """Return one sentence on each line, then one each on doubt, the tail, the convention and time."""
+    return (
+        *(_line(count) for count in counts),
+        *_doubt(counts, models),
+        *_tail(counts),
+        *_convention(counts, models),
+        *_time(counts, years),
+    )
+
+
+def _line(count: Count) -> str:
+    return (
+        f"{count.threshold.name}: {count.point} of {count.n_models} models are over by their figures; with the "
+        f"uncertainty of the figures {count.expected:.1f} are expected (90 %: {count.p05} to {count.p95})."
+    )
+
+
+def _doubt(counts: Sequence[Count], models: Sequence[Named]) -> Iterator[str]:
+    """Yield how many models have an open side, and the nearest to even at the line where they weigh most."""
+    open_models = [
+        sorted((abs(p - 0.5), model.label) for model in models if _OPEN[0] < (p := model.probability[t][1]) < _OPEN[1])
+        for t in range(len(counts))
+    ]
+    if not any(open_models):
+        return
+    tally = ", ".join(f"{len(some)} at {count.threshold.name}" for count, some in zip(counts, open_models, strict=True))
+    yield f"Models whose side is open (probability between 5 % and 95 %): {tally}."
+    worst = max(range(len(counts)), key=lambda t: len(open_models[t]) / max(counts[t].expected, 1.0))
+    names = ", ".join(label for _, label in open_models[worst][:_NAMED])
+    yield f"Nearest to even at {counts[worst].threshold.name}, where open models weigh most: {names}."
+
+
+def _tail(counts: Sequence[Count]) -> Iterator[str]:
+    inflated = [count for count in counts if count.expected > count.point + 1 and count.expected > 1.25 * count.point]
+    if inflated:
+        names = ", ".join(count.threshold.name for count in inflated)
+        yield (
+            f"At {names} more are expected than the figures show: drawing around published figures widens the tail, as "
+            f"more models lie just below such a line than above it."
+        )
+
+
+def _convention(counts: Sequence[Count], models: Sequence[Named]) -> Iterator[str]:
+    """Yield how the point counts move when every figure is doubled or halved."""
+
+    def moved(factor: Fraction) -> list[int]:
+        return [
+            sum(count.threshold.is_exceeded_by(model.flop * factor) for model in models if model.probability[t][1] >= 0)
+            for t, count in enumerate(counts)
+        ]
+
+    points = [count.point for count in counts]
+    halved, doubled = moved(Fraction(1, 2)), moved(Fraction(2))
+    if halved != points or doubled != points:
+        names = ", ".join(count.threshold.name for count in counts)
+        yield (
+            f"A convention that doubles every figure puts {_join(doubled)} models over ({names}), one that halves it "
+            f"{_join(halved)}, against {_join(points)}."
+        )
+
+
+def _time(counts: Sequence[Count], years: Sequence[Group]) -> Iterator[str]:
+    firsts = []
+    for t, count in enumerate(counts):
+        first = next((year.label for year in years if year.counts[t].point), None)
+        if first is not None:
+            firsts.append(f"{count.threshold.name} in {first}")
+    if firsts:
+        yield f"First model over by its figure: {', '.join(firsts)}."
+
+
+def _join(numbers: Sequence[int]) -> str:
+    return ", ".join(str(number) for number in numbers)
