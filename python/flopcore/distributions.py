@@ -25,7 +25,7 @@ Values: TypeAlias = NDArray[np.float64]
 
 DIGITS = Context(prec=50)
 """Decimal arithmetic for constants of a plan: the same digits on every machine."""
-_LN10 = float(DIGITS.ln(Decimal(10)))
+LN10 = float(DIGITS.ln(Decimal(10)))
 
 
 @lru_cache(maxsize=65536)
@@ -260,7 +260,7 @@ class LogNormal(Distribution):
 
     def log10_term(self) -> LogTerm:
         """Return a normal term: log10 of the variable has standard deviation sigma / ln 10."""
-        return LogTerm("normal", DIGITS.log10(Decimal(self.median)), self.sigma / _LN10)
+        return LogTerm("normal", DIGITS.log10(Decimal(self.median)), self.sigma / LN10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +293,7 @@ class Uniform(Distribution):
             low, high = Decimal(self.low), Decimal(self.high)
             middle = (low + high) / 2
             half = float((high - low) / (2 * middle))
-            return LogTerm("log_linear", middle.log10(), 1.0 / _LN10, half)
+            return LogTerm("log_linear", middle.log10(), 1.0 / LN10, half)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,34 @@ from fractions import Fraction
 from math import isnan
 from typing import TypeAlias
 
+import numpy as np
+
 from flopcore.closed_form import lognormal_sigma
 from flopcore.distributions import LogNormal, Seed, seed_sequence
 from flopcore.quantity import Interval, Number, exact, parse_quantity
-from flopcore.sweep import Entity, Factor, Precision, SweepResult, sweep
+from flopcore.sweep import Entity, Factor, Precision, SweepResult, draw_totals, sweep
 from flopcore.thresholds import Comparator, Threshold, ThresholdPolicy
 
+from .dynamic import DynamicCount, count_dynamic
 from .population import Bands, Model, Population
 from .reading import read_hooker
 
-__all__ = ["LINES", "Excluded", "GroupCount", "HookerResult", "ModelResult", "Scenario", "ThresholdCount", "run_hooker"]
+__all__ = [
+    "LINES",
+    "DynamicYear",
+    "Excluded",
+    "GroupCount",
+    "HookerResult",
+    "ModelResult",
+    "Scenario",
+    "ThresholdCount",
+    "run_hooker",
+]
 
 Progress: TypeAlias = Callable[[int, int], None]
 Run: TypeAlias = Callable[..., SweepResult]
+
+_DYNAMIC_DRAWS = 20_000  # of the sweep's draws: ranks need every value sorted
 
 LINES: tuple[Number, ...] = (10**23, 10**24, 10**25, 10**26)
 """The static lines of the study unless others are named."""
@@ -109,6 +124,25 @@ class GroupCount:
 
 
 @dataclass(frozen=True, slots=True)
+class DynamicYear:
+    """What lines that move with the field capture of the models of one year."""
+
+    year: int
+    n_models: int
+    draws: int
+    counts: tuple[DynamicCount, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the counts as JSON types."""
+        return {
+            "year": self.year,
+            "n_models": self.n_models,
+            "draws": self.draws,
+            "rules": [count.to_dict() for count in self.counts],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ModelResult:
     """One model's probability of being over each line (nan where a line's modality condition leaves it out)."""
 
@@ -156,6 +190,7 @@ class HookerResult:
     models: tuple[ModelResult, ...]
     per_year: tuple[GroupCount, ...]
     per_domain: tuple[GroupCount, ...]
+    dynamic: tuple[DynamicYear, ...]
     excluded: tuple[Excluded, ...]
     scenario: Scenario
     population: Population
@@ -176,7 +211,7 @@ class HookerResult:
     @property
     def reading(self) -> tuple[str, ...]:
         """A few sentences computed from the result."""
-        return read_hooker(self.thresholds, self.models, self.per_year)
+        return read_hooker(self.thresholds, self.models, self.per_year, self.dynamic)
 
     def to_dict(self) -> dict[str, object]:
         """Return the result in the schema ``flopcore.study/1`` (data/schemas/study.schema.json).
@@ -191,6 +226,7 @@ class HookerResult:
             "models": [model.to_dict() for model in self.models],
             "per_year": [group.to_dict("year") for group in self.per_year],
             "per_domain": [group.to_dict("domain") for group in self.per_domain],
+            "dynamic": [year.to_dict() for year in self.dynamic],
             "excluded": [item.to_dict() for item in self.excluded],
             "reading": list(self.reading),
             "scenario": self.scenario.name,
@@ -296,6 +332,10 @@ def run_hooker(
             group(domain, [model for model in models if model.domain == domain])
             for domain in sorted({model.domain for model in models})
         ),
+        dynamic=tuple(
+            _dynamic(year, [model for model in models if model.date.year == year], table.bands, how, draws, seed)
+            for year in sorted({model.date.year for model in models})
+        ),
         excluded=tuple(
             Excluded(model.key, model.name, "no training_flop: neither published nor derivable from what is")
             for model in table
@@ -399,6 +439,15 @@ def _count(
         sd=float(result.count_sd()[t]),
         mc_error=float(result.mc_error()[t]),
     )
+
+
+def _dynamic(
+    year: int, models: Sequence[Model], bands: Bands, scenario: Scenario, draws: int, seed: np.random.SeedSequence
+) -> DynamicYear:
+    n_draws = min(draws, _DYNAMIC_DRAWS)
+    values = draw_totals([_entity(model, bands, scenario) for model in models], draws=n_draws, rng=seed)
+    counts = count_dynamic([_flop(model, scenario) for model in models], values)
+    return DynamicYear(year, len(models), n_draws, counts)
 
 
 def _probabilities(

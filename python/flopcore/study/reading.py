@@ -13,6 +13,7 @@ __all__ = ["read_hooker"]
 
 _OPEN = (0.05, 0.95)
 _NAMED = 5
+_LARGE = 10
 
 
 class Count(Protocol):
@@ -52,14 +53,37 @@ class Group(Protocol):
     def counts(self) -> Sequence[Count]: ...
 
 
-def read_hooker(counts: Sequence[Count], models: Sequence[Named], years: Sequence[Group]) -> tuple[str, ...]:
-    """Return one sentence on each line, then one each on doubt, the tail, the convention and time."""
+class Captured(Protocol):
+    """What a reading needs to know of one moving line."""
+
+    @property
+    def rule(self) -> str: ...
+    @property
+    def point(self) -> int: ...
+
+
+class Moving(Protocol):
+    """What a reading needs to know of the moving lines of a year."""
+
+    @property
+    def year(self) -> int: ...
+    @property
+    def n_models(self) -> int: ...
+    @property
+    def counts(self) -> Sequence[Captured]: ...
+
+
+def read_hooker(
+    counts: Sequence[Count], models: Sequence[Named], years: Sequence[Group], moving: Sequence[Moving]
+) -> tuple[str, ...]:
+    """Return one sentence on each line, then one each on doubt, the tail, the convention, time and moving lines."""
     return (
         *(_line(count) for count in counts),
         *_doubt(counts, models),
         *_tail(counts),
         *_convention(counts, models),
         *_time(counts, years),
+        *_moving(counts, years, moving),
     )
 
 
@@ -122,6 +146,22 @@ def _time(counts: Sequence[Count], years: Sequence[Group]) -> Iterator[str]:
             firsts.append(f"{count.threshold.name} in {first}")
     if firsts:
         yield f"First model over by its figure: {', '.join(firsts)}."
+
+
+def _moving(counts: Sequence[Count], years: Sequence[Group], moving: Sequence[Moving]) -> Iterator[str]:
+    """Yield how evenly the first moving line captures models over the years, beside the highest static lines."""
+    large = [t for t, year in enumerate(moving) if year.n_models >= _LARGE]
+    if len(large) < 2:
+        return
+    span = f"{moving[large[0]].year} to {moving[large[-1]].year}"
+    captured = [moving[t].counts[0].point for t in large]
+    static = [
+        f"{count.threshold.name} {_join([years[t].counts[c].point for t in large])}" for c, count in enumerate(counts)
+    ]
+    yield (
+        f"Year by year, {span} (years of {_LARGE} models or more): the {moving[large[0]].counts[0].rule} of each year "
+        f"are {_join(captured)} models; the static lines catch {'; '.join(static)}."
+    )
 
 
 def _join(numbers: Sequence[int]) -> str:
