@@ -166,6 +166,20 @@ std::optional<bool> ExprStore::less_equal(ExprRef a, ExprRef b) const {
     const Interval difference = arena_->difference_bounds(b, a);
     if (difference.low && difference.low->num >= 0) return true;
     if (difference.high && difference.high->num < 0) return false;
+    // Intervals lose that min(x, y) <= x; its arguments tell: each of a max must be below, of a min one suffices.
+    const auto arguments = [&](ExprRef e, AtomKind kind) -> std::span<const ExprRef> {
+        const auto atom = arena_->lone_atom(e);
+        if (!atom || arena_->atoms[*atom].kind != kind) return {};
+        return arena_->args_of(*atom);
+    };
+    const auto below = [&](ExprRef argument) { return less_equal(argument, b) == true; };
+    const auto above = [&](ExprRef argument) { return less_equal(a, argument) == true; };
+    if (const auto args = arguments(a, AtomKind::maximum); !args.empty() && std::ranges::all_of(args, below))
+        return true;
+    if (const auto args = arguments(b, AtomKind::minimum); !args.empty() && std::ranges::all_of(args, above))
+        return true;
+    if (std::ranges::any_of(arguments(a, AtomKind::minimum), below)) return true;
+    if (std::ranges::any_of(arguments(b, AtomKind::maximum), above)) return true;
     return std::nullopt;
 }
 

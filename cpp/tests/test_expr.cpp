@@ -79,6 +79,11 @@ void extrema_use_bounds() {
     CHECK(store.min(store.min(s, w), num(7)) == store.min(s, store.min(num(7), w)));
     CHECK(store.text(store.min(store.min(s, w), num(7))) == "min(s, w, 7)");
     CHECK(store.less_equal(num(1), s) == true && store.less_equal(s, w) == std::nullopt);
+    const ExprRef t = store.symbol({"t", 1, {}, 1});
+    const ExprRef shorter = store.max(store.sub(t, num(1)), num(1));
+    CHECK(store.less_equal(shorter, t) == true && store.less_equal(store.min(t, w), t) == true);
+    CHECK(store.less_equal(t, store.max(t, w)) == true && store.less_equal(shorter, w) == std::nullopt);
+    CHECK(store.less_equal(store.min(t, w), store.min(t, num(5))) == std::nullopt);
     CHECK(store.equal(s, store.add(s, num(1))) == false && store.equal(s, w) == std::nullopt);
     const Interval range = store.bounds(store.min(s, w));
     CHECK((range.low == Rational{0, 1} && range.high == Rational{100, 1}));
