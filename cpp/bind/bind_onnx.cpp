@@ -1,7 +1,244 @@
+// The ONNX reader: a model as plain Python values, built when asked for.
+#include <memory>
+
 #include "bind.hpp"
+#include "flopcore/onnx_reader.hpp"
+
+namespace py = pybind11;
 
 namespace flopcore::bind {
+namespace {
 
-void bind_onnx(pybind11::module_&) {}
+// A model and its names as Python strings, each made once.
+struct Model {
+    OnnxModel onnx;
+    std::vector<py::str> names;
+};
+using ModelPtr = std::shared_ptr<Model>;
+
+struct GraphView {
+    ModelPtr model;
+    std::uint32_t index;
+    [[nodiscard]] const OnnxGraph& graph() const { return model->onnx.graphs[index]; }
+};
+
+struct TensorView {
+    ModelPtr model;
+    OnnxTensor tensor;
+};
+
+struct FunctionView {
+    ModelPtr model;
+    std::size_t index;
+    [[nodiscard]] const OnnxFunction& function() const { return model->onnx.functions[index]; }
+};
+
+struct AttributeReference {
+    py::str name;
+};
+
+py::str name(const Model& model, OnnxId id) { return model.names[static_cast<std::uint32_t>(id)]; }
+
+py::tuple names(const Model& model, OnnxRange range) {
+    py::tuple tuple(range.size);
+    for (std::uint32_t i = 0; i < range.size; ++i) tuple[i] = name(model, model.onnx.ids[range.begin + i]);
+    return tuple;
+}
+
+py::tuple integers(const Model& model, OnnxRange range) {
+    py::tuple tuple(range.size);
+    for (std::uint32_t i = 0; i < range.size; ++i) tuple[i] = py::int_(model.onnx.integers[range.begin + i]);
+    return tuple;
+}
+
+py::object attribute_value(const ModelPtr& model, const OnnxAttribute& attribute) {
+    const OnnxModel& onnx = model->onnx;
+    if (attribute.reference != OnnxId{}) return py::cast(AttributeReference{name(*model, attribute.reference)});
+    switch (attribute.type) {
+        case OnnxAttributeType::float_:
+            return py::float_(attribute.number);
+        case OnnxAttributeType::int_:
+            return py::int_(attribute.integer);
+        case OnnxAttributeType::string:
+            return py::bytes(onnx.texts[attribute.index]);
+        case OnnxAttributeType::tensor:
+        case OnnxAttributeType::sparse_tensor:
+            return py::cast(TensorView{model, onnx.tensors[attribute.index]});
+        case OnnxAttributeType::graph:
+            return py::cast(GraphView{model, attribute.index});
+        case OnnxAttributeType::ints:
+            return integers(*model, attribute.range);
+        case OnnxAttributeType::floats: {
+            py::tuple tuple(attribute.range.size);
+            for (std::uint32_t i = 0; i < attribute.range.size; ++i)
+                tuple[i] = py::float_(onnx.numbers[attribute.range.begin + i]);
+            return tuple;
+        }
+        case OnnxAttributeType::strings: {
+            py::tuple tuple(attribute.range.size);
+            for (std::uint32_t i = 0; i < attribute.range.size; ++i)
+                tuple[i] = py::bytes(onnx.texts[attribute.range.begin + i]);
+            return tuple;
+        }
+        default:
+            return py::none();
+    }
+}
+
+py::dict attributes(const ModelPtr& model, OnnxRange range) {
+    py::dict dict;
+    for (const OnnxAttribute& attribute : onnx_span(model->onnx.attributes, range))
+        dict[name(*model, attribute.name)] = attribute_value(model, attribute);
+    return dict;
+}
+
+py::list nodes(const ModelPtr& model, const std::vector<OnnxNode>& nodes) {
+    py::list list(nodes.size());
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        const OnnxNode& node = nodes[i];
+        list[i] =
+            py::make_tuple(name(*model, node.op_type), name(*model, node.domain), name(*model, node.name),
+                           names(*model, node.inputs), names(*model, node.outputs), attributes(model, node.attributes));
+    }
+    return list;
+}
+
+py::list tensors(const ModelPtr& model, const std::vector<OnnxTensor>& tensors) {
+    py::list list(tensors.size());
+    for (std::size_t i = 0; i < tensors.size(); ++i) list[i] = TensorView{model, tensors[i]};
+    return list;
+}
+
+const char* kind_name(OnnxValueKind kind) {
+    switch (kind) {
+        case OnnxValueKind::tensor:
+            return "tensor";
+        case OnnxValueKind::sequence:
+            return "sequence";
+        case OnnxValueKind::map:
+            return "map";
+        case OnnxValueKind::optional:
+            return "optional";
+        case OnnxValueKind::sparse_tensor:
+            return "sparse_tensor";
+        case OnnxValueKind::opaque:
+            return "opaque";
+        case OnnxValueKind::unknown:
+            break;
+    }
+    return "unknown";
+}
+
+py::list values(const Model& model, const std::vector<OnnxValue>& values) {
+    py::list list(values.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const OnnxValue& value = values[i];
+        py::object shape = py::none();
+        if (value.has_shape) {
+            py::tuple dims(value.dims.size);
+            for (std::uint32_t k = 0; k < value.dims.size; ++k) {
+                const OnnxDim& dim = model.onnx.dims[value.dims.begin + k];
+                if (dim.value >= 0)
+                    dims[k] = py::int_(dim.value);
+                else if (dim.symbol != OnnxId{})
+                    dims[k] = name(model, dim.symbol);
+                else
+                    dims[k] = py::none();
+            }
+            shape = std::move(dims);
+        }
+        list[i] = py::make_tuple(name(model, value.name), kind_name(value.kind), value.dtype, shape);
+    }
+    return list;
+}
+
+py::list opsets(const Model& model, const std::vector<OnnxOpset>& opsets) {
+    py::list list;
+    for (const OnnxOpset& opset : opsets) list.append(py::make_tuple(name(model, opset.domain), opset.version));
+    return list;
+}
+
+ModelPtr wrap(OnnxModel&& onnx) {
+    auto model = std::make_shared<Model>();
+    model->onnx = std::move(onnx);
+    model->names.reserve(model->onnx.names.size());
+    for (std::uint32_t id = 0; id < model->onnx.names.size(); ++id)
+        model->names.emplace_back(model->onnx.names[OnnxId{id}]);
+    return model;
+}
+
+ModelPtr read(const std::string& path) {
+    // The path is a copy: nothing of Python is touched while the GIL is released.
+    return wrap([&] {
+        const py::gil_scoped_release released;
+        return read_onnx(path);
+    }());
+}
+
+ModelPtr parse(const py::bytes& data) {
+    char* start = nullptr;
+    Py_ssize_t size = 0;
+    if (PyBytes_AsStringAndSize(data.ptr(), &start, &size) != 0) throw py::error_already_set();
+    // The bytes object is immutable and held by the caller's reference.
+    return wrap([&] {
+        const py::gil_scoped_release released;
+        return parse_onnx({reinterpret_cast<const std::uint8_t*>(start), static_cast<std::size_t>(size)});
+    }());
+}
+
+}  // namespace
+
+void bind_onnx(py::module_& m) {
+    py::class_<AttributeReference>(m, "OnnxAttributeReference").def_readonly("name", &AttributeReference::name);
+    py::class_<TensorView>(m, "OnnxTensor")
+        .def_property_readonly("name", [](const TensorView& self) { return name(*self.model, self.tensor.name); })
+        .def_property_readonly("dtype", [](const TensorView& self) { return self.tensor.dtype; })
+        .def_property_readonly("dims", [](const TensorView& self) { return integers(*self.model, self.tensor.dims); })
+        .def_property_readonly("values",
+                               [](const TensorView& self) -> py::object {
+                                   if (!self.tensor.has_values) return py::none();
+                                   return integers(*self.model, self.tensor.values);
+                               })
+        .def_property_readonly("external", [](const TensorView& self) { return self.tensor.external; })
+        .def_property_readonly("sparse", [](const TensorView& self) { return self.tensor.sparse; });
+    py::class_<GraphView>(m, "OnnxGraph")
+        .def_property_readonly("name", [](const GraphView& self) { return name(*self.model, self.graph().name); })
+        .def_property_readonly("n_nodes", [](const GraphView& self) { return self.graph().nodes.size(); })
+        .def("nodes", [](const GraphView& self) { return nodes(self.model, self.graph().nodes); })
+        .def("initializers", [](const GraphView& self) { return tensors(self.model, self.graph().initializers); })
+        .def("inputs", [](const GraphView& self) { return values(*self.model, self.graph().inputs); })
+        .def("outputs", [](const GraphView& self) { return values(*self.model, self.graph().outputs); })
+        .def("values", [](const GraphView& self) { return values(*self.model, self.graph().values); });
+    py::class_<FunctionView>(m, "OnnxFunction")
+        .def_property_readonly("name", [](const FunctionView& self) { return name(*self.model, self.function().name); })
+        .def_property_readonly("domain",
+                               [](const FunctionView& self) { return name(*self.model, self.function().domain); })
+        .def_property_readonly("overload",
+                               [](const FunctionView& self) { return name(*self.model, self.function().overload); })
+        .def_property_readonly("inputs",
+                               [](const FunctionView& self) { return names(*self.model, self.function().inputs); })
+        .def_property_readonly("outputs",
+                               [](const FunctionView& self) { return names(*self.model, self.function().outputs); })
+        .def_property_readonly("attributes",
+                               [](const FunctionView& self) { return names(*self.model, self.function().attributes); })
+        .def("defaults", [](const FunctionView& self) { return attributes(self.model, self.function().defaults); })
+        .def("opsets", [](const FunctionView& self) { return opsets(*self.model, self.function().opsets); })
+        .def("nodes", [](const FunctionView& self) { return nodes(self.model, self.function().nodes); });
+    py::class_<Model, std::shared_ptr<Model>>(m, "OnnxModel")
+        .def_property_readonly("ir_version", [](const Model& self) { return self.onnx.ir_version; })
+        .def_property_readonly("producer", [](const Model& self) { return self.onnx.producer; })
+        .def("opsets", [](const Model& self) { return opsets(self, self.onnx.opsets); })
+        .def_property_readonly("graph",
+                               [](const std::shared_ptr<Model>& self) {
+                                   return GraphView{self, static_cast<std::uint32_t>(self->onnx.graphs.size() - 1)};
+                               })
+        .def("functions", [](const std::shared_ptr<Model>& self) {
+            py::list list;
+            for (std::size_t i = 0; i < self->onnx.functions.size(); ++i) list.append(FunctionView{self, i});
+            return list;
+        });
+    m.def("read_onnx", &read, py::arg("path"));
+    m.def("parse_onnx", &parse, py::arg("data"));
+}
 
 }  // namespace flopcore::bind
