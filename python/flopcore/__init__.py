@@ -17,6 +17,7 @@ from .errors import (
     UnsupportedOp,
 )
 from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum
+from .frontends import from_huggingface, from_onnx, load_model
 from .graph import Graph, Tensor, ops
 from .study.estimate import Estimate, estimate_from_hardware, estimate_from_parameters
 from .study.hooker import HookerResult, Scenario, run_hooker
@@ -63,6 +64,9 @@ __all__ = [
     "dim",
     "estimate_from_hardware",
     "estimate_from_parameters",
+    "from_huggingface",
+    "from_onnx",
+    "load_model",
     "maximum",
     "minimum",
     "ops",

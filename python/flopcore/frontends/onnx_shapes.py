@@ -1,0 +1,304 @@
+"""Small integer tensors that ONNX files compute shapes with: their values are followed, symbols included.
+
+A rule takes a node and returns the elements and shape of its output, or None where they are not known. Such nodes work
+on at most 64 integers, so they are left out of the graph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+from flopcore._core import OnnxTensor
+from flopcore.errors import DataError
+
+from .onnx_values import DTYPES, Node, Size, Value, whole
+
+__all__: list[str] = []
+
+MAX_ELEMENTS = 64
+Elements: TypeAlias = tuple[tuple[Size, ...], tuple[Size, ...]]  # values in row-major order, shape
+_Rule: TypeAlias = Callable[[Node], Elements | None]
+
+
+def _known(node: Node) -> list[Value] | None:
+    """Return the inputs if all are given and known."""
+    values = [value for value in node.inputs if value is not None and value.elements is not None]
+    return values if len(values) == len(node.inputs) else None
+
+
+def _elements(value: Value) -> tuple[Size, ...]:
+    return value.elements if value.elements is not None else ()
+
+
+def integers(value: Value | None) -> tuple[int, ...] | None:
+    """Return the elements of a value if all are plain integers."""
+    if value is None or value.elements is None:
+        return None
+    plain = tuple(element for element in value.elements if isinstance(element, int))
+    return plain if len(plain) == len(value.elements) else None
+
+
+def span(node: Node, size: int, start: int, stop: int, step: int) -> range:
+    """Return the indices that ONNX Slice takes of one axis."""
+    if step == 0:
+        raise DataError(f"{node.describe()}: a step of 0")
+    return range(*slice(start, stop, step).indices(size))
+
+
+def _shape(node: Node) -> Elements | None:
+    shape = node.input(0).shape
+    end = node.attributes.get("end")
+    stop = end if isinstance(end, int) else len(shape)
+    picked = shape[slice(node.integer("start", 0), stop)]
+    return picked, (len(picked),)
+
+
+def _size(node: Node) -> Elements | None:
+    return (product(node.input(0).shape),), ()
+
+
+def product(sizes: tuple[Size, ...]) -> Size:
+    """Return the product of sizes."""
+    result: Size = 1
+    for size in sizes:
+        result = whole(result * size)
+    return result
+
+
+def _same(node: Node) -> Elements | None:
+    value = node.input(0)
+    return (value.elements, value.shape) if value.elements is not None else None
+
+
+def _cast(node: Node) -> Elements | None:
+    target = DTYPES.get(node.integer("to"), "")
+    return _same(node) if target in ("int64", "int32") and node.input(0).dtype != "bool" else None
+
+
+def _gather(node: Node) -> Elements | None:
+    known = _known(node)
+    if known is None or known[0].rank != 1 or node.integer("axis", 0) not in (0, -1):
+        return None
+    indices = integers(known[1])
+    if indices is None:
+        return None
+    data = _elements(known[0])
+    for index in indices:
+        if not -len(data) <= index < len(data):
+            raise DataError(f"{node.describe()}: index {index} is out of range for {len(data)} elements")
+    return tuple(data[index] for index in indices), known[1].shape
+
+
+def _concat(node: Node) -> Elements | None:
+    known = _known(node)
+    if known is None or any(value.rank != 1 for value in known):
+        return None
+    joined = tuple(element for value in known for element in _elements(value))
+    return joined, (len(joined),)
+
+
+def _reshape(node: Node) -> Elements | None:
+    known = _known(node)
+    target = integers(node.optional(1))
+    if known is None or target is None:
+        return None
+    elements = _elements(known[0])
+    shape = list(target)
+    if shape.count(-1) == 1:
+        rest = math.prod(size for size in shape if size != -1)
+        if rest == 0 or len(elements) % rest:
+            return None
+        shape[shape.index(-1)] = len(elements) // rest
+    return (elements, tuple(shape)) if math.prod(shape) == len(elements) and min(shape, default=0) >= 0 else None
+
+
+def _unsqueeze(node: Node) -> Elements | None:
+    value = node.input(0)
+    axes = axes_of(node)
+    if value.elements is None or axes is None:
+        return None
+    rank = value.rank + len(axes)
+    kept = {node.axis(axis, rank) for axis in axes}
+    sizes = iter(value.shape)
+    return value.elements, tuple(1 if i in kept else next(sizes) for i in range(rank))
+
+
+def _squeeze(node: Node) -> Elements | None:
+    value = node.input(0)
+    if value.elements is None:
+        return None
+    axes = axes_of(node)
+    gone = {i for i, size in enumerate(value.shape) if size == 1} if axes is None else {*axes}
+    gone = {node.axis(axis, value.rank) for axis in gone}
+    return value.elements, tuple(size for i, size in enumerate(value.shape) if i not in gone)
+
+
+def axes_of(node: Node) -> tuple[int, ...] | None:
+    """Return the axes of a node: an attribute at first, the second input in later opsets."""
+    axes = node.integers("axes")
+    if axes is None and node.optional(1) is not None:
+        return integers(node.optional(1))
+    return axes
+
+
+def slice_arguments(node: Node) -> list[tuple[int, Size, Size, int]] | None:
+    """Return (axis, start, stop, step) of each axis that Slice cuts, or None where they are not known."""
+    rank = node.input(0).rank
+    steps: tuple[int, ...] | None
+    axes: tuple[int, ...] | None
+    starts: tuple[Size, ...] | None
+    stops: tuple[Size, ...] | None
+    if node.opset < 10:
+        starts, stops, axes, steps = node.integers("starts"), node.integers("ends"), node.integers("axes"), None
+    else:
+        starts, stops = node.input(1).elements, node.input(2).elements
+        axes, steps = integers(node.optional(3)), integers(node.optional(4))
+        if (node.optional(3) is not None and axes is None) or (node.optional(4) is not None and steps is None):
+            return None
+    if starts is None or stops is None:
+        return None
+    axes = tuple(range(len(starts))) if axes is None else axes
+    steps = (1,) * len(starts) if steps is None else steps
+    if not len(starts) == len(stops) == len(axes) == len(steps):
+        raise DataError(f"{node.describe()}: starts, ends, axes and steps differ in length")
+    return [
+        (node.axis(axis, rank), start, stop, step)
+        for axis, start, stop, step in zip(axes, starts, stops, steps, strict=True)
+    ]
+
+
+def _slice(node: Node) -> Elements | None:
+    value = node.input(0)
+    cuts = slice_arguments(node)
+    if value.elements is None or value.rank != 1 or cuts is None or len(cuts) != 1:
+        return None
+    _, start, stop, step = cuts[0]
+    if not isinstance(start, int) or not isinstance(stop, int):
+        return None
+    elements = value.elements
+    picked = tuple(elements[i] for i in span(node, len(elements), start, stop, step))
+    return picked, (len(picked),)
+
+
+def _broadcast(node: Node, compute: Callable[[Size, Size], Size | None]) -> Elements | None:
+    """Apply an operation to two known tensors of rank 0 or 1."""
+    known = _known(node)
+    if known is None or len(known) != 2 or any(value.rank > 1 for value in known):
+        return None
+    a, b = _elements(known[0]), _elements(known[1])
+    if len(a) != len(b) and 1 not in (len(a), len(b)):
+        raise DataError(f"{node.describe()}: {len(a)} and {len(b)} elements do not broadcast")
+    length = len(b) if len(a) == 1 else len(a)
+    a = a * length if len(a) == 1 else a
+    b = b * length if len(b) == 1 else b
+    results = [compute(x, y) for x, y in zip(a, b, strict=True)]
+    values = tuple(result for result in results if result is not None)
+    if len(values) != len(results):
+        return None
+    return values, () if known[0].rank == known[1].rank == 0 else (length,)
+
+
+def _divide(a: Size, b: Size) -> Size | None:
+    """Divide as ONNX does integers, towards zero; sizes are not negative, so symbols round down."""
+    if isinstance(a, int) and isinstance(b, int):
+        if b == 0:
+            return None
+        return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+    if isinstance(b, int) and b <= 0:
+        return None
+    return whole(a // b)
+
+
+def _plain(compute: Callable[[int, int], int]) -> Callable[[Size, Size], Size | None]:
+    def both(a: Size, b: Size) -> Size | None:
+        return compute(a, b) if isinstance(a, int) and isinstance(b, int) else None
+
+    return both
+
+
+def _binary(compute: Callable[[Size, Size], Size | None]) -> _Rule:
+    return lambda node: _broadcast(node, compute)
+
+
+def _range(node: Node) -> Elements | None:
+    bounds = [integers(value) for value in node.inputs]
+    flat = [bound[0] for bound in bounds if bound is not None and len(bound) == 1]
+    if len(flat) != 3 or flat[2] == 0:
+        return None
+    values = range(flat[0], flat[1], flat[2])
+    return (tuple(values), (len(values),)) if len(values) <= MAX_ELEMENTS else None
+
+
+def _reduce_prod(node: Node) -> Elements | None:
+    value = node.input(0)
+    if value.elements is None or value.rank != 1:
+        return None
+    return (product(value.elements),), (1,) if node.integer("keepdims", 1) else ()
+
+
+def _constant_of_shape(node: Node) -> Elements | None:
+    fill = node.attributes.get("value")
+    shape = integers(node.input(0))
+    values = getattr(fill, "values", None)
+    if shape is None or len(shape) > 1 or not isinstance(values, tuple) or len(values) != 1:
+        return None
+    length = shape[0] if shape else 1
+    return (values * length, shape) if 0 <= length <= MAX_ELEMENTS else None
+
+
+def _where(node: Node) -> Elements | None:
+    known = _known(node)
+    if known is None or len(known) != 3 or any(value.rank > 1 for value in known):
+        return None
+    length = max(len(_elements(value)) for value in known)
+    if any(len(_elements(value)) not in (1, length) for value in known):
+        return None
+    test, yes, no = (_elements(value) * (length if len(_elements(value)) == 1 else 1) for value in known)
+    if not all(isinstance(flag, int) for flag in test):
+        return None
+    picked = tuple(y if flag else n for flag, y, n in zip(test, yes, no, strict=True))
+    return picked, () if all(value.rank == 0 for value in known) else (length,)
+
+
+RULES: Mapping[str, _Rule] = MappingProxyType(
+    {
+        "Add": _binary(lambda a, b: whole(a + b)),
+        "Cast": _cast,
+        "Concat": _concat,
+        "ConstantOfShape": _constant_of_shape,
+        "Div": _binary(_divide),
+        "Equal": _binary(_plain(lambda a, b: int(a == b))),
+        "Gather": _gather,
+        "Identity": _same,
+        "Max": _binary(_plain(max)),
+        "Min": _binary(_plain(min)),
+        "Mul": _binary(lambda a, b: whole(a * b)),
+        "Range": _range,
+        "ReduceProd": _reduce_prod,
+        "Reshape": _reshape,
+        "Shape": _shape,
+        "Size": _size,
+        "Slice": _slice,
+        "Squeeze": _squeeze,
+        "Sub": _binary(lambda a, b: whole(a - b)),
+        "Unsqueeze": _unsqueeze,
+        "Where": _where,
+    }
+)
+
+
+def result_dtype(node: Node) -> str:
+    """Return the dtype of an output whose elements are known."""
+    if node.op in ("Shape", "Size"):
+        return "int64"
+    if node.op == "Equal":
+        return "bool"
+    if node.op == "Cast":
+        return DTYPES[node.integer("to")]
+    if node.op == "ConstantOfShape":
+        fill = node.attributes["value"]
+        return DTYPES[fill.dtype] if isinstance(fill, OnnxTensor) else "int64"
+    return node.input(1 if node.op == "Where" else 0).dtype

@@ -1,0 +1,191 @@
+"""What an ONNX tensor name stands for while a file is read: a tensor of the graph, a weight not yet placed, or numbers.
+
+Relies on the graph builder only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+from flopcore._core import OnnxAttributeReference, OnnxGraph, OnnxTensor
+from flopcore.errors import DataError
+from flopcore.expr import Expr, Operand
+from flopcore.graph import Tensor
+
+__all__: list[str] = []
+
+Size: TypeAlias = int | Expr
+Learned: TypeAlias = Literal["always", "weight", "never"]
+Attribute: TypeAlias = (
+    int
+    | float
+    | bytes
+    | tuple[int, ...]
+    | tuple[float, ...]
+    | tuple[bytes, ...]
+    | OnnxTensor
+    | OnnxGraph
+    | OnnxAttributeReference
+    | None
+)
+
+# TensorProto.DataType -> our dtype; strings and the dtypes that are missing here cannot be computed with.
+DTYPES: Mapping[int, str] = {
+    1: "float32",
+    2: "uint8",
+    3: "int8",
+    4: "uint16",
+    5: "int16",
+    6: "int32",
+    7: "int64",
+    9: "bool",
+    10: "float16",
+    11: "float64",
+    12: "uint32",
+    13: "uint64",
+    14: "complex64",
+    15: "complex128",
+    16: "bfloat16",
+    17: "float8_e4m3",
+    18: "float8_e4m3",
+    19: "float8_e5m2",
+    20: "float8_e5m2",
+    21: "uint4",
+    22: "int4",
+    23: "float4_e2m1",
+}
+
+
+def whole(value: Operand) -> Size:
+    """Return a size that was computed from sizes; no operation on them here leaves a fraction."""
+    if isinstance(value, Fraction):
+        raise DataError(f"a size of {value}")
+    return value
+
+
+FLOATING = ("float", "bfloat", "complex")  # dtypes that can be learned begin so
+
+
+def literal_learned(shape: Sequence[int]) -> Learned:
+    """Return whether a float tensor written into a node is a weight: a single number is one only in a weight slot."""
+    return "always" if math.prod(shape) > 1 else "weight"
+
+
+class NotCountable(Exception):
+    """A node that has no translation, with the reason; the front-end gathers all of a file into one UnsupportedOp."""
+
+
+def dtype_name(code: int, what: str) -> str:
+    """Return our name of a TensorProto.DataType."""
+    name = DTYPES.get(code)
+    if name is None:
+        raise NotCountable(f"{what} has ONNX data type {code}, which has no arithmetic here")
+    return name
+
+
+@dataclass(slots=True)
+class Value:
+    """One tensor of the file.
+
+    Parameters
+    ----------
+    name
+        Its name in the file.
+    dtype
+        One of our dtype names.
+    shape
+        Sizes, integers or symbolic.
+    tensor
+        The tensor of the graph, once there is one.
+    elements
+        The values of a small integer tensor in row-major order, where they are known.
+    learned
+        Whether it becomes a parameter when it is placed: always, only if a weight slot reads it, or never.
+    lost
+        It comes from a node that could not be translated.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[Size, ...]
+    tensor: Tensor | None = None
+    elements: tuple[Size, ...] | None = None
+    learned: Learned = "never"
+    lost: bool = False
+
+    @property
+    def rank(self) -> int:
+        """Return the number of dims."""
+        return len(self.shape)
+
+
+@dataclass(slots=True)
+class Node:
+    """A node of the file with its inputs looked up."""
+
+    op: str
+    domain: str
+    name: str
+    inputs: list[Value | None]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Attribute]
+    opset: int
+
+    def describe(self) -> str:
+        """Return how messages call the node."""
+        return f"{self.op} node {self.name or self.outputs[0]!r}"
+
+    def input(self, index: int) -> Value:
+        """Return a required input."""
+        value = self.optional(index)
+        if value is None:
+            raise DataError(f"{self.describe()}: input {index} is missing")
+        return value
+
+    def optional(self, index: int) -> Value | None:
+        """Return an input, or None where it is left out."""
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """Return an integer attribute."""
+        value = self.attributes.get(name, default)
+        if not isinstance(value, int):
+            raise DataError(f"{self.describe()}: attribute {name} must be an integer, is {_told(value)}")
+        return value
+
+    def number(self, name: str, default: float) -> float:
+        """Return a float attribute."""
+        value = self.attributes.get(name, default)
+        if not isinstance(value, float):
+            raise DataError(f"{self.describe()}: attribute {name} must be a float, is {_told(value)}")
+        return value
+
+    def integers(self, name: str) -> tuple[int, ...] | None:
+        """Return an attribute that is a list of integers, or None where it is left out."""
+        value = self.attributes.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, tuple) or not all(isinstance(item, int) for item in value):
+            raise DataError(f"{self.describe()}: attribute {name} must be a list of integers, is {_told(value)}")
+        return tuple(item for item in value if isinstance(item, int))
+
+    def text(self, name: str, default: str) -> str:
+        """Return a text attribute."""
+        value = self.attributes.get(name, default.encode())
+        if not isinstance(value, bytes):
+            raise DataError(f"{self.describe()}: attribute {name} must be a text, is {_told(value)}")
+        return value.decode("utf-8", "replace")
+
+    def axis(self, value: int, rank: int) -> int:
+        """Return an axis counted from the front."""
+        if not -rank <= value < rank:
+            raise DataError(f"{self.describe()}: axis {value} is out of range for {rank} dims")
+        return value % rank
+
+
+def _told(value: object) -> str:
+    return "missing" if value is None else f"{value!r}"

@@ -1,0 +1,93 @@
+"""Damaged ONNX bytes give a graph or one of our errors: never a crash, a hang, or memory out of proportion."""
+
+from __future__ import annotations
+
+import random
+import resource
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import flopcore as fc
+import onnx_writer as ow
+
+
+def sample() -> bytes:
+    """A small model with each kind of thing the reader reads."""
+    body = [
+        ow.node("Conv", ["x", "w", "b"], ["c"], "/features/conv/Conv", pads=[1, 1, 1, 1], group=1, auto_pad="NOTSET"),
+        ow.node("Relu", ["c"], ["r"], "relu"),
+        ow.node("GlobalAveragePool", ["r"], ["p"]),
+        ow.node("Constant", [], ["s"], value=ow.tensor("", [2], "int64", [0, -1])),
+        ow.node("Reshape", ["p", "s"], ["f"]),
+        ow.node("Dense", ["f", "d"], ["y"], "head", "own", flip=1),
+    ]
+    dense = ow.function(
+        "own", "Dense", ["a", "b"], ["c"], [ow.node("Gemm", ["a", "b"], ["c"], transB=ow.Reference("flip"))], "flip"
+    )
+    stored = [ow.tensor("w", [4, 3, 3, 3]), ow.tensor("b", [4]), ow.tensor("d", [10, 4])]
+    inputs = [ow.value("x", ["batch", 3, 8, None])]
+    return ow.model(body, inputs, ["y"], stored, opsets={"own": 1}, functions=[dense])
+
+
+def outcome(data: bytes) -> object:
+    """Read and count; the polynomial, or the class of our error."""
+    try:
+        return str(fc.count(fc.from_onnx(data)).flop("macs"))
+    except fc.FlopcoreError as error:
+        return type(error)
+
+
+def mutations(data: bytes, rng: random.Random) -> Iterator[bytes]:
+    """Without end: bytes replaced, bits flipped, pieces cut, doubled and moved, lengths made absurd."""
+    while True:
+        mutated = bytearray(data)
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(mutated))
+            match rng.randrange(6):
+                case 0:
+                    mutated[at] = rng.randrange(256)
+                case 1:
+                    mutated[at] ^= 1 << rng.randrange(8)
+                case 2:
+                    del mutated[at : at + rng.randint(1, 8)]
+                case 3:
+                    mutated[at:at] = mutated[at : at + rng.randint(1, 40)]
+                case 4:
+                    mutated[at:at] = rng.randbytes(rng.randint(1, 8))
+                case _:
+                    mutated[at : at + 1] = ow.varint(rng.choice([2**7, 2**31, 2**32, 2**40, 2**62, 2**63, 2**64 - 1]))
+            if not mutated:
+                mutated = bytearray(b"\x08")
+        yield bytes(mutated)
+
+
+def test_the_sample_itself_counts() -> None:
+    assert "batch" in str(outcome(sample()))
+
+
+def test_every_truncation_is_a_clear_error() -> None:
+    data = sample()
+    whole = outcome(data)
+    for length in range(len(data)):
+        result = outcome(data[:length])
+        # A cut between two fields of the outermost message leaves a model: without its function it is not countable.
+        assert isinstance(result, type) or result == whole, length
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutations_end_in_a_result_or_our_error(seed: int) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    deadline = time.monotonic() + 30
+    for _, data in zip(range(1500), mutations(sample(), random.Random(seed)), strict=False):
+        outcome(data)
+        assert time.monotonic() < deadline
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 200 * 1024  # KiB
+
+
+def test_random_bytes_are_refused() -> None:
+    rng = random.Random(5)
+    for _ in range(500):
+        assert isinstance(outcome(rng.randbytes(rng.randint(1, 200))), type)
