@@ -19,7 +19,7 @@ from .errors import (
 from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum
 from .frontends import from_huggingface, from_onnx, load_model
 from .graph import Graph, Tensor, ops
-from .study.estimate import Estimate, estimate_from_hardware, estimate_from_parameters
+from .study.estimate import Estimate, estimate_from_graph, estimate_from_hardware, estimate_from_parameters
 from .study.hooker import HookerResult, Scenario, run_hooker
 from .study.population import Population
 from .sweep import Entity, Factor, SweepResult, sweep
@@ -62,6 +62,7 @@ __all__ = [
     "conventions",
     "count",
     "dim",
+    "estimate_from_graph",
     "estimate_from_hardware",
     "estimate_from_parameters",
     "from_huggingface",

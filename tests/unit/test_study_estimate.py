@@ -6,8 +6,10 @@ from importlib import resources
 
 import pytest
 
+from flopcore.expr import dim
+from flopcore.graph import Graph
 from flopcore.quantity import Interval
-from flopcore.study.estimate import estimate_from_hardware, estimate_from_parameters
+from flopcore.study.estimate import estimate_from_graph, estimate_from_hardware, estimate_from_parameters
 from flopcore.thresholds import thresholds
 
 
@@ -111,3 +113,47 @@ def test_the_dict_follows_the_published_schema() -> None:
     validator.validate(estimate_from_hardware("h100", "25e6..35e6", "0.35..0.45").to_dict())
     validator.validate(estimate_from_parameters("405e9", "15.6e12", exact_flop=4 * 10**25).to_dict())
     validator.validate(estimate_from_parameters("3e9..4e9", "15.6e12").to_dict())
+
+
+def perceptron() -> Graph:
+    """Two linear layers without bias on [batch, seq, 8]: 8 x 16 and 16 x 8 parameters."""
+    graph = Graph("perceptron")
+    x = graph.input("x", [dim("batch"), dim("seq"), 8])
+    hidden = graph.linear(x, graph.parameter("up", [16, 8]))
+    graph.output(graph.linear(hidden, graph.parameter("down", [8, 16])))
+    return graph
+
+
+def test_6nd_is_exact_for_matrices_alone() -> None:
+    estimate = estimate_from_graph(perceptron(), "1e12", seq=64)
+    assert estimate.point == 6 * 256 * 10**12
+    assert estimate.exact is not None
+    assert estimate.exact.flop == estimate.point
+    assert estimate.exact.ratio == 1.0
+
+
+def test_attention_is_what_6nd_leaves_out() -> None:
+    graph = Graph("scores")
+    x = graph.input("x", [dim("batch"), dim("seq"), 8])
+    projected = graph.linear(x, graph.parameter("w", [8, 8]))
+    heads = graph.reshape(projected, [dim("batch"), 1, dim("seq"), 8])
+    graph.output(graph.attention(heads, heads, heads))
+    seq = 32
+    estimate = estimate_from_graph(graph, 10**9, seq=seq, epochs=2)
+    assert estimate.point == 6 * 64 * 2 * 10**9
+    assert estimate.exact is not None
+    # Scores and mixing are 2 x 2 x seq x 8 FLOP per token beside the 2 x 64 of the weights, three times over.
+    assert estimate.exact.flop == 3 * (2 * 64 + 2 * 2 * seq * 8) * 2 * 10**9
+    assert estimate.exact.ratio == 128 / (128 + 1024)
+    assert "sequence length 32" in estimate.notes[-1]
+
+
+def test_only_flop_may_meet_a_threshold() -> None:
+    with pytest.raises(ValueError, match="counts MAC"):
+        estimate_from_graph(perceptron(), 1, seq=1, convention="macs")
+    graph = Graph("open")
+    graph.output(
+        graph.linear(graph.input("x", [dim("batch"), dim("seq"), dim("rows"), 8]), graph.parameter("w", [8, 8]))
+    )
+    with pytest.raises(ValueError, match="not bound"):
+        estimate_from_graph(graph, 1, seq=1)

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import TypeAlias
 
 from flopcore.accelerators import Accelerator, accelerator
 from flopcore.closed_form import Product
-from flopcore.quantity import Interval, Number, Quantity, parse_interval
+from flopcore.conventions import Convention
+from flopcore.conventions import convention as find_convention
+from flopcore.count import count
+from flopcore.expr import Expr
+from flopcore.graph import Graph
+from flopcore.quantity import Interval, Number, Quantity, exact, parse_interval
 from flopcore.thresholds import ThresholdPolicy, thresholds
 from flopcore.training import SECONDS_PER_HOUR
 
-__all__ = ["Crossing", "Estimate", "ExactCount", "Given", "Input", "estimate_from_hardware", "estimate_from_parameters"]
+__all__ = [
+    "Crossing",
+    "Estimate",
+    "ExactCount",
+    "Given",
+    "Input",
+    "estimate_from_graph",
+    "estimate_from_hardware",
+    "estimate_from_parameters",
+]
 
 Given: TypeAlias = int | float | str | Decimal | Fraction | Interval
 """A quantity as a caller may give it: a number, its text, or an interval ``"low..high"``."""
@@ -164,6 +178,62 @@ def estimate_from_parameters(
     method = "6ND" if inputs[0].value == 6 else "kND"
     product = Product.of(item.value for item in inputs)
     return _estimate(method, inputs, product, policies, exact_flop, notes)
+
+
+def estimate_from_graph(
+    graph: Graph,
+    tokens: Given,
+    *,
+    seq: int,
+    epochs: Given = 1,
+    convention: str | Convention = "torch-2.13",
+    policies: Iterable[ThresholdPolicy] | None = None,
+) -> Estimate:
+    """Return 6ND of a model known by its graph, and how far it is from an exact walk over that graph.
+
+    Parameters
+    ----------
+    graph : Graph
+        One forward pass with dims ``batch`` and ``seq``, such as `from_huggingface` gives. Each parameter is taken to
+        be active on each token.
+    tokens, epochs
+        As for :func:`estimate_from_parameters`.
+    seq : int
+        Length of a training sequence: the attention scores that 6ND leaves out grow with it.
+    convention : str or Convention
+        How the walk is priced; its unit must be FLOP.
+    policies
+        As for :func:`estimate_from_parameters`.
+
+    Returns
+    -------
+    Estimate
+        `exact.flop` is 3 x the walk's forward FLOP per token x tokens x epochs (at the median of an interval): the
+        backward pass multiplies twice what the forward pass does, once for the inputs and once for the weights.
+
+    Raises
+    ------
+    ValueError
+        The convention does not count FLOP, or the graph has another dim.
+    """
+    rules = convention if isinstance(convention, Convention) else find_convention(convention)
+    if rules.unit != "FLOP":
+        raise ValueError(f"convention={rules.name!r} counts {rules.unit}; only FLOP may meet a threshold")
+    tally = count(graph, at={"batch": 1, "seq": seq})
+    params, forward = tally.parameters, tally.flop(rules)
+    if isinstance(params, Expr) or isinstance(forward, Expr):
+        raise ValueError("graph: a dim other than batch and seq is not bound; count it with at= first")
+    estimate = estimate_from_parameters(params, tokens, epochs=epochs, policies=policies)
+    per_token = Fraction(3) * forward / seq
+    walked = exact(per_token * Fraction(estimate.point) / (6 * params))
+    note = (
+        f"Exact walk: 3 x the forward FLOP of {rules.name} at sequence length {seq}, per token, without recomputation."
+    )
+    return replace(
+        estimate,
+        exact=ExactCount(walked, float(Fraction(estimate.point) / walked)),
+        notes=(*estimate.notes, note),
+    )
 
 
 def estimate_from_hardware(
