@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from flopcore import _core
 
 # A test may skip where the machine, not the installation, lacks what it needs; its reason then starts like this.
 MACHINE = "this machine"
+
+# CI repeats the same examples, so that a failure there is the fault of the change; elsewhere Hypothesis explores.
+hypothesis.settings.register_profile("ci", derandomize=True, print_blob=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,7 +6,9 @@ file; 130 interrupted. Data goes to stdout; progress, warnings and errors to std
 
 from __future__ import annotations
 
+import csv
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -160,3 +162,54 @@ def _together(needed: Mapping[str, str | None], foreign: Mapping[str, str | None
         raise click.UsageError(f"missing {', '.join(missing)}: {', '.join(needed)} go together")
     if extra := [name for name, value in foreign.items() if value is not None]:
         raise click.UsageError(f"{', '.join(extra)} cannot be combined with {', '.join(needed)}")
+
+
+@main.group()
+def study() -> None:
+    """Run a study of the bundled population of models."""
+
+
+@study.command()
+@click.option("--draws", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Draws of every model.")
+@click.option("--seed", type=click.IntRange(min=0), help="Repeats a run; fresh, and printed, if absent.")
+@click.option("--threads", type=click.IntRange(min=1), help="All CPUs if absent; the result does not depend on it.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the models with their probabilities as CSV.")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@json_option
+def hooker(draws: int, seed: int | None, threads: int | None, as_csv: bool, quiet: bool, as_json: bool) -> None:
+    """Count the models over 1e23, 1e24, 1e25 and 1e26 FLOP, and how surely each one is over."""
+    from .report import tables
+    from .study.hooker import run_hooker
+
+    if as_csv and as_json:
+        raise click.UsageError("--csv or --json, not both")
+    with _progress(quiet) as progress:
+        document = run_hooker(draws=draws, rng=seed, threads=threads, progress=progress).to_dict()
+    if as_csv:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(tables.model_rows(document))
+    else:
+        _print(document, as_json, tables.print_study)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Give a progress callback that draws a bar on stderr, if somebody watches."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("draws")
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@main.command("build-info")
+@json_option
+def build_info_(as_json: bool) -> None:
+    """Print version, compiler, instruction sets and threads, for bug reports."""
+    from .build import build_info
+    from .report import tables
+
+    _print({"schema": "flopcore.build-info/1", **build_info().to_dict()}, as_json, tables.print_facts)

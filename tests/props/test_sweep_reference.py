@@ -35,6 +35,12 @@ def test_a_term_at_a_word(data, precision, kind, scale, half):
         assert Fraction(float(value)) == add(precision, word, *extra, Fraction(scale), Fraction(0))
 
 
+def test_a_term_that_is_subnormal():
+    scale, word = 2.0**-126, 3_581_381_214
+    (value,) = _core.term_values(0, scale, 0.0, True, np.array([word], dtype=np.uint64))
+    assert Fraction(float(value)) == sampling.add_normal("single", word, Fraction(scale), Fraction(0))
+
+
 DISTRIBUTIONS = st.one_of(
     st.builds(LogNormal, st.floats(1e8, 1e14), st.floats(0.01, 2)),
     st.builds(lambda low, ratio: Uniform(low, low * ratio), st.floats(1e8, 1e14), st.floats(1.01, 100)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -133,3 +134,41 @@ def test_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flopcore.study.estimate.estimate_from_parameters", interrupted)
     result = run("estimate", "--params", "1", "--tokens", "1")
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "interrupted\n")
+
+
+def test_study_hooker_is_repeatable_and_heeds_its_schema() -> None:
+    found = document("study", "hooker", "--draws", "2000", "--seed", "7", "--threads", "1")
+    assert found == document("study", "hooker", "--draws", "2000", "--seed", "7", "--threads", "2")
+    assert [line["threshold"] for line in found["thresholds"]] == [10**23, 10**24, 10**25, 10**26]
+    assert (found["draws"], found["seed"]) == (2000, 7)
+    for line in found["thresholds"]:
+        assert line["p05"] <= line["p50"] <= line["p95"] <= line["n_models"] == len(found["models"])
+
+
+def test_study_hooker_without_a_seed_records_one() -> None:
+    found = document("study", "hooker", "--draws", "10")
+    assert found == document("study", "hooker", "--draws", "10", "--seed", found["seed"])
+
+
+def test_study_hooker_prints_tables_and_csv() -> None:
+    printed = run("study", "hooker", "--draws", "1000", "--seed", "1")
+    assert printed.exit_code == 0
+    assert printed.stderr == ""
+    assert "Models over each line" in printed.stdout
+    rows = list(csv.DictReader(run("study", "hooker", "--draws", "1000", "--seed", "1", "--csv").stdout.splitlines()))
+    assert len(rows) == len(document("study", "hooker", "--draws", "1000", "--seed", "1")["models"])
+    assert {"key", "flop", "P(>1e25)"} <= set(rows[0])
+
+
+@pytest.mark.parametrize(
+    "options", [["--draws", "0"], ["--seed", "-1"], ["--threads", "0"], ["--csv", "--json"], ["--draws", "many"]]
+)
+def test_bad_study_options_are_usage(options: list[str]) -> None:
+    fails(2, "study", "hooker", *options)
+
+
+def test_build_info() -> None:
+    found = document("build-info")
+    assert found["version"] == flopcore.__version__
+    assert found["isa"] in found["available_isas"]
+    assert "compiler" in run("build-info").stdout

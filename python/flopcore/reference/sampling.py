@@ -33,12 +33,12 @@ class Arithmetic:
         return 24 if self.precision == "single" else 53
 
     def round(self, value: Fraction) -> Fraction:
-        """Return the nearest representable number; exponents are not bounded, as no routine comes near the bounds."""
+        """Return the nearest representable number, subnormals included; no routine comes near the upper bound."""
         if value == 0:
             return value
         magnitude = abs(value)
         exponent = magnitude.numerator.bit_length() - magnitude.denominator.bit_length() - self.bits
-        quantum = Fraction(2) ** exponent
+        quantum = Fraction(2) ** max(exponent, -149 if self.precision == "single" else -1074)
         while magnitude / quantum >= 2**self.bits:
             quantum *= 2
         rounded = round(magnitude / quantum) * quantum  # Fraction.__round__ is half to even

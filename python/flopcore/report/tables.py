@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["print_convention", "print_conventions", "print_estimate"]
+__all__ = [
+    "model_rows",
+    "print_compare",
+    "print_convention",
+    "print_conventions",
+    "print_count",
+    "print_estimate",
+    "print_facts",
+    "print_study",
+]
+
+LARGEST = 25
+"""How many models a study's table lists."""
 
 # A document as JSON has it; its schema says what is where.
 Json = Mapping[str, Any]
@@ -51,6 +63,51 @@ def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
     for index, column in enumerate(columns):
         made.add_column(column, justify="left" if index < left else "right", overflow="fold")
     return made
+
+
+def print_count(document: Json) -> None:
+    """Print a document of schema flopcore.count/1."""
+    out = console()
+    total = document["expr"] if document["flop"] is None else grouped(document["flop"])
+    out.print(f"{document['model']}: {total} {document['unit']}", soft_wrap=True)
+    out.print(f"parameters: {grouped(document['parameters'])}", soft_wrap=True)
+    out.print(f"convention: {_named(document['convention'])}", soft_wrap=True)
+    bound = [f"{name}={size}" for name, size in document["dims"].items() if size is not None]
+    if bound:
+        out.print(f"dims: {', '.join(bound)}", soft_wrap=True)
+    if document["verified"] is not None:
+        out.print(f"verified: the reference implementation counts {grouped(document['verified'])}", soft_wrap=True)
+    for axis, parts in document["by"].items():
+        rows = table(axis, document["unit"], "share")
+        for key, part in parts.items():
+            rows.add_row(key or "(top)", grouped(part), share(part, document["flop"]))
+        out.print(rows)
+
+
+def print_compare(document: Json) -> None:
+    """Print a document of schema flopcore.compare/1."""
+    out = console()
+    out.print(f"{document['model']}: {grouped(document['parameters'])} parameters", soft_wrap=True)
+    totals = table("convention", "unit", "count", "of the first", left=2)
+    first = document["results"][0]["flop"]
+    for result in document["results"]:
+        count = result["expr"] if result["flop"] is None else result["flop"]
+        totals.add_row(_named(result["convention"]), result["unit"], grouped(count), share(result["flop"], first))
+    out.print(totals)
+    names = [result["convention"]["name"] for result in document["results"]]
+    rows = table("op", *names)
+    for op, parts in document["by"].items():
+        rows.add_row(op, *(grouped(parts[name]) for name in names))
+    out.print(rows)
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Print names and values, one a line."""
+    rows = table("", "", left=2)
+    rows.show_header = False
+    for name, value in facts.items():
+        rows.add_row(name, str(value))
+    console().print(rows)
 
 
 def print_conventions(document: Json) -> None:
@@ -106,6 +163,55 @@ def print_estimate(document: Json) -> None:
         out.print("* only for models of the kind that the text names", soft_wrap=True)
     for note in document["notes"]:
         out.print(f"note: {note}", soft_wrap=True)
+
+
+def print_study(document: Json) -> None:
+    """Print a document of schema flopcore.study/1: counts per line, year and class, the largest models, a reading."""
+    out = console()
+    out.print(f"{len(document['models'])} models, {document['draws']:,} draws, seed {document['seed']}", soft_wrap=True)
+    lines = table(
+        "line", "models", "over by figure", "expected", "90 % interval", "MC error", title="Models over each line"
+    )
+    for count in document["thresholds"]:
+        lines.add_row(
+            count["policy"],
+            str(count["n_models"]),
+            str(count["point"]),
+            f"{count['expected']:.2f}",
+            f"{count['p05']} to {count['p95']}",
+            "-" if count["mc_error"] is None else f"{count['mc_error']:.1g}",
+        )
+    out.print(lines)
+    policies = [count["policy"] for count in document["thresholds"]]
+    for title, axis, groups in (("By year", "year", "per_year"), ("By reference class", "domain", "per_domain")):
+        rows = table(axis, "models", *policies, title=f"{title}: expected number over each line")
+        for group in document[groups]:
+            expected = [f"{count['expected']:.2f}" for count in group["thresholds"]]
+            rows.add_row(str(group[axis]), str(group["n_models"]), *expected)
+        out.print(rows)
+    largest = sorted(document["models"], key=lambda model: -model["flop"])[:LARGEST]
+    rows = table(
+        "model", "date", "FLOP", *policies, left=2, title="The largest models: probability of being over each line"
+    )
+    for model in largest:
+        shares = [f"{model['probability'][name]:.3f}" if name in model["probability"] else "" for name in policies]
+        rows.add_row(model["name"], model["date"], magnitude(model["flop"]), *shares)
+    out.print(rows)
+    if (hidden := len(document["models"]) - len(largest)) > 0:
+        out.print(f"{hidden} more models: --json or --csv", soft_wrap=True)
+    for model in document["excluded"]:
+        out.print(f"left out: {model['name']} ({model['reason']})", soft_wrap=True)
+    for sentence in document["reading"]:
+        out.print(sentence, soft_wrap=True)
+
+
+def model_rows(document: Json) -> Iterator[list[str]]:
+    """Yield the models of a document of schema flopcore.study/1 as rows of text, a header first."""
+    policies = [count["policy"] for count in document["thresholds"]]
+    facts = ["key", "name", "date", "developer", "domain", "flop", "confidence"]
+    yield [*facts, *(f"P({policy})" for policy in policies)]
+    for model in document["models"]:
+        yield [*(str(model[fact]) for fact in facts), *(str(model["probability"].get(name, "")) for name in policies)]
 
 
 def _named(convention: Json) -> str:
