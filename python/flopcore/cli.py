@@ -9,11 +9,19 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from difflib import get_close_matches
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from .conventions import Convention
+    from .count import Count, GroupBy, Tally
+    from .graph import Graph
+    from .study.estimate import Estimate
 
 __all__ = ["main"]
 
@@ -21,6 +29,9 @@ CHECK_FAILED = 1
 INCOMPLETE = 3
 BAD_INPUT = 4
 INTERRUPTED = 130
+
+AXES = ("op", "module", "dtype", "phase", "feature")
+Command = TypeVar("Command", bound=Callable[..., object])
 
 
 class _Failure(click.ClickException):
@@ -72,6 +83,58 @@ json_option = click.option(
 )
 
 
+class _Dim(click.ParamType[tuple[str, int]]):
+    """`NAME=SIZE`; the name is all before the last `=`."""
+
+    name = "NAME=SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """Return the name and the size."""
+        name, equals, text = str(value).rpartition("=")
+        if not equals or not name:
+            self.fail(f"{value!r} is not NAME=SIZE, such as batch=1", param, ctx)
+        try:
+            return name, int(text)
+        except ValueError:
+            self.fail(f"{value!r}: the size {text!r} is not an integer", param, ctx)
+
+
+def _on_model(command: Command) -> Command:
+    """Add the argument MODEL and the option --dim."""
+    command = click.option(
+        "--dim", "dims", type=_Dim(), multiple=True, help="Bind a symbolic dim; all of them, or none for a polynomial."
+    )(command)
+    return click.argument("model", type=click.Path(exists=True))(command)
+
+
+def _bind(graph: Graph, given: tuple[tuple[str, int], ...]) -> dict[str, int | None]:
+    """Return the size of each dim of a graph: all of them as given, or all None if none is."""
+    dims = graph.dims
+    known = ", ".join(dims) or "none"
+    for name, size in given:
+        if name not in dims:
+            close = get_close_matches(name, dims, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise click.UsageError(f"--dim {name}={size}: the model has no dim {name!r}; {hint}its dims: {known}")
+        low, high, step = dims[name]
+        if size < low or (high is not None and size > high) or size % step:
+            allowed = f"at least {low}" + (f", at most {high}" if high is not None else "")
+            multiple = f", a multiple of {step}" if step > 1 else ""
+            raise click.UsageError(f"--dim {name}={size}: {name!r} is {allowed}{multiple}")
+    sizes = dict(given)
+    if len(sizes) < len(given):
+        raise click.UsageError("a dim is given twice")
+    if missing := [name for name in dims if sizes and name not in sizes]:
+        raise click.UsageError(
+            f"missing {', '.join(f'--dim {name}=SIZE' for name in missing)}; without --dim the count is a polynomial"
+        )
+    return {name: sizes.get(name) for name in dims}
+
+
+def _bound(dims: Mapping[str, int | None]) -> dict[str, int]:
+    return {name: size for name, size in dims.items() if size is not None}
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="flopcore", message="%(version)s")
 def main() -> None:
@@ -80,6 +143,107 @@ def main() -> None:
     Exit codes: 0 ok; 1 a line is exceeded or a check failed; 2 usage; 3 incomplete count (unsupported ops);
     4 bad input file; 130 interrupted.
     """
+
+
+@main.command()
+@_on_model
+@click.option("--convention", "names", multiple=True, metavar="NAME", help="What counts as one operation [macs].")
+@click.option("--by", "axes", multiple=True, type=click.Choice(AXES), help="Split the count; may be repeated.")
+@click.option(
+    "--verify", "verified", is_flag=True, help="Recount with the reference implementation; exit 1 if it differs."
+)
+@json_option
+def count(
+    model: str,
+    dims: tuple[tuple[str, int], ...],
+    names: tuple[str, ...],
+    axes: tuple[GroupBy, ...],
+    verified: bool,
+    as_json: bool,
+) -> None:
+    """Count the operations of MODEL: an .onnx file, or a Hugging Face config.json."""
+    from .conventions import convention
+    from .count import count
+    from .errors import UnsupportedNodes
+    from .frontends import load_model
+    from .report import documents, tables
+
+    if len(names) > 1:
+        raise click.UsageError("one --convention; `flopcore compare` takes several")
+    chosen = convention(names[0] if names else "macs")
+    try:
+        graph = load_model(model)
+    except UnsupportedNodes as error:
+        if as_json:
+            incomplete = documents.count_document(
+                *(model, chosen, None, None), parameters=None, by={}, unsupported=error.nodes, dims={}, verified=None
+            )
+            _print(incomplete, as_json, tables.print_count)
+        raise
+    sizes = _bind(graph, dims)
+    at = _bound(sizes)
+    if verified and len(at) < len(sizes):
+        raise click.UsageError(f"--verify counts in numbers: bind {', '.join(f'--dim {name}=SIZE' for name in sizes)}")
+    tally = count(graph, at=at)
+    document = documents.count_document(
+        model,
+        chosen,
+        tally.flop(chosen),
+        (count(graph) if at else tally).flop(chosen),
+        parameters=tally.parameters,
+        by={axis: tally.flop(chosen, by=axis) for axis in axes},
+        unsupported={},
+        dims=sizes,
+        verified=_recount(graph, tally, chosen, at) if verified else None,
+    )
+    _print(document, as_json, tables.print_count)
+
+
+def _recount(graph: Graph, tally: Tally, chosen: Convention, at: Mapping[str, int]) -> int | Fraction:
+    from .reference.verification import VerificationError, verify
+
+    try:
+        return verify(graph, tally, chosen, at=at)
+    except VerificationError as error:
+        raise _Failure(f"the reference implementation disagrees: {error}", CHECK_FAILED) from error
+
+
+@main.command()
+@_on_model
+@click.option("--convention", "names", multiple=True, required=True, metavar="A,B,...", help="Conventions to compare.")
+@json_option
+def compare(model: str, dims: tuple[tuple[str, int], ...], names: tuple[str, ...], as_json: bool) -> None:
+    """Price one walk over MODEL under several conventions; the ops they disagree on most come first."""
+    from .conventions import convention
+    from .count import count
+    from .frontends import load_model
+    from .report import documents, tables
+
+    chosen = {found.name: found for name in names for found in map(convention, name.split(","))}
+    if len(chosen) < 2:
+        raise click.UsageError("compare needs at least two conventions: --convention macs,torch-2.13")
+    graph = load_model(model)
+    sizes = _bind(graph, dims)
+    at = _bound(sizes)
+    tally = count(graph, at=at)
+    symbolic = count(graph) if at else tally
+    by_convention = {name: tally.flop(one, by="op") for name, one in chosen.items()}
+    ops = dict.fromkeys(op for parts in by_convention.values() for op in parts)
+    by_op = {op: {name: parts.get(op, 0) for name, parts in by_convention.items()} for op in ops}
+    document = documents.compare_document(
+        model,
+        [(one, tally.flop(one), symbolic.flop(one)) for one in chosen.values()],
+        parameters=tally.parameters,
+        by=dict(sorted(by_op.items(), key=lambda item: -_spread(item[1].values()))),
+        dims=sizes,
+    )
+    _print(document, as_json, tables.print_compare)
+
+
+def _spread(costs: Iterable[Count]) -> int | Fraction:
+    """Return how far costs lie apart; 0 where a dim is not bound."""
+    numbers = [cost for cost in costs if isinstance(cost, int | Fraction)]
+    return max(numbers) - min(numbers) if numbers else 0
 
 
 @main.group("conventions", invoke_without_command=True)
@@ -118,6 +282,10 @@ def show_convention(name: str, as_json: bool) -> None:
 @click.option("--utilisation", metavar="U", help="Share of the peak rate: 0.4, or limits 0.35..0.45.")
 @click.option("--count", "number", metavar="N", help="Number of accelerators.")
 @click.option("--dtype", metavar="TYPE", help="Number format of the peak rate; the accelerator's usual one if absent.")
+@click.option(
+    "--config", type=click.Path(exists=True), help="A config.json: its exact walk beside 6ND; needs --dim seq=N."
+)
+@click.option("--dim", "dims", type=_Dim(), multiple=True, help="Sequence length of the walk over --config: seq=8192.")
 @click.option("--check", is_flag=True, help="Exit 1 if the estimate is over a line whose status is in_force.")
 @json_option
 def estimate(
@@ -129,6 +297,8 @@ def estimate(
     utilisation: str | None,
     number: str | None,
     dtype: str | None,
+    config: str | None,
+    dims: tuple[tuple[str, int], ...],
     check: bool,
     as_json: bool,
 ) -> None:
@@ -140,19 +310,41 @@ def estimate(
     from .study.estimate import estimate_from_hardware, estimate_from_parameters
 
     from_hardware = {"--gpu": gpu, "--hours": hours, "--utilisation": utilisation}
-    given = [name for name, value in (*from_hardware.items(), ("--count", number), ("--dtype", dtype)) if value]
-    if params is None and tokens is None and not given:
-        raise click.UsageError("give --params and --tokens, or --gpu, --hours and --utilisation")
+    options = {**from_hardware, "--count": number, "--dtype": dtype}
     with _usage():
-        if given:
-            _together(from_hardware, {"--params": params, "--tokens": tokens})
+        if any(value is not None for value in options.values()):
+            _together(from_hardware, {"--params": params, "--tokens": tokens, "--config": config})
             found = estimate_from_hardware(gpu or "", hours or "", utilisation or "", count=number or 1, dtype=dtype)
+        elif config is not None:
+            _together({"--config": config, "--tokens": tokens}, {})
+            found = _walked_estimate(config, dims, params, tokens or "", epochs)
+        elif params is None and tokens is None:
+            raise click.UsageError("give --params and --tokens, or --gpu, --hours and --utilisation")
         else:
             _together({"--params": params, "--tokens": tokens}, {})
             found = estimate_from_parameters(params or "", tokens or "", epochs=epochs)
     _print(found.to_dict(), as_json, tables.print_estimate)
     if check and any(one.is_over and one.policy.status == "in_force" for one in found.crossings):
         raise click.exceptions.Exit(CHECK_FAILED)
+
+
+def _walked_estimate(
+    config: str, dims: tuple[tuple[str, int], ...], params: str | None, tokens: str, epochs: str
+) -> Estimate:
+    """Return 6ND beside the exact walk; N is the walk's own where --params does not say."""
+    from .frontends import load_model
+    from .study.estimate import estimate_from_graph, estimate_from_parameters
+
+    graph = load_model(config)
+    if set(graph.dims) != {"batch", "seq"}:
+        raise click.UsageError(
+            f"--config {config}: a model with dims batch and seq is needed, this one has {[*graph.dims]}"
+        )
+    sizes = _bind(graph, dims if dict(dims).get("batch") else (("batch", 1), *dims))
+    found = estimate_from_graph(graph, tokens, seq=_bound(sizes)["seq"], epochs=epochs)
+    if params is None or found.exact is None:
+        return found
+    return estimate_from_parameters(params, tokens, epochs=epochs, exact_flop=found.exact.flop)
 
 
 def _together(needed: Mapping[str, str | None], foreign: Mapping[str, str | None]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ._core import (
     ConventionError,
     CountOverflowError,
@@ -19,5 +21,14 @@ __all__ = [
     "FlopcoreError",
     "GraphError",
     "ShapeError",
+    "UnsupportedNodes",
     "UnsupportedOp",
 ]
+
+
+class UnsupportedNodes(UnsupportedOp):
+    """A model holds ops that cannot be counted; `nodes` says how many of each."""
+
+    def __init__(self, message: str, nodes: Mapping[str, int]) -> None:
+        super().__init__(message)
+        self.nodes = dict(nodes)

@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 
@@ -172,3 +173,258 @@ def test_build_info() -> None:
     assert found["version"] == flopcore.__version__
     assert found["isa"] in found["available_isas"]
     assert "compiler" in run("build-info").stdout
+
+
+# ------------------------------------------------------------------------------------------------ models
+# A few lines of protobuf: the base install has no `onnx`, and bad files must be made by hand anyway.
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    value &= 2**64 - 1
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def field(number: int, value: int | str | bytes) -> bytes:
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    payload = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
+def value_info(name: str, *shape: int | str) -> bytes:
+    dims = b"".join(field(1, field(1, size) if isinstance(size, int) else field(2, size)) for size in shape)
+    return field(1, name) + field(2, field(1, field(1, 1) + field(2, dims)))
+
+
+def node(op: str, inputs: list[str], output: str) -> bytes:
+    return b"".join(field(1, name) for name in inputs) + field(2, output) + field(3, f"{op}_{output}") + field(4, op)
+
+
+def model(nodes: list[bytes], inputs: list[bytes], output: str) -> bytes:
+    graph = b"".join(field(1, one) for one in nodes) + field(2, "tiny")
+    graph += b"".join(field(11, one) for one in inputs) + field(12, field(1, output))
+    return field(1, 8) + field(8, field(1, "") + field(2, 17)) + field(7, graph)
+
+
+def perceptron(*shape: int | str) -> bytes:
+    """`y = relu(x @ w)`, x of this shape and w of (last size, 8)."""
+    nodes = [node("MatMul", ["x", "w"], "h"), node("Relu", ["h"], "y")]
+    return model(nodes, [value_info("x", *shape), value_info("w", shape[-1], 8)], "y")
+
+
+LLAMA = {
+    "model_type": "llama",
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_act": "silu",
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": False,
+    "vocab_size": 100,
+}
+
+
+def llama_macs(batch: int, seq: int) -> int:
+    """Multiply-adds of `LLAMA`, attention nominal: projections, MLP, scores and values, output layer."""
+    width, inner, layers, vocabulary, kv = 64, 96, 3, 100, 2 * 16
+    projections = 2 * width * width + 2 * width * kv + 3 * width * inner
+    return batch * (layers * (seq * projections + 2 * seq * seq * width) + seq * width * vocabulary)
+
+
+@pytest.fixture
+def onnx_file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(perceptron(4, 16))
+    return path
+
+
+@pytest.fixture
+def symbolic(tmp_path: Path) -> Path:
+    path = tmp_path / "symbolic.onnx"
+    path.write_bytes(perceptron("unk__12", 16))
+    return path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(LLAMA))
+    return path
+
+
+def test_count_of_an_onnx_file(onnx_file: Path) -> None:
+    found = document("count", onnx_file)
+    macs = flopcore.convention("macs")
+    assert found["flop"] == 4 * 16 * 8
+    assert (found["unit"], found["expr"], found["by"], found["unsupported"], found["dims"]) == (
+        "MAC",
+        "512",
+        {},
+        [],
+        {},
+    )
+    assert found["convention"] == {"name": "macs", "version": macs.version, "digest": macs.digest}
+    assert "512 MAC" in run("count", onnx_file).stdout
+
+
+def test_count_under_another_convention(onnx_file: Path) -> None:
+    found = document("count", onnx_file, "--convention", "torch-2.13")
+    assert (found["flop"], found["unit"]) == (2 * 4 * 16 * 8, "FLOP")
+    assert found["convention"]["name"] == "torch-2.13/measured"
+
+
+def test_count_by_axes_sums_to_the_total(onnx_file: Path) -> None:
+    axes = ("op", "module", "dtype", "phase", "feature")
+    options = [text for axis in axes for text in ("--by", axis)]
+    found = document("count", onnx_file, "--convention", "all-arithmetic", *options)
+    assert tuple(found["by"]) == axes
+    assert {sum(parts.values()) for parts in found["by"].values()} == {found["flop"]}
+    assert "relu" in run("count", onnx_file, "--convention", "all-arithmetic", "--by", "op").stdout
+
+
+def test_count_without_dims_is_a_polynomial(symbolic: Path) -> None:
+    found = document("count", symbolic, "--by", "op")
+    assert (found["flop"], found["expr"], found["dims"]) == (None, "128*unk__12", {"unk__12": None})
+    assert found["by"]["op"]["matmul"] == "128*unk__12"
+    assert "128*unk__12 MAC" in run("count", symbolic).stdout
+
+
+def test_count_with_dims_is_a_number_and_keeps_the_polynomial(symbolic: Path) -> None:
+    found = document("count", symbolic, "--dim", "unk__12=1000")
+    assert (found["flop"], found["expr"], found["dims"]) == (128_000, "128*unk__12", {"unk__12": 1000})
+
+
+def test_count_of_a_config(config: Path) -> None:
+    found = document("count", config, "--dim", "batch=2", "--dim", "seq=128")
+    assert found["flop"] == llama_macs(2, 128)
+    assert document("count", config)["dims"] == {"batch": None, "seq": None}
+
+
+def test_count_is_exact_beyond_64_bits(tmp_path: Path) -> None:
+    path = tmp_path / "large.onnx"
+    n = 3_000_001
+    path.write_bytes(model([node("MatMul", ["a", "b"], "y")], [value_info("a", n, n), value_info("b", n, n)], "y"))
+    assert document("count", path)["flop"] == 27_000_027_000_009_000_001
+
+
+def test_verify_recounts_with_the_reference(onnx_file: Path, config: Path) -> None:
+    assert document("count", onnx_file, "--verify")["verified"] == 512
+    at = ("--dim", "batch=2", "--dim", "seq=8")
+    assert document("count", config, "--verify", *at)["verified"] == llama_macs(2, 8)
+    assert "--dim batch=SIZE" in fails(2, "count", config, "--verify")
+
+
+def test_verify_exits_1_on_a_difference(onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flopcore.reference.verification.price", lambda *_: 513)
+    assert "513 in the reference, 512 in the core" in fails(1, "count", onnx_file, "--verify")
+
+
+def test_compare_prices_one_walk(onnx_file: Path) -> None:
+    found = document("compare", onnx_file, "--convention", "macs,torch-2.13", "--convention", "all-arithmetic")
+    results = {one["convention"]["name"]: one["flop"] for one in found["results"]}
+    assert results == {"macs": 512, "torch-2.13/measured": 1024, "all-arithmetic": 2 * 512 - 32 + 32}
+    assert next(iter(found["by"])) == "matmul"
+    assert found["by"]["relu"] == {"macs": 0, "torch-2.13/measured": 0, "all-arithmetic": 32}
+    assert "torch-2.13/measured@1" in run("compare", onnx_file, "--convention", "macs,torch-2.13").stdout
+
+
+def test_compare_of_polynomials(symbolic: Path) -> None:
+    found = document("compare", symbolic, "--convention", "macs,torch-2.13")
+    assert [one["expr"] for one in found["results"]] == ["128*unk__12", "256*unk__12"]
+    assert "128*unk__12" in run("compare", symbolic, "--convention", "macs,torch-2.13").stdout
+
+
+def test_estimate_beside_the_exact_walk(config: Path) -> None:
+    found = document("estimate", "--config", config, "--tokens", "1e9", "--dim", "seq=128")
+    weights = 100 * 64 * 2 + 3 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 96 + 2 * 64) + 64
+    assert found["flop"] == 6 * weights * 10**9
+    assert found["exact"]["flop"] == 6 * Fraction(llama_macs(1, 128), 128) * 10**9
+    assert "exact walk" in run("estimate", "--config", config, "--tokens", "1e9", "--dim", "seq=128").stdout
+    named = document("estimate", "--config", config, "--params", "1e6", "--tokens", "1e9", "--dim", "seq=128")
+    assert (named["flop"], named["exact"]["flop"]) == (6 * 10**15, found["exact"]["flop"])
+
+
+def test_estimate_beside_a_walk_needs_its_sequence_length(config: Path, onnx_file: Path) -> None:
+    assert "--dim seq=SIZE" in fails(2, "estimate", "--config", config, "--tokens", "1e9")
+    assert "missing --tokens" in fails(2, "estimate", "--config", config, "--dim", "seq=8")
+    assert "dims batch and seq" in fails(2, "estimate", "--config", onnx_file, "--tokens", "1e9", "--dim", "seq=8")
+
+
+# -------------------------------------------------------------------------------------- bad input to count
+
+
+def test_unsupported_ops_are_listed_and_exit_3(tmp_path: Path) -> None:
+    path = tmp_path / "odd.onnx"
+    nodes = [node("NoSuchOp", ["x"], "h"), node("NoSuchOp", ["h"], "i"), node("Relu", ["i"], "y")]
+    path.write_bytes(model(nodes, [value_info("x", 4)], "y"))
+    assert "NoSuchOp" in fails(3, "count", path)
+    found = document("count", path, code=3)
+    assert (found["flop"], found["expr"], found["unsupported"]) == (None, None, [{"op": "NoSuchOp", "nodes": 2}])
+
+
+@pytest.mark.parametrize("keep", [1, 10, 40, 0.5, -1])
+def test_truncated_file_exits_4(tmp_path: Path, keep: float) -> None:
+    path = tmp_path / "short.onnx"
+    whole = perceptron(4, 16)
+    path.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
+    assert "short.onnx" in fails(4, "count", path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "bad.onnx"),
+        (b"not a model", "bad.onnx"),
+        (b'{"model_type": "llama"', "bad.onnx"),
+        (b'{"model_type": "llama"}', "hidden_size"),
+        (model([node("Add", ["x", "z"], "y"), node("Relu", ["y"], "z")], [value_info("x", 4)], "z"), "cycle"),
+        (model([node("Relu", ["gone"], "y")], [value_info("x", 4)], "y"), "gone"),
+        (perceptron(4, 16).replace(field(1, 16), field(1, 15), 1), "15"),
+        (model([node("Relu", ["x"], "y")], [value_info("x", -4)], "y"), "-4"),
+    ],
+    ids=["empty", "text", "bad json", "config without sizes", "cycle", "missing tensor", "shapes", "negative dim"],
+)
+def test_bad_file_exits_4(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(content)
+    assert says in fails(4, "count", path)
+
+
+def test_count_past_127_bits_names_the_op(tmp_path: Path) -> None:
+    path = tmp_path / "huge.onnx"
+    n = 2**45
+    path.write_bytes(model([node("MatMul", ["a", "b"], "y")], [value_info("a", n, n), value_info("b", n, n)], "y"))
+    assert "matmul" in fails(4, "count", path)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--dim", "seq=8"], "missing --dim batch=SIZE"),
+        (["--dim", "batch=-1", "--dim", "seq=8"], "'batch' is at least 1"),
+        (["--dim", "batch=1", "--dim", "sequence=8"], "did you mean 'seq'? its dims: batch, seq"),
+        (["--dim", "batch"], "is not NAME=SIZE"),
+        (["--dim", "batch=many"], "the size 'many' is not an integer"),
+        (["--dim", "batch=1", "--dim", "batch=2", "--dim", "seq=8"], "given twice"),
+        (["--convention", "mac"], "did you mean 'macs'"),
+        (["--convention", "macs", "--convention", "torch-2.13"], "flopcore compare"),
+        (["--by", "layer"], "'op', 'module', 'dtype', 'phase', 'feature'"),
+    ],
+)
+def test_bad_options_are_usage(config: Path, options: list[str], says: str) -> None:
+    assert says in fails(2, "count", config, *options)
+
+
+def test_missing_file_is_usage(tmp_path: Path) -> None:
+    assert "does not exist" in fails(2, "count", tmp_path / "none.onnx")
+
+
+def test_compare_needs_two_conventions(onnx_file: Path) -> None:
+    assert "at least two" in fails(2, "compare", onnx_file, "--convention", "macs,macs")

@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from itertools import groupby
 
 from flopcore import _core
-from flopcore.errors import DataError, FlopcoreError, GraphError, UnsupportedOp
+from flopcore.errors import DataError, FlopcoreError, GraphError, UnsupportedNodes, UnsupportedOp
 from flopcore.expr import dim
 from flopcore.graph import AttrValue, Graph, Tensor
 
@@ -53,8 +53,10 @@ def from_onnx(model: str | os.PathLike[str] | bytes, *, at: Mapping[str, int] | 
         If the file is damaged, not ONNX, or a binding is not a positive integer or names no dim.
     GraphError
         If a node reads a tensor that nothing makes, or the nodes form a cycle.
+    UnsupportedNodes
+        If there are ops without a translation; the message lists all of them, and `nodes` counts them.
     UnsupportedOp
-        If there are ops without a translation; the message lists all of them.
+        If an input or a stored tensor is of a kind that cannot be counted.
     ShapeError
         If shapes or attributes do not fit together.
     """
@@ -62,6 +64,8 @@ def from_onnx(model: str | os.PathLike[str] | bytes, *, at: Mapping[str, int] | 
     loaded = _core.parse_onnx(model) if isinstance(model, bytes) else _core.read_onnx(label)
     try:
         return _Importer(loaded, at or {}).run()
+    except UnsupportedNodes as error:
+        raise UnsupportedNodes(f"{label}: {error}", error.nodes) from error
     except FlopcoreError as error:
         raise type(error)(f"{label}: {error}") from error
 
@@ -93,7 +97,8 @@ class _Importer:
             known = ", ".join(sorted(self._dims)) or "none"
             raise DataError(f"no dim named {', '.join(map(repr, unknown))}; the model's named dims: {known}")
         if self._unsupported:
-            raise UnsupportedOp(self._unsupported_text())
+            counts = {_qualified(*key): count for key, count in sorted(self._unsupported.items())}
+            raise UnsupportedNodes(self._unsupported_text(), counts)
         outputs = []
         for name, *_ in main.outputs():
             if name not in values:
@@ -231,7 +236,7 @@ class _Importer:
 
     def _unsupported_text(self) -> str:
         listed = ", ".join(
-            f"{domain + '::' if domain else ''}{op} x {count} (first: node {self._reasons[domain, op]})"
+            f"{_qualified(domain, op)} x {count} (first: node {self._reasons[domain, op]})"
             for (domain, op), count in sorted(self._unsupported.items())
         )
         return f"{sum(self._unsupported.values())} nodes cannot be counted yet: {listed}"
@@ -276,6 +281,10 @@ class _Importer:
         elif value.tensor is None:
             value.tensor = self._graph.constant(value.shape, value.dtype, name=value.name)
         return value.tensor
+
+
+def _qualified(domain: str, op: str) -> str:
+    return f"{domain}::{op}" if domain else op
 
 
 def _opsets(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:

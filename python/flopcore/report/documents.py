@@ -1,0 +1,74 @@
+"""The JSON documents of the command line, one function each; `data/schemas/` has their schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import TypeAlias
+
+from flopcore.conventions import Convention
+from flopcore.expr import Expr
+
+__all__ = ["Cost", "Document", "amount", "compare_document", "count_document", "priced"]
+
+Cost: TypeAlias = int | Fraction | Expr
+Document: TypeAlias = dict[str, object]
+
+
+def amount(cost: Cost | None) -> int | str | None:
+    """Return an exact integer as it is, a fraction or an expression as text."""
+    return cost if cost is None or isinstance(cost, int) else str(cost)
+
+
+def priced(convention: Convention, cost: Cost | None, polynomial: Cost | None) -> Document:
+    """Return the fields `flop, unit, expr, convention`: the count with dims bound, and before they were."""
+    return {
+        "flop": cost if isinstance(cost, int) else None,
+        "unit": convention.unit,
+        "expr": None if polynomial is None else str(polynomial),
+        "convention": {"name": convention.name, "version": convention.version, "digest": convention.digest},
+    }
+
+
+def count_document(
+    model: str,
+    convention: Convention,
+    cost: Cost | None,
+    polynomial: Cost | None,
+    *,
+    parameters: Cost | None,
+    by: Mapping[str, Mapping[str, Cost]],
+    unsupported: Mapping[str, int],
+    dims: Mapping[str, int | None],
+    verified: Cost | None,
+) -> Document:
+    """Return the document of `flopcore count`; `verified` is the recount of `--verify`."""
+    return {
+        "schema": "flopcore.count/1",
+        "model": model,
+        **priced(convention, cost, polynomial),
+        "parameters": amount(parameters),
+        "by": {axis: {key: amount(part) for key, part in parts.items()} for axis, parts in by.items()},
+        "unsupported": [{"op": op, "nodes": nodes} for op, nodes in sorted(unsupported.items())],
+        "dims": dict(dims),
+        "verified": amount(verified),
+    }
+
+
+def compare_document(
+    model: str,
+    results: Sequence[tuple[Convention, Cost, Cost]],
+    *,
+    parameters: Cost,
+    by: Mapping[str, Mapping[str, Cost]],
+    dims: Mapping[str, int | None],
+) -> Document:
+    """Return the document of `flopcore compare`; a result is as `priced` takes it, `by` is op -> convention -> cost."""
+    return {
+        "schema": "flopcore.compare/1",
+        "model": model,
+        "parameters": amount(parameters),
+        "results": [priced(*result) for result in results],
+        "by": {op: {name: amount(part) for name, part in parts.items()} for op, parts in by.items()},
+        "dims": dict(dims),
+    }
