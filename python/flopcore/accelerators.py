@@ -117,7 +117,6 @@ def _by_name(chips: tuple[Accelerator, ...]) -> dict[str, Accelerator]:
 
 def _read(row: Row) -> Accelerator:
     name = row.text("name")
-    row.label = f"{row.label} ({name})" if name else row.label
     peaks = row.table("peak", required=True)
     rates: list[tuple[str, Number]] = []
     if peaks is not None:

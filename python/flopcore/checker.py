@@ -23,6 +23,7 @@ __all__ = [
     "Report",
     "Table",
     "Text",
+    "key_lines",
     "load",
     "raise_problems",
 ]
@@ -230,7 +231,7 @@ def load(
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as caught:
         raise error(f"{source}: not valid TOML: {caught}") from None
-    report = Report(_key_lines(text))
+    report = Report(key_lines(text))
     kind.check(document, "", report)
     raise_problems(report, source=source, error=error)
     return document, report
@@ -258,8 +259,8 @@ def _suggestion(name: str, allowed: Sequence[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else "allowed: " + ", ".join(sorted(allowed))
 
 
-def _key_lines(text: str) -> dict[str, int]:
-    """Map the path of each key and table header to its line; values that span lines are skipped over."""
+def key_lines(text: str) -> dict[str, int]:
+    """Return the line of each key and table header by its path; values that span lines are skipped over."""
     lines: dict[str, int] = {}
     counters: dict[str, int] = {}
     prefix = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 
+from .checker import Report, key_lines, raise_problems
 from .errors import DataError
 from .quantity import Number, parse_quantity
 
@@ -34,53 +34,45 @@ class _Exact(Fraction):
 
 @dataclass(slots=True)
 class DataFile:
-    """A parsed TOML file and the errors found in it so far."""
+    """A parsed TOML file and the report of what is wrong with it."""
 
     name: str
-    text: str
     data: Mapping[str, object]
-    problems: list[str] = field(default_factory=list)
+    report: Report
 
     def rows(self, table: str) -> Iterator[Row]:
-        """Yield the entries of the array of tables ``[[table]]``, each with the line it starts at."""
+        """Yield the entries of the array of tables ``[[table]]``."""
         entries = self.data.get(table)
         if not isinstance(entries, list) or not entries:
-            self.problems.append(f"{self.name}: no [[{table}]] entry; hint: each row starts with a line [[{table}]]")
+            self.report.add(table, "no row", f"each row starts with a line [[{table}]]")
             return
-        lines = self.text.splitlines()
-        header = re.compile(rf"\s*\[\[\s*{re.escape(table)}\s*\]\]")
-        starts = [number for number, line in enumerate(lines, 1) if header.match(line)]
         for index, entry in enumerate(entries):
-            start = starts[index] if index < len(starts) else 1
-            stop = starts[index + 1] if index + 1 < len(starts) else len(lines) + 1
             if isinstance(entry, Mapping):
-                yield Row(self, f"{table} {index + 1}", entry, start, stop)
+                yield Row(f"{table}[{index}]", entry, self.report)
             else:
-                self.problems.append(f"{self.name}:{start}: {table} {index + 1} is not a table")
+                self.report.add(f"{table}[{index}]", "is not a table", f"each row starts with a line [[{table}]]")
+
+    def top(self) -> Row:
+        """Return the file itself as a row, for what stands outside every table of rows."""
+        return Row("", self.data, self.report)
 
     def check(self) -> None:
         """Raise one DataError that lists every problem noted so far; do nothing when there is none."""
-        if self.problems:
-            count = len(self.problems)
-            head = f"{self.name}: {count} error{'s' if count > 1 else ''}"
-            raise DataError("\n  ".join([head, *self.problems]))
+        raise_problems(self.report, source=self.name)
 
 
 @dataclass(slots=True)
 class Row:
     """One table of a data file; each reader notes a problem and returns a stand-in instead of raising."""
 
-    file: DataFile
-    label: str
+    path: str
     entry: Mapping[str, object]
-    start: int
-    stop: int
+    report: Report
     seen: set[str] = field(default_factory=set)
 
     def fail(self, column: str, message: str, hint: str) -> None:
         """Note a problem with `column` of this row."""
-        line = self._line(column)
-        self.file.problems.append(f"{self.file.name}:{line}: {self.label}, {column}: {message}; hint: {hint}")
+        self.report.add(f"{self.path}.{column}" if self.path else column, message, hint)
 
     def text(self, column: str, *, required: bool = True) -> str:
         """Return a non-empty text, or ``""``."""
@@ -171,29 +163,21 @@ class Row:
         if not isinstance(value, Mapping):
             self.fail(column, f"{value!r} is not a table", "write { name = value, ... }")
             return None
-        return Row(self.file, f"{self.label}, {column}", value, self._line(column), self.stop)
+        return Row(f"{self.path}.{column}" if self.path else column, value, self.report)
 
     def done(self) -> None:
         """Note every column that nobody asked for."""
         known = ", ".join(sorted(self.seen))
         for column in self.entry:
             if column not in self.seen:
-                self.fail(column, "unknown column", f"known here: {known}")
+                self.fail(column, "unknown key", f"known here: {known}")
 
     def _get(self, column: str, required: bool) -> object | None:
         self.seen.add(column)
         value = self.entry.get(column)
         if value is None and required:
-            self.fail(column, "missing", f"add {column} = ...")
+            self.fail(column, "is missing", f"add {column} = ...")
         return value
-
-    def _line(self, column: str) -> int:
-        pattern = re.compile(rf"\s*(?:\[[^\[\]]*\.)?\"?{re.escape(column)}\"?\s*[=\]]")
-        lines = self.file.text.splitlines()
-        for number in range(self.start, self.stop):
-            if number <= len(lines) and pattern.match(lines[number - 1]):
-                return number
-        return self.start
 
 
 def read_toml(path: str | Path) -> DataFile:
@@ -222,6 +206,6 @@ def _parse(name: str, raw: bytes) -> DataFile:
         raise DataError(f"{name}: larger than {_MAX_BYTES} bytes; split the file")
     try:
         text = raw.decode("utf-8")
-        return DataFile(name, text, tomllib.loads(text, parse_float=_Exact))
+        return DataFile(name, tomllib.loads(text, parse_float=_Exact), Report(key_lines(text)))
     except (UnicodeDecodeError, ValueError) as error:
         raise DataError(f"{name}: not a TOML file: {error}") from error

@@ -201,8 +201,8 @@ def read_thresholds(file: DataFile) -> tuple[ThresholdPolicy, ...]:
     for row in file.rows("threshold"):
         policy = _read_policy(row)
         if policy.id in seen:
-            row.fail("id", f"{policy.id!r} is also the id of row {seen[policy.id]}", "ids are unique")
-        seen.setdefault(policy.id, len(policies) + 1)
+            row.fail("id", f"{policy.id!r} is also the id of threshold[{seen[policy.id]}]", "ids are unique")
+        seen.setdefault(policy.id, len(policies))
         policies.append(policy)
     file.check()
     return tuple(policies)
@@ -224,7 +224,6 @@ def _day(value: str | dt.date | None) -> dt.date | None:
 
 def _read_policy(row: Row) -> ThresholdPolicy:
     name = row.text("id")
-    row.label = f"{row.label} ({name})" if name else row.label
     dates = row.table("dates", required=True)
     policy = ThresholdPolicy(
         id=name,

@@ -100,8 +100,8 @@ source = "s"
     with pytest.raises(DataError) as caught:
         read_accelerators(read_toml(path))
     message = str(caught.value)
-    assert "fp7: unknown column" in message
+    assert "fp7: unknown key" in message
     assert "dtype: no peak rate for 'bf16'" in message
     assert "an alias has capitals" in message
-    assert ":9: accelerator 2 (one), aliases: 'one' already names another accelerator" in message
+    assert "line 9: accelerator[1].aliases: 'one' already names another accelerator" in message
     assert "fp16: 10 is out of range" in message

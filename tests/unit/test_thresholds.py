@@ -122,15 +122,15 @@ value = "10^25x"
     with pytest.raises(DataError) as caught:
         read_thresholds(read_toml(path))
     message = str(caught.value)
-    assert ":3: threshold 1 (one), value: 0 is out of range; hint:" in message
-    assert ":4: threshold 1 (one), comparator: '<' is not allowed; hint: one of >, >=" in message
-    assert ":5: threshold 1 (one), colour: unknown column" in message
-    assert ":9: threshold 2 (one), value:" in message
-    assert "is also the id of row 1" in message
-    assert "jurisdiction: missing" in message
+    assert "line 3: threshold[0].value: 0 is out of range (" in message
+    assert "line 4: threshold[0].comparator: '<' is not allowed (one of >, >=)" in message
+    assert "line 5: threshold[0].colour: unknown key" in message
+    assert "line 9: threshold[1].value:" in message
+    assert "is also the id of threshold[0]" in message
+    assert "jurisdiction: is missing" in message
 
 
-@pytest.mark.parametrize(("content", "match"), [("a = [", "not a TOML file"), ("x = 1", "no \\[\\[threshold\\]\\]")])
+@pytest.mark.parametrize(("content", "match"), [("a = [", "not a TOML file"), ("x = 1", "threshold: no row")])
 def test_a_file_that_is_no_table_is_one_error(tmp_path: Path, content: str, match: str) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(content, encoding="utf-8")

@@ -245,8 +245,8 @@ def _read_file(file: DataFile) -> Population:
     for row in file.rows("model"):
         model = _read_model(row)
         if model.key in seen:
-            row.fail("key", f"{model.key!r} is also the key of row {seen[model.key]}", "keys are unique")
-        seen.setdefault(model.key, len(rows) + 1)
+            row.fail("key", f"{model.key!r} is also the key of model[{seen[model.key]}]", "keys are unique")
+        seen.setdefault(model.key, len(rows))
         rows.append((row, model))
     by_key = {model.key: model for _, model in rows}
     for row, model in rows:
@@ -257,8 +257,7 @@ def _read_file(file: DataFile) -> Population:
 
 
 def _read_bands(file: DataFile) -> Bands:
-    whole = Row(file, "file", file.data, 1, len(file.text.splitlines()) + 1)
-    table = whole.table("confidence", required=True)
+    table = file.top().table("confidence", required=True)
     factors = table.table("factor", required=True) if table else None
     if table is None or factors is None:
         return Bands(tuple((label, 1) for label in CONFIDENCES))
@@ -273,7 +272,6 @@ def _read_bands(file: DataFile) -> Bands:
 
 def _read_model(row: Row) -> Model:
     key = row.text("key")
-    row.label = f"{row.label} ({key})" if key else row.label
     country = row.text("country")
     if country and not (len(country) == 2 and country.isalpha() and country.isupper()):
         row.fail("country", f"{country!r} is not a country code", "two capitals of ISO 3166, such as US or CN")
