@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, overload
 
 from . import _core
 from .conventions import Convention, convention
+from .errors import DataError
 from .expr import Expr
 from .graph import Graph
 
@@ -88,6 +89,7 @@ class Tally:
     """Exact, convention-free counts of a graph; made by `count`, priced as often as one likes."""
 
     core: _core.Tally
+    dims: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> Count:
@@ -138,8 +140,16 @@ class Tally:
         chosen = _resolve(convention)
         total, groups = _core.price(self.core, chosen.compiled(), by or "none")
         if by is None:
-            return _bind(total, at)
-        return {name: _bind(value, at) for name, value in groups.items()}
+            return self._bind(total, at)
+        return {name: self._bind(value, at) for name, value in groups.items()}
+
+    def _bind(self, value: Count, at: Mapping[str, int] | None) -> Count:
+        """Bind dims; a name must be a dim of the graph, but need not stand in every amount."""
+        unknown = sorted(set(at or {}) - set(self.dims))
+        if unknown:
+            known = ", ".join(self.dims) or "all its dims are numbers"
+            raise DataError(f"the graph has no dim {', '.join(map(repr, unknown))}; its dims: {known}")
+        return value.at(at, on_unknown="ignore") if at and isinstance(value, Expr) else value
 
     def blocks(self) -> tuple[str, ...]:
         """Return the names of the blocks, callees before callers; the last one is the graph itself."""
@@ -162,12 +172,6 @@ class Tally:
 
 def _resolve(name: str | Convention) -> Convention:
     return name if isinstance(name, Convention) else convention(name)
-
-
-def _bind(value: Count, at: Mapping[str, int] | None) -> Count:
-    if not at or not isinstance(value, Expr):
-        return value
-    return value.at(at)
 
 
 def count(graph: Graph, *, at: Mapping[str, int] | None = None) -> Tally:
@@ -206,4 +210,4 @@ def count(graph: Graph, *, at: Mapping[str, int] | None = None) -> Tally:
     """
     if not isinstance(graph, Graph):
         raise TypeError(f"graph must be a flopcore.Graph, not {type(graph).__name__}; see flopcore.load_model")
-    return Tally(_core.walk(graph.core, dict(at or {})))
+    return Tally(_core.walk(graph.core, dict(at or {})), tuple(sorted(graph.dims)))

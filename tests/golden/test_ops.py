@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import flopcore as fc
+from core_graphs import build
 from flopcore.specification import specification
 
 HERE = Path(__file__).parent
@@ -37,3 +39,15 @@ def test_every_op_has_a_case() -> None:
 def test_the_reference_counts_what_it_counted(case: dict[str, Any]) -> None:
     expected = {key: case[key] for key in ("output", "variant", "rows")}
     assert json.loads(json.dumps(MAKE.answer(case))) == expected
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_the_core_counts_the_same(case: dict[str, Any]) -> None:
+    graph = build(MAKE.graph_data(case))
+    rows: dict[tuple[str, str], list[Any]] = {}
+    for row in fc.count(graph).rows():
+        extents = [[extent.kind, extent.nominal, extent.used] for extent in row.extents]
+        entry = rows.setdefault((row.feature, str(extents)), [row.feature, 0, *extents])
+        entry[1] += row.base
+        assert list(row.variant) == case["variant"]
+    assert sorted(row for row in rows.values() if row[1]) == case["rows"]

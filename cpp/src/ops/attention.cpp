@@ -51,7 +51,8 @@ void count_attention(CountContext& context) {
     const std::int64_t causal = context.attrs.integer(AttrKey::kCausal);
     ExprRef heads = exprs.mul(q.dim(0), q.dim(1));
     const ExprRef score_rows = exprs.mul(heads, length);
-    std::uint32_t scores = 0;
+    ExprRef rows = score_rows;
+    std::uint32_t scores = 0, active = 0;  // extents: entries of the score matrix, and rows that have any
     if (causal == kNotCausal) {
         heads = exprs.mul(heads, pairs);  // nothing is left out: the pairs go into the base
     } else {
@@ -66,6 +67,11 @@ void count_attention(CountContext& context) {
         }
         context.extents.push_back({ExtentKind::kCausal, Grade::kExact, pairs, used});
         scores = 1;
+        if (causal == kBottomRight) {  // with S > T the first S - T rows are masked whole
+            context.extents.push_back({ExtentKind::kCausal, Grade::kExact, length, m});
+            active = 2;
+            rows = heads;
+        }
     }
     const bool mask = context.inputs.size() > 3 && context.inputs[3].given();
     if (mask) context.flag(Variant::kMask);
@@ -73,12 +79,12 @@ void count_attention(CountContext& context) {
 
     context.emit(Feature::kMac, exprs.mul(heads, exprs.add(q.dim(3), v.dim(3))), scores);
     context.emit(Feature::kOutputs, heads, scores);                                       // one dot product per score
-    context.emit(Feature::kOutputs, context.numel(context.y));                            // and one per output element
+    context.emit(Feature::kOutputs, exprs.mul(rows, v.dim(3)), active);                   // and one per output element
     context.emit(Feature::kMul, heads, scores);                                           // scale
     context.emit(Feature::kAdd, exprs.mul(heads, ExprRef::small(mask ? 3 : 2)), scores);  // - max, sum, + mask
-    context.emit(Feature::kAdd, exprs.negate(score_rows));  // a sum of n terms is n - 1 additions
+    context.emit(Feature::kAdd, exprs.negate(rows), active);  // a sum of n terms is n - 1 additions
     context.emit(Feature::kCmp, heads, scores);
-    context.emit(Feature::kCmp, exprs.negate(score_rows));
+    context.emit(Feature::kCmp, exprs.negate(rows), active);
     context.emit(Feature::kExp, heads, scores);
     context.emit(Feature::kDiv, heads, scores);
     context.emit(Feature::kRows, score_rows);

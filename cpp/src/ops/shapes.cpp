@@ -83,7 +83,8 @@ ExprRef window_count(ExprStore& exprs, ExprRef size, const Window& w, bool ceil_
     const ExprRef stride = ExprRef::small(w.stride);
     const ExprRef room = exprs.add(size, exprs.constant(static_cast<Int128>(w.pad_begin) + w.pad_end - extent));
     const auto known = exprs.as_integer(room);
-    if (known && *known < 0)
+    // With ceil_mode the last window may hang over the end, but must start.
+    if (known && *known < (ceil_mode ? 1 - static_cast<Int128>(w.stride) : 0))
         shape_error("a window spans " + to_decimal(extent) + ", the padded input only " +
                     to_decimal(checked_add(*known, extent)));
     if (!ceil_mode) return exprs.add(exprs.floordiv(room, stride), one());
@@ -91,6 +92,7 @@ ExprRef window_count(ExprStore& exprs, ExprRef size, const Window& w, bool ceil_
     // The last window must start inside the input or its begin padding.
     const ExprRef starts = exprs.ceildiv(exprs.add(size, ExprRef::small(w.pad_begin)), stride);
     if (w.pad_end >= extent) shape_error("end padding must be smaller than the window when ceil_mode is set");
+    if (is_zero(starts)) shape_error("no window starts inside an empty input");
     return exprs.min(count, starts);
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from math import prod
 from typing import TypeAlias
 
@@ -59,11 +60,15 @@ def evaluate(expression: str, names: Mapping[str, Value], functions: Mapping[str
     DataError
         If the expression uses anything else, or a name without a value.
     """
+    return _Evaluation(expression, functions).of(_parsed(expression), names)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(expression: str) -> ast.expr:
     try:
-        tree = ast.parse(expression, mode="eval")
+        return ast.parse(expression, mode="eval").body
     except SyntaxError as caught:
         raise DataError(f"cannot read the expression {expression!r}: {caught.msg}") from None
-    return _Evaluation(expression, functions).of(tree.body, names)
 
 
 class _Evaluation:

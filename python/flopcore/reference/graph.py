@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TypeAlias, cast
 
 from flopcore.errors import DataError, GraphError, ShapeError, UnsupportedOp
 from flopcore.specification import OpSpec, specification
 
-from .expression import evaluate
+from .expression import FUNCTIONS, Function, evaluate
 from .shapes import Attr, Shape, infer
 
 __all__ = ["Block", "Graph", "Node", "Tensor", "complete_attrs"]
@@ -17,12 +18,14 @@ __all__ = ["Block", "Graph", "Node", "Tensor", "complete_attrs"]
 Dim: TypeAlias = int | str
 At: TypeAlias = Mapping[str, int]
 
-# What an attribute is when it is not given; "spatial" stands for one value per spatial dim.
+# What an attribute is when it is not given; those with a value per dim are filled in below.
 _DEFAULTS: Mapping[str, Attr] = {
     "groups": 1, "causal": "none", "approximate": "none", "mode": "eval", "normalized_ndim": 1, "ceil_mode": False,
-    "keepdims": False, "end_axis": -1, "step": 1, "start": 0,
+    "keepdims": False, "end_axis": -1, "step": 1,
 }  # fmt: skip
 _AXIS_DEFAULTS: Mapping[str, int] = {"softmax": -1, "flatten": 1}
+# Ops whose operands have one dtype.
+_ALIKE = ("matmul", "add", "sub", "mul", "div", "concat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +163,7 @@ def complete_attrs(node: Node, rank: int, at: At) -> dict[str, Attr]:
         if key in node.attrs:
             result[key] = _attr(node.attrs[key], kind, at)
         elif key in ("stride", "dilation"):
-            result[key] = (
-                cast("list[int]", result["kernel"]) if key == "stride" and "kernel" in result else [1] * (rank - 2)
-            )
+            result[key] = [1] * (rank - 2)
         elif key == "padding":
             result[key] = [0] * (2 * (rank - 2))
         elif key == "axes":
@@ -181,10 +182,19 @@ def complete_attrs(node: Node, rank: int, at: At) -> dict[str, Attr]:
 
 def dim_value(dim: object, at: At) -> int:
     """Return the value of an int or of an expression in symbols (text, or anything whose text is one)."""
-    value = dim if isinstance(dim, int) else evaluate(str(dim), at)
+    value = dim if isinstance(dim, int) else evaluate(str(dim), at, _dim_functions(at))
     if isinstance(value, bool) or not isinstance(value, int):
         raise DataError(f"{dim} is no integer")
     return value
+
+
+def _dim_functions(at: At) -> dict[str, Function]:
+    def value_of(name: str) -> int:
+        if name not in at:
+            raise DataError(f"no value for the dim {name!r}")
+        return at[name]
+
+    return {**FUNCTIONS, "dim": value_of, "Fraction": Fraction}
 
 
 def _node(data: Mapping[str, object], tensors: Mapping[int, Mapping[str, object]]) -> Node:
@@ -218,11 +228,21 @@ def _infer_node(node: Node, at: At, found: dict[int, Tensor]) -> None:
     inputs = node_inputs(node, found)
     first = next(tensor for tensor in inputs if tensor is not None)
     attrs = complete_attrs(node, len(first.shape), at)
+    _check_dtypes(node, [tensor.dtype for tensor in inputs if tensor is not None])
     try:
         shape = infer(node.op, [None if tensor is None else tensor.shape for tensor in inputs], attrs)
     except ShapeError as caught:
         raise ShapeError(f"{node.op} node {node.name!r}: {caught}") from None
     found[node.outputs[0]] = Tensor(shape, cast("str", attrs.get("dtype", first.dtype)))
+
+
+def _check_dtypes(node: Node, dtypes: Sequence[str]) -> None:
+    """Refuse operands of different dtypes where the op has no weights to convert, and ids that are no integers."""
+    alike = {"attention": 3}.get(node.op, len(dtypes) if node.op in _ALIKE else 0)
+    if len(set(dtypes[:alike])) > 1:
+        raise ShapeError(f"{node.op} node {node.name!r}: dtypes differ: {', '.join(dtypes[:alike])}")
+    if node.op == "embedding" and not dtypes[1].startswith(("int", "uint")):
+        raise ShapeError(f"embedding node {node.name!r}: ids are {dtypes[1]}")
 
 
 def node_inputs(node: Node, tensors: Mapping[int, Tensor]) -> list[Tensor | None]:

@@ -111,6 +111,10 @@ def _windows(size: int, kernel: int, stride: int, dilation: int, begin: int, end
     if kernel < 1 or stride < 1 or dilation < 1 or begin < 0 or end < 0:
         raise ShapeError(f"kernel {kernel}, stride {stride}, dilation {dilation}, padding {begin} and {end}")
     room = size + begin + end - dilation * (kernel - 1) - 1
+    if ceil_mode and end > dilation * (kernel - 1):
+        raise ShapeError(
+            f"end padding {end} holds a window of {dilation * (kernel - 1) + 1}, which ceil_mode cannot have"
+        )
     count = (-(-room // stride) if ceil_mode else room // stride) + 1
     if ceil_mode and (count - 1) * stride >= size + begin:
         count -= 1
@@ -201,7 +205,7 @@ def _pool(inputs: Inputs, attrs: Attrs) -> Shape:
 
 def _adaptive_average_pool(inputs: Inputs, attrs: Attrs) -> Shape:
     x, size = _given(inputs, 0), tuple(_ints(attrs, "output_size"))
-    if len(x) < 3 or len(size) != len(x) - 2 or min(size) < 1:
+    if len(x) not in (3, 4, 5) or len(size) != len(x) - 2 or min(size) < 1:
         raise ShapeError(f"adaptive_average_pool of {x} to {size}")
     for dim in x[2:]:
         _reduced(dim, "adaptive_average_pool")
@@ -235,6 +239,8 @@ def _reshape(inputs: Inputs, attrs: Attrs) -> Shape:
 
 def _flatten(inputs: Inputs, attrs: Attrs) -> Shape:
     x = _given(inputs, 0)
+    if not x:
+        return (1,)
     begin, end = _axis(_int(attrs, "axis"), len(x)), _axis(_int(attrs, "end_axis"), len(x))
     if begin > end:
         raise ShapeError(f"flatten of {x} from {begin} to {end}")
@@ -242,7 +248,8 @@ def _flatten(inputs: Inputs, attrs: Attrs) -> Shape:
 
 
 def _transpose(inputs: Inputs, attrs: Attrs) -> Shape:
-    x, permutation = _given(inputs, 0), _ints(attrs, "permutation")
+    x = _given(inputs, 0)
+    permutation = [_axis(position, len(x)) for position in _ints(attrs, "permutation")]
     if sorted(permutation) != list(range(len(x))):
         raise ShapeError(f"transpose of {x} by {permutation}")
     return tuple(x[position] for position in permutation)

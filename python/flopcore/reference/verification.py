@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from flopcore.conventions import Convention
 from flopcore.errors import FlopcoreError
@@ -16,7 +16,7 @@ __all__ = ["VerificationError", "verify"]
 
 
 class _Symbolic(Protocol):
-    def at(self, values: Mapping[str, int], /) -> object: ...
+    def value(self, at: Mapping[str, int], *, on_unknown: Literal["error", "ignore"]) -> int | Fraction: ...
 
 
 _Count: TypeAlias = "int | Fraction | _Symbolic"
@@ -175,10 +175,7 @@ def _compare(what: str, ours: int | Fraction, theirs: int | Fraction) -> None:
 
 
 def _value(amount: _Count, at: At) -> int | Fraction:
-    value = amount if isinstance(amount, int | Fraction) else amount.at(at)
-    if not isinstance(value, int | Fraction):
-        raise VerificationError(f"the core leaves {value} open; bind every dim with at=")
-    return value
+    return amount if isinstance(amount, int | Fraction) else amount.value(at, on_unknown="ignore")
 
 
 def _integer(amount: _Count, at: At) -> int:
