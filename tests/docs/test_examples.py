@@ -14,6 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 import flopcore
+from flopcore.architectures import cnn
+from flopcore.cli import main
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -53,8 +55,6 @@ def test_python_block_runs(block: str, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 @pytest.mark.parametrize("block", blocks("console"))
 def test_console_block_prints_what_it_shows(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flopcore.cli import main
-
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("COLUMNS", "120")
     for command, expected in commands(block):
@@ -63,11 +63,26 @@ def test_console_block_prints_what_it_shows(block: str, monkeypatch: pytest.Monk
         result = CliRunner().invoke(main, arguments)
         assert result.exit_code in (0, 1), result.output
         want, got = (re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE) for text in (expected, result.stdout))
-        options = doctest.ELLIPSIS | doctest.REPORT_UNIFIED_DIFF
+        options = doctest.ELLIPSIS | doctest.REPORT_UDIFF
         checker = doctest.OutputChecker()
         assert checker.check_output(want, got, options), checker.output_difference(
             doctest.Example(command, want), got, options
         )
+
+
+def test_table_of_resnet50_in_the_readme() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| ([\d,]+) (\w+) \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert len(rows) == 8
+    tally = flopcore.count(cnn.resnet(50))
+    for name, count, unit in rows:
+        convention = flopcore.convention(name)
+        assert (f"{tally.flop(convention):,}", convention.unit) == (count, unit)
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("name", modules())

@@ -79,7 +79,7 @@ def print_count(document: Json) -> None:
         out.print(f"verified: the reference implementation counts {grouped(document['verified'])}", soft_wrap=True)
     for axis, parts in document["by"].items():
         rows = table(axis, document["unit"], "share")
-        for key, part in parts.items():
+        for key, part in sorted(parts.items(), key=lambda item: -item[1] if isinstance(item[1], int) else 0):
             rows.add_row(key or "(top)", grouped(part), share(part, document["flop"]))
         out.print(rows)
 
