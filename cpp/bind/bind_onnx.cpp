@@ -1,7 +1,10 @@
 // The ONNX reader: a model as plain Python values, built when asked for.
+#include <pybind11/stl.h>
+
 #include <memory>
 
 #include "bind.hpp"
+#include "flopcore/onnx_order.hpp"
 #include "flopcore/onnx_reader.hpp"
 
 namespace py = pybind11;
@@ -92,15 +95,28 @@ py::dict attributes(const ModelPtr& model, OnnxRange range) {
     return dict;
 }
 
-py::list nodes(const ModelPtr& model, const std::vector<OnnxNode>& nodes) {
-    py::list list(nodes.size());
-    for (std::size_t i = 0; i < nodes.size(); ++i) {
-        const OnnxNode& node = nodes[i];
+// The nodes with these indices.
+py::list nodes(const ModelPtr& model, const std::vector<OnnxNode>& nodes, const std::vector<std::uint32_t>& indices) {
+    py::list list(indices.size());
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+        const OnnxNode& node = nodes.at(indices[i]);
         list[i] =
             py::make_tuple(name(*model, node.op_type), name(*model, node.domain), name(*model, node.name),
                            names(*model, node.inputs), names(*model, node.outputs), attributes(model, node.attributes));
     }
     return list;
+}
+
+std::vector<std::uint32_t> order(const GraphView& view) {
+    std::vector<OnnxId> known;
+    for (const OnnxTensor& tensor : view.graph().initializers) known.push_back(tensor.name);
+    for (const OnnxValue& value : view.graph().inputs) known.push_back(value.name);
+    return onnx_order(view.model->onnx, view.graph().nodes, known);
+}
+
+std::vector<std::uint32_t> order(const FunctionView& view) {
+    const OnnxModel& onnx = view.model->onnx;
+    return onnx_order(onnx, view.function().nodes, onnx_span(onnx.ids, view.function().inputs));
 }
 
 py::list tensors(const ModelPtr& model, const std::vector<OnnxTensor>& tensors) {
@@ -204,7 +220,20 @@ void bind_onnx(py::module_& m) {
     py::class_<GraphView>(m, "OnnxGraph")
         .def_property_readonly("name", [](const GraphView& self) { return name(*self.model, self.graph().name); })
         .def_property_readonly("n_nodes", [](const GraphView& self) { return self.graph().nodes.size(); })
-        .def("nodes", [](const GraphView& self) { return nodes(self.model, self.graph().nodes); })
+        .def("order", [](const GraphView& self) { return order(self); })
+        .def("shared",
+             [](const GraphView& self) {
+                 py::list list;
+                 for (const OnnxId id : onnx_shared(self.model->onnx, self.graph().nodes))
+                     list.append(name(*self.model, id));
+                 return list;
+             })
+        .def(
+            "nodes",
+            [](const GraphView& self, const std::vector<std::uint32_t>& indices) {
+                return nodes(self.model, self.graph().nodes, indices);
+            },
+            py::arg("indices"))
         .def("initializers", [](const GraphView& self) { return tensors(self.model, self.graph().initializers); })
         .def("inputs", [](const GraphView& self) { return values(*self.model, self.graph().inputs); })
         .def("outputs", [](const GraphView& self) { return values(*self.model, self.graph().outputs); })
@@ -223,7 +252,13 @@ void bind_onnx(py::module_& m) {
                                [](const FunctionView& self) { return names(*self.model, self.function().attributes); })
         .def("defaults", [](const FunctionView& self) { return attributes(self.model, self.function().defaults); })
         .def("opsets", [](const FunctionView& self) { return opsets(*self.model, self.function().opsets); })
-        .def("nodes", [](const FunctionView& self) { return nodes(self.model, self.function().nodes); });
+        .def("order", [](const FunctionView& self) { return order(self); })
+        .def(
+            "nodes",
+            [](const FunctionView& self, const std::vector<std::uint32_t>& indices) {
+                return nodes(self.model, self.function().nodes, indices);
+            },
+            py::arg("indices"));
     py::class_<Model, std::shared_ptr<Model>>(m, "OnnxModel")
         .def_property_readonly("ir_version", [](const Model& self) { return self.onnx.ir_version; })
         .def_property_readonly("producer", [](const Model& self) { return self.onnx.producer; })

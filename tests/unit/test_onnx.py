@@ -113,6 +113,12 @@ def test_a_matrix_read_twice_is_one_parameter() -> None:
     assert fc.count(graph).flop("macs") == 2 * 2 * 16
 
 
+def test_a_matrix_that_is_an_output_too_is_one_parameter() -> None:
+    body = [ow.node("Gemm", ["x", "w"], ["y"])]
+    graph = fc.from_onnx(ow.model(body, [ow.value("x", [2, 4])], ["y", "w"], [ow.tensor("w", [4, 5])]))
+    assert graph.parameters == 20
+
+
 def test_pools() -> None:
     graph = single("MaxPool", [(1, 2, 7, 7)], kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)
     assert (ops(graph), last_shape(graph)) == (["max_pool"], (1, 2, 3, 3))

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from heapq import heappop, heappush
-from itertools import groupby
 
 from flopcore import _core
 from flopcore.errors import DataError, FlopcoreError, GraphError, UnsupportedNodes, UnsupportedOp
@@ -21,12 +18,11 @@ from .onnx_values import FLOATING, Attribute, Node, NotCountable, Size, Value, d
 
 __all__ = ["from_onnx"]
 
-_DEFAULT_DOMAINS = ("", "ai.onnx")
 _OLDEST_OPSET, _NEWEST_OPSET = 7, 28
 _MAX_CALL_DEPTH = 32
+_CHUNK = 4096
+_MAIN = 0  # the block of the main graph
 _MAX_NODES = 10_000_000  # after the model's functions are written out
-
-_RawNode = tuple[str, str, str, tuple[str, ...], tuple[str, ...], Mapping[str, Attribute]]
 
 
 def from_onnx(model: str | os.PathLike[str] | bytes, *, at: Mapping[str, int] | None = None) -> Graph:
@@ -77,10 +73,12 @@ class _Importer:
         self._model = model
         self._at = at
         self._graph = Graph(model.graph.name)
+        self._core = self._graph.core
+        self._scope = ""  # of the node that is being translated
         self._functions = {(f.domain, f.name): f for f in model.functions()}
-        self._opsets = _opsets(model.opsets())
         self._dims: dict[str, Size] = {}
-        self._readers: Counter[str] = Counter()
+        self._depth = 0  # of the function that is being written out
+        self._shared = frozenset((*model.graph.shared(), *(name for name, *_ in model.graph.outputs())))
         self._n_nodes = 0
         self._unsupported: Counter[tuple[str, str]] = Counter()
         self._reasons: dict[tuple[str, str], str] = {}
@@ -88,10 +86,7 @@ class _Importer:
     def run(self) -> Graph:
         main = self._model.graph
         values = self._leaves(main)
-        nodes = main.nodes()
-        for node in nodes:
-            self._readers.update(node[3])
-        self._nodes(nodes, values, self._opsets, 0)
+        self._nodes(main, values, _opsets(self._model.opsets()), "")
         unknown = sorted(set(self._at) - set(self._dims))
         if unknown:
             known = ", ".join(sorted(self._dims)) or "none"
@@ -101,15 +96,16 @@ class _Importer:
             raise UnsupportedNodes(self._unsupported_text(), counts)
         outputs = []
         for name, *_ in main.outputs():
-            if name not in values:
+            value = values.get(name)
+            if value is None:
                 raise GraphError(f"graph output {name!r} is made by no node")
-            outputs.append(self._place(values[name]))
+            outputs.append(Tensor(self._graph, self._place(value)))
         self._graph.output(*outputs)
         return self._graph
 
     # ------------------------------------------------------------------------------------------------ leaves
-    def _leaves(self, graph: _core.OnnxGraph) -> dict[str, Value]:
-        values: dict[str, Value] = {}
+    def _leaves(self, graph: _core.OnnxGraph) -> dict[str, Value | None]:
+        values: dict[str, Value | None] = {}
         for tensor in graph.initializers():
             values[tensor.name] = self._stored(tensor, tensor.name)
         for name, kind, dtype, shape in graph.inputs():
@@ -124,8 +120,7 @@ class _Importer:
                 value = Value(name, dtype_name(dtype, f"input {name!r}"), sizes)
             except NotCountable as error:
                 raise UnsupportedOp(str(error)) from error
-            value.tensor = self._graph.input(name, sizes, value.dtype)
-            values[name] = value
+            values[name] = self._leaf("input", value)
         return values
 
     def _size(self, size: int | str | None, fallback: str) -> Size:
@@ -153,84 +148,105 @@ class _Importer:
         return value
 
     # ------------------------------------------------------------------------------------------------- nodes
-    def _nodes(self, raw: Sequence[_RawNode], values: dict[str, Value], opsets: Mapping[str, int], depth: int) -> None:
-        self._n_nodes += len(raw)
+    def _nodes(
+        self,
+        source: _core.OnnxGraph | _core.OnnxFunction,
+        values: dict[str, Value | None],
+        opsets: Mapping[str, int],
+        scope: str,
+        bound: Mapping[str, Attribute] | None = None,
+    ) -> None:
+        """Translate the nodes of the main graph, or of a function with the attributes of its call."""
+        order = source.order()
+        self._n_nodes += len(order)
         if self._n_nodes > _MAX_NODES:
             raise DataError(f"more than {_MAX_NODES} nodes once the model's functions are written out")
-        for scope, run in groupby(_ordered(raw, values), key=lambda node: _scope(node[2])):
-            with self._graph.scope(scope) if scope else nullcontext():
-                for node in run:
-                    self._node(node, values, opsets, depth)
+        # A few nodes at a time as Python objects: the garbage collector looks at all that live.
+        for start in range(0, len(order), _CHUNK):
+            chunk = source.nodes(order[start : start + _CHUNK])
+            for op, domain, name, inputs, outputs, attributes in chunk:
+                if "/" in name:
+                    inner = _scope(name)
+                    self._scope = f"{scope}.{inner}" if scope and inner else scope or inner
+                else:
+                    self._scope = scope
+                node = Node(
+                    op,
+                    "" if domain == "ai.onnx" else domain,
+                    name,
+                    [values[key] if key else None for key in inputs],
+                    outputs,
+                    attributes if bound is None else _resolved(attributes, bound),
+                    0,
+                )
+                node.opset = opsets.get(node.domain, 0)
+                self._node(node, values, opsets)
 
-    def _node(self, raw: _RawNode, values: dict[str, Value], opsets: Mapping[str, int], depth: int) -> None:
-        op, domain, name, inputs, outputs, attributes = raw
-        domain = "" if domain in _DEFAULT_DOMAINS else domain
-        read = [values[key] if key else None for key in inputs]
-        node = Node(op, domain, name, read, outputs, attributes, opsets.get(domain, 0))
-        function = self._functions.get((domain, op))
-        if function is not None:
-            self._call(function, node, values, depth)
-            return
+    def _node(self, node: Node, values: dict[str, Value | None], opsets: Mapping[str, int]) -> None:
+        if self._functions:
+            function = self._functions.get((node.domain, node.op))
+            if function is not None:
+                self._call(function, node, values, opsets)
+                return
         results: Sequence[Result] = ()
         try:
             results = self._translate(node)
         except NotCountable as reason:
-            self._unsupported[domain, op] += 1
-            self._reasons.setdefault((domain, op), f"{name or outputs[0]!r}: {reason}" if str(reason) else f"{name!r}")
-        for i, key in enumerate(outputs):
-            if not key:
+            key = (node.domain, node.op)
+            self._unsupported[key] += 1
+            self._reasons.setdefault(key, f"{node.label()!r}" + (f": {reason}" if str(reason) else ""))
+        for i, name in enumerate(node.outputs):
+            if not name:
                 continue
             result = results[i] if i < len(results) else None
-            if result is None:
-                # Read by no node that can be translated, or the node is reported.
-                values[key] = Value(key, "float32", (), lost=True)
-            elif isinstance(result, Value):
-                values[key] = result
-            else:
-                values[key] = Value(key, result.dtype, result.shape, result)
+            if result is None:  # of a node that is reported, or an output that only a reported node may read
+                result = Value(name, "float32", ())
+                result.lost = True
+            values[name] = result
 
     def _translate(self, node: Node) -> Sequence[Result]:
         rule = OPS.get(node.op) if node.domain == "" else None
         follow = RULES.get(node.op) if node.domain == "" else None
         if rule is None and follow is None:
             raise NotCountable
-        lost = [value.name for value in node.inputs if value is not None and value.lost]
-        if lost:
-            if self._unsupported:
-                return ()  # what the reported node would have made
-            raise NotCountable(f"reads {lost[0]!r}, a secondary output that is not computed here")
-        known = follow(node) if follow is not None else None
-        if known is not None and len(known[0]) <= MAX_ELEMENTS:
-            return [Value(node.outputs[0], result_dtype(node), known[1], elements=known[0])]
+        for value in node.inputs:
+            if value is not None and value.lost:
+                if self._unsupported:
+                    return ()  # what the reported node would have made
+                raise NotCountable(f"reads {value.name!r}, a secondary output that is not computed here")
+        if follow is not None:
+            known = follow(node)
+            if known is not None and len(known[0]) <= MAX_ELEMENTS:
+                return [Value(node.outputs[0], result_dtype(node), known[1], elements=known[0])]
         if rule is None:
             raise NotCountable("its inputs are not known before the model runs")
         result = rule(self, node)
         return result if isinstance(result, Sequence) else [result]
 
-    def _call(self, function: _core.OnnxFunction, node: Node, values: dict[str, Value], depth: int) -> None:
+    def _call(
+        self,
+        function: _core.OnnxFunction,
+        node: Node,
+        values: dict[str, Value | None],
+        opsets: Mapping[str, int],
+    ) -> None:
         """Write out a function of the model in place of the node that calls it."""
-        if depth >= _MAX_CALL_DEPTH:
+        if self._depth >= _MAX_CALL_DEPTH:
             raise GraphError(f"{node.describe()}: functions call each other more than {_MAX_CALL_DEPTH} deep")
         if len(node.inputs) > len(function.inputs) or len(node.outputs) > len(function.outputs):
             raise GraphError(f"{node.describe()}: more inputs or outputs than function {function.name!r} has")
-        local = {name: value for name, value in zip(function.inputs, node.inputs, strict=False) if value is not None}
-        missing = set(function.inputs) - set(local)
-        given = function.defaults() | dict(node.attributes)
-        body = []
-        for op, domain, name, inputs, outputs, attributes in function.nodes():
-            bound: dict[str, Attribute] = {}
-            for key, value in attributes.items():
-                if not isinstance(value, _core.OnnxAttributeReference):
-                    bound[key] = value
-                elif value.name in given:
-                    bound[key] = given[value.name]
-            kept = tuple("" if key in missing else key for key in inputs)
-            body.append((op, domain, name, kept, outputs, bound))
-        with self._graph.scope(node.name or function.name):
-            self._nodes(body, local, self._opsets | _opsets(function.opsets()), depth + 1)
+        absent = (*node.inputs, *[None] * (len(function.inputs) - len(node.inputs)))
+        local: dict[str, Value | None] = dict(zip(function.inputs, absent, strict=True))
+        own = self._scope
+        called = node.name.strip("/").replace("/", ".") or function.name
+        bound = function.defaults() | dict(node.attributes)
+        inner = f"{own}.{called}" if own else called
+        self._depth += 1
+        self._nodes(function, local, {**opsets, **_opsets(function.opsets())}, inner, bound)
+        self._depth -= 1
         for key, name in zip(node.outputs, function.outputs, strict=False):
             if key:
-                if name not in local:
+                if local.get(name) is None:
                     raise GraphError(f"function {function.name!r}: its output {name!r} is made by no node")
                 values[key] = local[name]
 
@@ -243,29 +259,30 @@ class _Importer:
 
     # -------------------------------------------------------------------------------- what rules may do
     def emit(
-        self, node: Node, op: str, inputs: Sequence[Value | Tensor | None], attrs: Mapping[str, AttrValue] | None = None
-    ) -> Tensor:
+        self, node: Node, op: str, inputs: Sequence[Value | None], attrs: Mapping[str, AttrValue] | None = None
+    ) -> Value:
         """Add an op and return its output."""
-        placed = [self._place(value) if isinstance(value, Value) else value for value in inputs]
-        return self._graph.op(op, placed, attrs, name=node.name or node.outputs[0], origin=f"onnx:{node.op}")
+        ids = [None if v is None else v.id if v.id is not None else self._place(v) for v in inputs]
+        origin = _origin(node.op)
+        made = self._core.add_node(op, ids, dict(attrs) if attrs else {}, _MAIN, node.label(), self._scope, origin)
+        return Value.placed(node.outputs[0], self._core, made)
 
-    def weight(self, node: Node, value: Value) -> Tensor:
+    def weight(self, node: Node, value: Value) -> Value:
         """Place a value that a weight slot reads: a literal there is learned."""
-        if value.tensor is None and value.learned != "never":
-            value.tensor = self._graph.parameter(value.name, value.shape, value.dtype)
-        return self._place(value)
+        if value.id is None and value.learned != "never":
+            self._leaf("parameter", value)
+        return value
 
-    def statistic(self, node: Node, value: Value) -> Tensor:
+    def statistic(self, node: Node, value: Value) -> Value:
         """Place a value that is stored with the weights but not learned."""
-        if value.tensor is None:
-            value.tensor = self._graph.constant(value.shape, value.dtype, name=value.name)
-        return value.tensor
+        return value if value.id is not None else self._leaf("constant", value)
 
-    def transposed_weight(self, node: Node, value: Value) -> Tensor | None:
+    def transposed_weight(self, node: Node, value: Value) -> Value | None:
         """Place a matrix under transposed dims, if this node alone reads it."""
-        if value.tensor is not None or self._readers[value.name] != 1:
+        # A function's body may read it under another name, so only the main graph can tell.
+        if value.id is not None or self._depth > 0 or value.name in self._shared:
             return None
-        return self._graph.parameter(value.name, value.shape[::-1], value.dtype)
+        return self._leaf("parameter", Value(value.name, value.dtype, value.shape[::-1]))
 
     def literal(self, node: Node, tensor: _core.OnnxTensor, name: str) -> Value:
         """Return the value of a tensor that is written in an attribute."""
@@ -274,13 +291,32 @@ class _Importer:
             value.learned = literal_learned(tensor.dims)
         return value
 
-    def _place(self, value: Value) -> Tensor:
+    def _place(self, value: Value) -> int:
         """Return the tensor of a value, made on first use."""
-        if value.tensor is None and value.learned == "always":
-            value.tensor = self._graph.parameter(value.name, value.shape, value.dtype)
-        elif value.tensor is None:
-            value.tensor = self._graph.constant(value.shape, value.dtype, name=value.name)
-        return value.tensor
+        if value.id is None:
+            self._leaf("parameter" if value.learned == "always" else "constant", value)
+        assert value.id is not None
+        return value.id
+
+    def _leaf(self, op: str, value: Value) -> Value:
+        value.id = self._core.add_leaf(op, value.shape, value.dtype, _MAIN, value.name, self._scope, _origin(op))
+        return value
+
+
+def _resolved(attributes: Mapping[str, Attribute], bound: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Return attributes with references to those of the call replaced; one that the call leaves out is left out."""
+    resolved: dict[str, Attribute] = {}
+    for key, value in attributes.items():
+        if not isinstance(value, _core.OnnxAttributeReference):
+            resolved[key] = value
+        elif value.name in bound:
+            resolved[key] = bound[value.name]
+    return resolved
+
+
+@lru_cache(maxsize=256)
+def _origin(op: str) -> str:
+    return f"onnx:{op}"
 
 
 def _qualified(domain: str, op: str) -> str:
@@ -289,7 +325,7 @@ def _qualified(domain: str, op: str) -> str:
 
 def _opsets(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
     """Return the opset per domain, the default domain checked."""
-    opsets = {"" if domain in _DEFAULT_DOMAINS else domain: version for domain, version in pairs}
+    opsets = {"" if domain == "ai.onnx" else domain: version for domain, version in pairs}
     version = opsets.get("")
     if version is not None and not _OLDEST_OPSET <= version <= _NEWEST_OPSET:
         raise UnsupportedOp(
@@ -309,55 +345,3 @@ def _scope(name: str) -> str:
         else:
             path.append(part)
     return ".".join(path)
-
-
-def _ordered(nodes: Sequence[_RawNode], known: Collection[str]) -> Sequence[_RawNode]:
-    """Return the nodes so that each follows those it reads from; the order of the file wherever it is one."""
-    makers: dict[str, int] = {}
-    sorted_already = True
-    ready = {*known, ""}
-    for i, node in enumerate(nodes):
-        sorted_already = sorted_already and ready.issuperset(node[3])
-        for name in node[4]:
-            if name and (name in makers or name in known):
-                raise GraphError(f"{_describe(node)} makes tensor {name!r}, which exists already")
-            makers[name] = i
-        ready.update(node[4])
-    if sorted_already:
-        return nodes
-    for node in nodes:
-        for name in node[3]:
-            if name not in ready:
-                raise GraphError(f"{_describe(node)} reads tensor {name!r}, which nothing makes")
-    return _sorted(nodes, makers)
-
-
-def _sorted(nodes: Sequence[_RawNode], makers: Mapping[str, int]) -> Sequence[_RawNode]:
-    waits = [len({makers[name] for name in node[3] if name in makers}) for node in nodes]
-    readers: list[list[int]] = [[] for _ in nodes]
-    for i, node in enumerate(nodes):
-        for maker in {makers[name] for name in node[3] if name in makers}:
-            readers[maker].append(i)
-    free = [i for i, count in enumerate(waits) if count == 0]  # increasing, hence a heap
-    order: list[_RawNode] = []
-    while free:
-        i = heappop(free)
-        order.append(nodes[i])
-        for reader in readers[i]:
-            waits[reader] -= 1
-            if waits[reader] == 0:
-                heappush(free, reader)
-    if len(order) == len(nodes):
-        return order
-    # Every node that waits reads from another one that waits: going back long enough ends in a cycle.
-    at = next(i for i, count in enumerate(waits) if count)
-    seen: set[int] = set()
-    while at not in seen:
-        seen.add(at)
-        name = next(name for name in nodes[at][3] if name in makers and waits[makers[name]])
-        at = makers[name]
-    raise GraphError(f"{_describe(nodes[at])} is part of a cycle through its tensor {nodes[at][4][0]!r}")
-
-
-def _describe(node: _RawNode) -> str:
-    return f"{node[0]} node {node[2] or ', '.join(node[4])!r}"

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 from flopcore._core import OnnxTensor
 from flopcore.errors import DataError
 from flopcore.expr import ceildiv, clamp, maximum, minimum
-from flopcore.graph import AttrValue, Tensor
+from flopcore.graph import AttrValue
 
 from .onnx_shapes import MAX_ELEMENTS, axes_of, integers, product, slice_arguments
 from .onnx_values import FLOATING, Node, NotCountable, Size, Value, dtype_name, literal_learned, whole
@@ -27,24 +27,24 @@ class Builder(Protocol):
     """What a rule may do to the graph under construction."""
 
     def emit(
-        self, node: Node, op: str, inputs: Sequence[Value | Tensor | None], attrs: Mapping[str, AttrValue] | None = None
-    ) -> Tensor:
+        self, node: Node, op: str, inputs: Sequence[Value | None], attrs: Mapping[str, AttrValue] | None = None
+    ) -> Value:
         """Add an op and return its output."""
 
-    def weight(self, node: Node, value: Value) -> Tensor:
+    def weight(self, node: Node, value: Value) -> Value:
         """Place a value that a weight slot reads: a literal there is learned."""
 
-    def statistic(self, node: Node, value: Value) -> Tensor:
+    def statistic(self, node: Node, value: Value) -> Value:
         """Place a value that is stored with the weights but not learned."""
 
-    def transposed_weight(self, node: Node, value: Value) -> Tensor | None:
+    def transposed_weight(self, node: Node, value: Value) -> Value | None:
         """Place a matrix under transposed dims, if this node alone reads it."""
 
     def literal(self, node: Node, tensor: OnnxTensor, name: str) -> Value:
         """Return the value of a tensor that is written in an attribute."""
 
 
-Result: TypeAlias = Tensor | Value | None
+Result: TypeAlias = Value | None
 Rule: TypeAlias = Callable[[Builder, Node], Result | Sequence[Result]]
 
 
@@ -61,7 +61,7 @@ def _binary(op: str) -> Rule:
 
 
 def _sum(b: Builder, node: Node) -> Result:
-    total: Value | Tensor = node.input(0)
+    total: Value = node.input(0)
     for index in range(1, len(node.inputs)):
         total = b.emit(node, "add", [total, node.input(index)])
     return total
@@ -90,7 +90,7 @@ def _gemm(b: Builder, node: Node) -> Result:
         result = b.emit(node, "linear", [a, weight, bias])
         c = None if fused else c
     else:
-        right: Value | Tensor = b.emit(node, "transpose", [y], {"permutation": [1, 0]}) if transposed else y
+        right: Value = b.emit(node, "transpose", [y], {"permutation": [1, 0]}) if transposed else y
         result = b.emit(node, "matmul", [a, right])
     if alpha != 1.0:
         result = b.emit(node, "mul", [result, _scalar(b, node, result.dtype)])
@@ -154,7 +154,7 @@ def _attention(b: Builder, node: Node) -> Sequence[Result]:
         raise NotCountable("Attention with a softcap")
     if any(node.optional(index) is not None for index in (4, 5, 6)):
         raise NotCountable("Attention with a key-value cache or padded lengths")
-    heads: list[Value | Tensor] = []
+    heads: list[Value] = []
     for index, attribute in enumerate(("q_num_heads", "kv_num_heads", "kv_num_heads")):
         value = node.input(index)
         if value.rank == 3:
@@ -180,7 +180,7 @@ def _batch_norm(b: Builder, node: Node) -> Sequence[Result]:
     train = node.integer("training_mode", 0) != 0
     if node.integer("spatial", 1) != 1:
         raise NotCountable("batch norm per activation (spatial=0)")
-    inputs: list[Value | Tensor] = [node.input(0), *(b.weight(node, node.input(i)) for i in (1, 2))]
+    inputs: list[Value] = [node.input(0), *(b.weight(node, node.input(i)) for i in (1, 2))]
     inputs += [b.statistic(node, node.input(i)) for i in (3, 4)]
     return [b.emit(node, "batch_norm", inputs, {"mode": "train" if train else "eval"})]
 
@@ -188,7 +188,7 @@ def _batch_norm(b: Builder, node: Node) -> Sequence[Result]:
 def _layer_norm(b: Builder, node: Node) -> Sequence[Result]:
     x, bias = node.input(0), node.optional(2)
     dims = x.rank - node.axis(node.integer("axis", -1), x.rank)
-    inputs: list[Value | Tensor | None] = [
+    inputs: list[Value | None] = [
         x,
         b.weight(node, node.input(1)),
         None if bias is None else b.weight(node, bias),
@@ -324,7 +324,7 @@ def _slice(b: Builder, node: Node) -> Result:
     cuts = slice_arguments(node)
     if cuts is None:
         raise NotCountable("bounds computed from data")
-    result: Value | Tensor = node.input(0)
+    result: Value = node.input(0)
     for axis, start, stop, step in cuts:
         if step < 1:
             raise NotCountable(f"a slice with step {step}")

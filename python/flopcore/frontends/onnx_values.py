@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
+from flopcore._core import Graph as CoreGraph
 from flopcore._core import OnnxAttributeReference, OnnxGraph, OnnxTensor
 from flopcore.errors import DataError
 from flopcore.expr import Expr, Operand
-from flopcore.graph import Tensor
 
 __all__: list[str] = []
 
@@ -87,7 +87,6 @@ def dtype_name(code: int, what: str) -> str:
     return name
 
 
-@dataclass(slots=True)
 class Value:
     """One tensor of the file.
 
@@ -95,27 +94,63 @@ class Value:
     ----------
     name
         Its name in the file.
-    dtype
-        One of our dtype names.
-    shape
-        Sizes, integers or symbolic.
-    tensor
-        The tensor of the graph, once there is one.
+    dtype, shape
+        One of our dtype names, and sizes, integers or symbolic; of a placed tensor they are looked up when asked for.
     elements
         The values of a small integer tensor in row-major order, where they are known.
     learned
         Whether it becomes a parameter when it is placed: always, only if a weight slot reads it, or never.
-    lost
-        It comes from a node that could not be translated.
     """
 
-    name: str
-    dtype: str
-    shape: tuple[Size, ...]
-    tensor: Tensor | None = None
-    elements: tuple[Size, ...] | None = None
-    learned: Learned = "never"
-    lost: bool = False
+    __slots__ = ("_core", "_dtype", "_shape", "elements", "id", "learned", "lost", "name")
+
+    def __init__(
+        self,
+        name: str,
+        dtype: str,
+        shape: tuple[Size, ...],
+        *,
+        elements: tuple[Size, ...] | None = None,
+        learned: Learned = "never",
+    ) -> None:
+        self.name = name
+        self._dtype = dtype
+        self._shape: tuple[Size, ...] | None = shape
+        self._core: CoreGraph | None = None
+        self.id: int | None = None  # of the tensor of the graph, once there is one
+        self.elements = elements
+        self.learned = learned
+        self.lost = False  # it comes from a node that could not be translated
+
+    @classmethod
+    def placed(cls, name: str, core: CoreGraph, tensor: int) -> Value:
+        """Return the value of a tensor of the graph."""
+        value = cls.__new__(cls)
+        value.name = name
+        value._dtype = ""
+        value._shape = None
+        value._core = core
+        value.id = tensor
+        value.elements = None
+        value.learned = "never"
+        value.lost = False
+        return value
+
+    @property
+    def dtype(self) -> str:
+        """Return its number format."""
+        if not self._dtype and self._core is not None and self.id is not None:
+            self._dtype = self._core.dtype(self.id)
+        return self._dtype
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        """Return its sizes, outermost first."""
+        if self._shape is None:
+            assert self._core is not None
+            assert self.id is not None
+            self._shape = self._core.shape(self.id)
+        return self._shape
 
     @property
     def rank(self) -> int:
@@ -135,9 +170,13 @@ class Node:
     attributes: Mapping[str, Attribute]
     opset: int
 
+    def label(self) -> str:
+        """Return its name, or that of its first output."""
+        return self.name or (self.outputs[0] if self.outputs else "")
+
     def describe(self) -> str:
         """Return how messages call the node."""
-        return f"{self.op} node {self.name or self.outputs[0]!r}"
+        return f"{self.op} node {self.label()!r}"
 
     def input(self, index: int) -> Value:
         """Return a required input."""
