@@ -307,6 +307,16 @@ def test_count_of_a_config(config: Path) -> None:
     assert document("count", config)["dims"] == {"batch": None, "seq": None}
 
 
+@pytest.mark.parametrize("seq", [1, 8192])
+def test_count_of_llama_8b_equals_a_closed_form(seq: int) -> None:
+    example = Path(__file__).parents[2] / "examples" / "llama-8b.json"
+    width, inner, layers, vocabulary, kv = 4096, 14336, 32, 128256, 1024
+    weights = 2 * width * width + 2 * width * kv + 3 * width * inner
+    found = document("count", example, "--dim", "batch=1", "--dim", f"seq={seq}")
+    assert found["parameters"] == 8_030_261_248 == layers * (weights + 2 * width) + 2 * vocabulary * width + width
+    assert found["flop"] == seq * (layers * weights + width * vocabulary) + layers * 2 * seq * seq * width
+
+
 def test_count_is_exact_beyond_64_bits(tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     n = 3_000_001
