@@ -19,6 +19,7 @@ from .errors import (
 from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum
 from .frontends import from_huggingface, from_onnx, load_model
 from .graph import Graph, Tensor, ops
+from .study.epoch import read_epoch
 from .study.estimate import Estimate, estimate_from_graph, estimate_from_hardware, estimate_from_parameters
 from .study.hooker import HookerResult, Scenario, run_hooker
 from .study.population import Population
@@ -71,6 +72,7 @@ __all__ = [
     "maximum",
     "minimum",
     "ops",
+    "read_epoch",
     "run_hooker",
     "sweep",
     "thresholds",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import isnan
 from typing import TypeAlias
@@ -241,6 +241,7 @@ class HookerResult:
                 "n_models": len(self.population),
                 "digest": self.population.digest,
                 "bands": self.population.bands.to_dict(),
+                "remarks": list(self.population.remarks),
             },
             "versions": dict(self.versions),
         }
@@ -304,7 +305,7 @@ def run_hooker(
     """
     table = Population.bundled() if population is None else population
     if bands is not None:
-        table = Population(table.name, table.models, bands)
+        table = replace(table, bands=bands)
     how = Scenario() if scenario is None else scenario
     lines = _lines(thresholds, comparators)
     models = tuple(model for model in table if model.training_flop is not None)
@@ -337,9 +338,7 @@ def run_hooker(
             for year in sorted({model.date.year for model in models})
         ),
         excluded=tuple(
-            Excluded(model.key, model.name, "no training_flop: neither published nor derivable from what is")
-            for model in table
-            if model.training_flop is None
+            Excluded(model.key, model.name, _reason(model)) for model in table if model.training_flop is None
         ),
         scenario=how,
         population=table,
@@ -392,6 +391,11 @@ def _short(value: Number) -> str:
         return text
     digits = text.rstrip("0")
     return f"{digits[0]}{'.' if len(digits) > 1 else ''}{digits[1:]}e{len(text) - 1}"
+
+
+def _reason(model: Model) -> str:
+    reason = "no training_flop: neither published nor derivable from what is"
+    return f"{reason}; {model.note}" if model.note else reason
 
 
 def _flop(model: Model, scenario: Scenario) -> Number:

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -135,6 +135,7 @@ class Model:
     capability: Capability | None = None
     url: str = ""
     note: str = ""
+    domains: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> Number | None:
@@ -183,6 +184,8 @@ class Model:
 class Population:
     """Models in the order of their table, with the meaning of their confidence labels.
 
+    `remarks` say what a loader changed or left out.
+
     Examples
     --------
     >>> models = Population.bundled()
@@ -193,6 +196,7 @@ class Population:
     name: str
     models: tuple[Model, ...]
     bands: Bands
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def bundled(cls) -> Population:
@@ -231,7 +235,11 @@ class Population:
 
     def where(self, keep: Callable[[Model], bool]) -> Population:
         """Return the population of the models that `keep` accepts."""
-        return Population(self.name, tuple(model for model in self.models if keep(model)), self.bands)
+        return replace(self, models=tuple(model for model in self.models if keep(model)))
+
+    def new_runs(self) -> Population:
+        """Return the models that were trained from their own start, without those trained on from another model."""
+        return self.where(lambda model: not model.base_model)
 
 
 @cache

@@ -1,0 +1,322 @@
+"""Read a population from a CSV with Epoch AI's columns, any vintage since October 2024, or with columns you name."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+from flopcore.errors import DataError
+from flopcore.quantity import Number, exact, parse_quantity
+
+from .population import Bands, Model, Population
+
+__all__ = ["COLUMNS", "read_epoch"]
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "name": ("Model", "System", "Name"),
+    "date": ("Publication date",),
+    "developer": ("Organization",),
+    "country": ("Country (of organization)", "Country (from Organization)", "Country"),
+    "domain": ("Domain",),
+    "task": ("Task",),
+    "parameters": ("Parameters",),
+    "training_flop": ("Training compute (FLOP)",),
+    "lower": ("Training compute lower bound",),
+    "upper": ("Training compute upper bound",),
+    "method": ("Training compute estimation method",),
+    "confidence": ("Confidence",),
+    "dataset": ("Training dataset size (total)", "Training dataset size (datapoints)", "Training dataset size"),
+    "epochs": ("Epochs",),
+    "base_model": ("Base model",),
+    "own_flop": ("Finetune compute (FLOP)",),
+    "over_1e23": ("Possibly over 1e23 FLOP",),
+    "open_weights": ("Open model weights?",),
+    "access": ("Model accessibility",),
+    "url": ("Link",),
+}
+"""Field -> names its column has had; the first one present counts."""
+
+_NEEDED = ("name", "date", "training_flop", "domain", "confidence")
+_CLASSES = {
+    "language": "language",
+    "vision": "vision",
+    "multimodal": "multimodal",
+    "image generation": "image generation",
+    "video": "video",
+    "speech": "speech",
+    "biology": "biology",
+    "games": "games",
+    "earth science": "earth science",
+}
+_LABELS = {"confident": "confident", "likely": "likely", "speculative": "speculative"}
+_METHODS = (("report", "reported"), ("operation", "operation_counting"), ("hardware", "hardware"))
+_MAX_BYTES = 256 * 2**20
+_MAX_FLOP = 10**32
+_LEAST_BOUND = 10**6
+_JUNK = Fraction(1, 10**6)
+_KEPT_DIGITS = 3
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What was found wrong or changed, with row and line."""
+
+    source: str
+    errors: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """One row of the file, by field."""
+
+    place: str
+    values: Mapping[str, str]
+    findings: _Findings
+
+    def text(self, name: str) -> str:
+        """Return the cell with its white space (newlines too) folded, "" when absent or a missing-value mark."""
+        text = " ".join(self.values.get(name, "").split())
+        return "" if text.lower() in ("nan", "none", "n/a") else text
+
+    def number(self, name: str, *, low: Number, high: Number, needed: bool = False) -> Number | None:
+        """Return an exact number or None; an unreadable or absurd one is an error if `needed`, else remarked."""
+        text = self.text(name)
+        if not text:
+            return None
+        note = self.error if needed else self._unread
+        try:
+            value = parse_quantity(text)
+        except ValueError:
+            note(name, f"{text!r} is not one number")
+            return None
+        if not low <= value <= high:
+            note(name, f"{text} is absurd; {float(low):g} to {float(high):g} is plausible")
+            return None
+        return value
+
+    def date(self) -> dt.date | None:
+        """Return the publication date; an absurd one is an error."""
+        text = self.text("date")
+        if not text:
+            return None
+        try:
+            day = dt.date.fromisoformat(text)
+        except ValueError:
+            self.error("date", f"{text!r} is not a date such as 2024-07-23")
+            return None
+        if not 1940 <= day.year <= 2100:
+            self.error("date", f"year {day.year} is absurd; 1940 to 2100 is plausible")
+            return None
+        return day
+
+    def error(self, name: str, message: str) -> None:
+        """Note an error of this row."""
+        self.findings.errors.append(f"{self.place}, {name}: {message}")
+
+    def _unread(self, name: str, message: str) -> None:
+        self.remark(f"{self.text('name')}, {name} not used: {message}")
+
+    def remark(self, message: str) -> None:
+        """Note what was changed or left out."""
+        self.findings.remarks.append(f"{self.place}: {message}")
+
+
+def read_epoch(path: str | Path, *, columns: Mapping[str, str] | None = None, bands: Bands | None = None) -> Population:
+    """Return the population of a CSV with Epoch AI's columns, and in `remarks` what was changed or left out.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file (Epoch AI's data are CC BY 4.0; cite them).
+    columns : mapping of field to column, optional
+        Names of your own columns, for the fields of `COLUMNS`.
+    bands : Bands, optional
+        What the confidence labels mean; the bundled table by default.
+
+    Raises
+    ------
+    DataError
+        A needed column is missing, or rows have an unreadable or absurd date or training compute; all are listed
+        with row and line. Such a value of another column is not used, and remarked upon.
+
+    Notes
+    -----
+    - The figure of a model trained on from another includes that base; `base_model` says so, and
+      `Population.new_runs` leaves such rows out.
+    - A figure within 1e-6 of one with three digits is that one: 5.0000000000001e26 is 5e26.
+    - The data-set size has no single unit (tokens, images, words), so it is kept as `examples` and never as tokens.
+    - Reference class: the only domain listed; ``multimodal`` where it is listed; otherwise the first.
+      `Model.domains` has all.
+    - A label other than confident, likely and speculative, or none, is ``unlabelled``.
+    - A row without a figure stays, ``undisclosed``; its note says where it is possibly over 1e23 FLOP (censored).
+    - A row without a date is left out and remarked upon.
+    """
+    source = str(path)
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read ({error.strerror}); check the path") from error
+    if len(raw) > _MAX_BYTES:
+        raise DataError(f"{source}: larger than {_MAX_BYTES} bytes; split the file")
+    findings = _Findings(source)
+    models: dict[str, Model] = {}
+    for cells in _rows(raw, columns or {}, findings):
+        model = _model(cells)
+        if model is not None:
+            key = _unused(model, models)
+            models[key] = replace(model, key=key)
+    if findings.errors:
+        count = len(findings.errors)
+        raise DataError("\n  ".join([f"{source}: {count} problem{'s' if count > 1 else ''}", *findings.errors]))
+    if not models:
+        raise DataError(f"{source}: no row with a name and a date")
+    table = Population.bundled().bands if bands is None else bands
+    return Population(Path(path).name, tuple(models.values()), table, tuple(findings.remarks))
+
+
+def _rows(raw: bytes, columns: Mapping[str, str], findings: _Findings) -> Iterator[_Cells]:
+    try:
+        reader = csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
+        header = reader.fieldnames or []
+        places = _places(header, columns, findings.source)
+        before = reader.line_num
+        for number, row in enumerate(reader, start=1):
+            place = f"row {number} (line {before + 1})"
+            before = reader.line_num
+            if None in row:
+                findings.errors.append(f"{place}: has more cells than the {len(header)} columns")
+                continue
+            yield _Cells(place, {name: row[column] or "" for name, column in places.items()}, findings)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{findings.source}: not a CSV file in UTF-8: {error}") from error
+
+
+def _places(header: object, columns: Mapping[str, str], source: str) -> dict[str, str]:
+    """Return field -> column."""
+    present = list(header) if isinstance(header, list | tuple) else []
+    unknown = [name for name in columns if name not in COLUMNS]
+    if unknown:
+        raise DataError(f"{source}: columns= has unknown fields {', '.join(unknown)}; known: {', '.join(COLUMNS)}")
+    places = {}
+    missing = []
+    for name, aliases in COLUMNS.items():
+        tried = (columns[name],) if name in columns else aliases
+        column = next((alias for alias in tried if alias in present), None)
+        if column is not None:
+            places[name] = column
+        elif name in _NEEDED or name in columns:
+            missing.append(f"{name} ({' or '.join(repr(alias) for alias in tried)})")
+    if missing:
+        raise DataError(f"{source}: no column for {', '.join(missing)}; name yours with columns=")
+    return places
+
+
+def _model(cells: _Cells) -> Model | None:
+    name = cells.text("name")
+    day = cells.date()
+    figure = cells.number("training_flop", low=1, high=_MAX_FLOP, needed=True)
+    if not name:
+        cells.remark("left out: no name")
+        return None
+    if day is None:
+        cells.remark(f"left out: {name} has no publication date")
+        return None
+    flop = _without_junk(figure)
+    if flop != figure:
+        cells.remark(f"{name}: training compute {cells.text('training_flop')} read as {float(flop or 0):g}")
+    _check_bounds(cells, name, flop)
+    domains = tuple(part.strip().lower() for part in cells.text("domain").split(",") if part.strip())
+    base = cells.text("base_model").split(",")[0].strip()
+    own = cells.number("own_flop", low=1, high=_MAX_FLOP) if base else None
+    censored = flop is None and cells.text("over_1e23").lower() in ("true", "yes", "1", "checked")
+    return Model(
+        key=_slug(name),
+        name=name,
+        date=day,
+        developer=cells.text("developer"),
+        country=cells.text("country"),
+        domain=_class(domains),
+        task=cells.text("task"),
+        training_flop=flop,
+        method="undisclosed" if flop is None else _method(cells.text("method")),
+        confidence=_LABELS.get(cells.text("confidence").lower(), "unlabelled"),
+        source=cells.findings.source,
+        parameters_total=cells.number("parameters", low=Fraction(1, 1000), high=10**17),
+        examples=cells.number("dataset", low=Fraction(1, 1000), high=10**20),
+        epochs=cells.number("epochs", low=Fraction(1, 10**6), high=10**9) or 1,
+        base_model=_slug(base) if base else "",
+        own_flop=own,
+        open_weights=_open(cells),
+        url=cells.text("url"),
+        note="possibly over 1e23 FLOP (censored)" if censored else "",
+        domains=domains,
+    )
+
+
+def _check_bounds(cells: _Cells, name: str, flop: Number | None) -> None:
+    """Remark on bounds that cannot be meant; they are not used."""
+    lower = cells.number("lower", low=0, high=_MAX_FLOP)
+    upper = cells.number("upper", low=0, high=_MAX_FLOP)
+    for label, bound in (("lower", lower), ("upper", upper)):
+        if bound is not None and bound < _LEAST_BOUND:
+            cells.remark(f"{name}: {label} bound {float(bound):g} lacks its exponent")
+    if lower is not None and flop is not None and lower > flop:
+        cells.remark(f"{name}: lower bound {float(lower):g} is above the figure {float(flop):g}")
+    if upper is not None and flop is not None and _LEAST_BOUND <= upper < flop:
+        cells.remark(f"{name}: upper bound {float(upper):g} is below the figure {float(flop):g}")
+
+
+def _without_junk(value: Number | None) -> Number | None:
+    """Return the number of three digits that a figure differs from by less than a millionth, or the figure."""
+    if value is None or value < 10**_KEPT_DIGITS:
+        return value
+    unit = 10 ** (len(str(int(value))) - _KEPT_DIGITS)
+    short = round(Fraction(value) / unit) * unit
+    return short if abs(Fraction(value) / short - 1) < _JUNK else exact(Fraction(value))
+
+
+def _class(domains: tuple[str, ...]) -> str:
+    if not domains:
+        return "other"
+    chosen = "multimodal" if "multimodal" in domains else domains[0]
+    return _CLASSES.get(chosen, "other")
+
+
+def _method(text: str) -> str:
+    """Return the first method that a comma list names and that is known here."""
+    for part in text.lower().split(","):
+        for start, method in _METHODS:
+            if part.strip().startswith(start):
+                return method
+    return "third_party"
+
+
+def _open(cells: _Cells) -> bool | None:
+    answer = cells.text("open_weights").lower()
+    if answer in ("yes", "no"):
+        return answer == "yes"
+    access = cells.text("access").lower()
+    return access.startswith("open weights") if access else None
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9.+]+", "-", name.lower()).strip("-") or "model"
+
+
+def _unused(model: Model, taken: Mapping[str, Model]) -> str:
+    """Return the model's key, with its date and then a number where that name is taken."""
+    key = model.key
+    if key in taken:
+        key = f"{model.key}@{model.date.isoformat()}"
+    number = 2
+    while key in taken:
+        key = f"{model.key}@{model.date.isoformat()}#{number}"
+        number += 1
+    return key

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from flopcore.errors import DataError
+from flopcore.study.epoch import read_epoch
+from flopcore.study.hooker import Scenario, run_hooker
+from flopcore.study.population import Population
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+NO_DATA = "this machine has no shared/data beside the checkout"
+
+HEADER = "Model,Publication date,Organization,Domain,Training compute (FLOP),Confidence"
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def _write(*rows: str, header: str = HEADER) -> Path:
+        path = tmp_path / "models.csv"
+        path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+        return path
+
+    return _write
+
+
+def test_columns_of_either_vintage_are_read(write: Write) -> None:
+    old = HEADER + ",Country (from Organization),Training dataset size (datapoints)"
+    new = HEADER + ",Country (of organization),Training dataset size (total),Open model weights?"
+    (a,) = read_epoch(write("M,2024-01-02,Lab,Language,1e24,Confident,China,5e12", header=old))
+    (b,) = read_epoch(write("M,2024-01-02,Lab,Language,1e24,Confident,China,5e12,Yes", header=new))
+    assert (a.training_flop, a.country, a.examples, a.confidence) == (10**24, "China", 5 * 10**12, "confident")
+    assert a.tokens is None
+    assert b.open_weights is True
+
+
+def test_own_columns_can_be_named(write: Write) -> None:
+    path = write("M,2024-01-02,Language,1e24,Likely", header="title,when,Domain,flop,Confidence")
+    with pytest.raises(DataError, match=r"no column for name .*date .*training_flop"):
+        read_epoch(path)
+    columns = {"name": "title", "date": "when", "training_flop": "flop"}
+    assert read_epoch(path, columns=columns)["m"].training_flop == 10**24
+    with pytest.raises(DataError, match="unknown fields colour"):
+        read_epoch(path, columns={"colour": "x"})
+    with pytest.raises(DataError, match="no column for task"):
+        read_epoch(path, columns={**columns, "task": "absent"})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5.0000000000001e26", 5 * 10**26),
+        ("2.9599999999999996e+25", 296 * 10**23),
+        ("3.810001e25", 381 * 10**23),
+        ("1.001e25", 1001 * 10**22),
+        ("3.5490054945e23", 35490054945 * 10**13),
+        ("40.0", 40),
+    ],
+)
+def test_junk_digits_are_removed_and_remarked(write: Write, text: str, value: int) -> None:
+    models = read_epoch(write(f"M,2024-01-02,Lab,Language,{text},Confident"))
+    assert models["m"].training_flop == value
+    assert bool(models.remarks) == (Fraction(text) != value)
+
+
+def test_absurd_values_are_errors_with_row_and_line(write: Write) -> None:
+    with pytest.raises(DataError) as caught:
+        read_epoch(
+            write(
+                "A,2024-01-02,Lab,Language,1e300,Confident",
+                "B,20225-01-02,Lab,Language,1e24,Confident",
+                "C,2024-01-02,Lab,Language,lots,Confident",
+                '"D\nD",1024-01-02,Lab,Language,1e24,Confident',
+                "E,2024-01-02,Lab,Language,1e24,Confident,extra",
+            )
+        )
+    message = str(caught.value)
+    assert "5 problems" in message
+    assert "row 1 (line 2), training_flop: 1e300 is absurd" in message
+    assert "row 2 (line 3), date: '20225-01-02' is not a date" in message
+    assert "row 3 (line 4), training_flop: 'lots' is not one number" in message
+    assert "row 4 (line 5), date: year 1024 is absurd" in message
+    assert "row 5 (line 7): has more cells" in message
+
+
+def test_nothing_is_dropped_silently(write: Write) -> None:
+    models = read_epoch(
+        write(
+            "Dated,2024-01-02,Lab,Language,1e24,Confident",
+            "Undated,nan,Lab,Language,1e24,Confident",
+            ",2024-01-02,Lab,Language,1e24,Confident",
+        )
+    )
+    assert [model.name for model in models] == ["Dated"]
+    assert models.remarks == (
+        "row 2 (line 3): left out: Undated has no publication date",
+        "row 3 (line 4): left out: no name",
+    )
+
+
+def test_a_row_without_a_figure_is_kept_and_marked_censored(write: Write) -> None:
+    header = HEADER + ",Possibly over 1e23 FLOP"
+    models = read_epoch(
+        write(
+            "Known,2024-01-02,Lab,Language,1e24,Confident,",
+            "Big,2024-01-02,Lab,Language,,Unknown,True",
+            "Dark,2024-01-02,Lab,Language,,,",
+            header=header,
+        )
+    )
+    assert [model.method for model in models] == ["third_party", "undisclosed", "undisclosed"]
+    excluded = {item.key: item.reason for item in run_hooker(models, draws=10, rng=0).excluded}
+    assert set(excluded) == {"big", "dark"}
+    assert "possibly over 1e23 FLOP (censored)" in excluded["big"]
+    assert "censored" not in excluded["dark"]
+
+
+def test_names_labels_domains_and_bases(write: Write) -> None:
+    header = HEADER + ",Base model,Finetune compute (FLOP),Training compute estimation method,Model accessibility"
+    models = read_epoch(
+        write(
+            '"Two\nlines",2024-01-02,Lab,"Vision,Language",1e24,Unverified,,,"Benchmarks,Hardware",Unreleased',
+            'Same,2024-01-02,Lab,"Language,Multimodal,Biology",1e24,Likely,"Base 1,Base 2",1e20,Reported,API access',
+            "Same,2024-02-02,Lab,Psychology,1e24,Speculative,,,,Open weights (unrestricted)",
+            "Same,2024-02-02,Lab,,1e24,,,,Operation counting,",
+            header=header,
+        )
+    )
+    assert [model.key for model in models] == ["two-lines", "same", "same@2024-02-02", "same@2024-02-02#2"]
+    assert [model.confidence for model in models] == ["unlabelled", "likely", "speculative", "unlabelled"]
+    assert [model.domain for model in models] == ["vision", "multimodal", "other", "other"]
+    assert [model.method for model in models] == ["hardware", "reported", "third_party", "operation_counting"]
+    assert [model.open_weights for model in models] == [False, False, True, None]
+    same = models["same"]
+    assert (same.base_model, same.own_flop, same.domains) == ("base-1", 10**20, ("language", "multimodal", "biology"))
+    assert [model.key for model in models.new_runs()] == ["two-lines", "same@2024-02-02", "same@2024-02-02#2"]
+
+
+def test_odd_bounds_and_unused_columns_are_remarked(write: Write) -> None:
+    header = (
+        HEADER + ",Training compute lower bound,Training compute upper bound,Parameters,Training dataset size (total)"
+    )
+    models = read_epoch(
+        write(
+            "A,2024-01-02,Lab,Language,1e24,Confident,2e24,25,1e9,1e12",
+            'B,2024-01-02,Lab,Language,1e24,Confident,,1e23,1e30,"12000,800"',
+            "C,2024-01-02,Lab,Language,1e24,Confident,9e23,2e24,1e9,1e12",
+            header=header,
+        )
+    )
+    remarks = "\n".join(models.remarks)
+    assert "A: lower bound 2e+24 is above the figure" in remarks
+    assert "A: upper bound 25 lacks its exponent" in remarks
+    assert "B: upper bound 1e+23 is below the figure" in remarks
+    assert "B, parameters not used: 1e30 is absurd" in remarks
+    assert "B, dataset not used: '12000,800' is not one number" in remarks
+    assert "C" not in remarks
+    assert models["b"].parameters_total is None
+
+
+def test_a_file_that_is_no_table_is_one_error(tmp_path: Path, write: Write) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        read_epoch(tmp_path / "absent.csv")
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="not a CSV file"):
+        read_epoch(tmp_path / "bytes.csv")
+    with pytest.raises(DataError, match="no row"):
+        read_epoch(write())
+
+
+@pytest.fixture(scope="module")
+def february_2025() -> Population:
+    path = SHARED / "epoch_notable_2025-02-24.csv"
+    if not path.exists():
+        pytest.skip(NO_DATA)
+    return read_epoch(path)
+
+
+# Facts computed by another program on the same file: point count, expected count, 90 % interval where it was given.
+SCENARIOS = {
+    Fraction(1, 2): [(84, 85.4, None), (44, 40.4, None), (10, 12.2, (8, 16)), (1, 2.7, None)],
+    Fraction(1): [(93, 100.9, None), (53, 52.2, None), (17, 18.3, (14, 23)), (1, 4.2, (2, 7))],
+    Fraction(4, 3): [(101, 107.7, None), (54, 57.6, None), (20, 21.4, (17, 26)), (1, 5.1, None)],
+    Fraction(2): [(112, 117.6, None), (60, 65.7, None), (25, 26.5, (22, 32)), (2, 6.7, None)],
+}
+
+
+@pytest.mark.parametrize("factor", SCENARIOS, ids=str)
+def test_scenario_counts_equal_the_facts(february_2025: Population, factor: Fraction) -> None:
+    """Within 0.05 of rounding and 5 standard errors of either program (theirs had at least 20,000 draws)."""
+    found = run_hooker(february_2025, comparators=(">=",), scenario=Scenario("c", factor), draws=50_000, rng=0)
+    for count, (point, expected, interval) in zip(found.thresholds, SCENARIOS[factor], strict=True):
+        assert count.point == point
+        assert abs(count.expected - expected) < 0.05 + 5 * count.sd * (1 / 20_000 + 1 / 50_000) ** 0.5
+        assert interval is None or (count.p05, count.p95) == interval
+
+
+def test_the_biology_list_equals_the_facts(february_2025: Population) -> None:
+    biology = february_2025.where(lambda model: "biology" in model.domains and model.training_flop is not None)
+    assert len(biology) == 30
+    large = {model.name: model.training_flop for model in biology if (model.training_flop or 0) >= 10**22}
+    assert {name for name, flop in large.items() if flop and flop >= 10**23} == {
+        "ESM3 (98B)",
+        "xTrimoPGLM -100B",
+        "Galactica",
+    }
+    assert len(large) == 9
+
+
+def test_the_newest_vintage_is_read_whole() -> None:
+    path = SHARED / "epoch_models_2026-07.csv"
+    if not path.exists():
+        pytest.skip(NO_DATA)
+    models = read_epoch(path)
+    left_out = sum("left out" in remark for remark in models.remarks)
+    assert len(models) + left_out == 3357
+    assert sum(model.training_flop is not None for model in models) == 1393
+    assert any("\n" not in model.name and model.name.startswith("Cosmos-1.0- Diffusion") for model in models)
+    assert sum("censored" in model.note for model in models) == 207
+    assert len(models.new_runs()) < len(models)
