@@ -43,7 +43,7 @@ def modules() -> list[str]:
     return ["flopcore", *sorted(module.name for module in found if not module.name.endswith("._core"))]
 
 
-@pytest.mark.parametrize("block", blocks("python"))
+@pytest.mark.parametrize("block", [*blocks("python")])
 def test_python_block_runs(block: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
     exec(compile(block, "<docs>", "exec"), {"__name__": "__main__"})
@@ -53,7 +53,7 @@ def test_python_block_runs(block: str, monkeypatch: pytest.MonkeyPatch, capsys: 
         assert line in printed.splitlines()
 
 
-@pytest.mark.parametrize("block", blocks("console"))
+@pytest.mark.parametrize("block", [*blocks("console")])
 def test_console_block_prints_what_it_shows(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("COLUMNS", "120")

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import flopcore
+import onnx_writer as ow
 from flopcore.cli import main
 
 
@@ -176,44 +177,21 @@ def test_build_info() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ models
-# A few lines of protobuf: the base install has no `onnx`, and bad files must be made by hand anyway.
-
-
-def varint(value: int) -> bytes:
-    out = bytearray()
-    value &= 2**64 - 1
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def field(number: int, value: int | str | bytes) -> bytes:
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    payload = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(payload)) + payload
-
-
-def value_info(name: str, *shape: int | str) -> bytes:
-    dims = b"".join(field(1, field(1, size) if isinstance(size, int) else field(2, size)) for size in shape)
-    return field(1, name) + field(2, field(1, field(1, 1) + field(2, dims)))
 
 
 def node(op: str, inputs: list[str], output: str) -> bytes:
-    return b"".join(field(1, name) for name in inputs) + field(2, output) + field(3, f"{op}_{output}") + field(4, op)
-
-
-def model(nodes: list[bytes], inputs: list[bytes], output: str) -> bytes:
-    graph = b"".join(field(1, one) for one in nodes) + field(2, "tiny")
-    graph += b"".join(field(11, one) for one in inputs) + field(12, field(1, output))
-    return field(1, 8) + field(8, field(1, "") + field(2, 17)) + field(7, graph)
+    return ow.node(op, inputs, [output], f"{op}_{output}")
 
 
 def perceptron(*shape: int | str) -> bytes:
     """`y = relu(x @ w)`, x of this shape and w of (last size, 8)."""
     nodes = [node("MatMul", ["x", "w"], "h"), node("Relu", ["h"], "y")]
-    return model(nodes, [value_info("x", *shape), value_info("w", shape[-1], 8)], "y")
+    return ow.model(nodes, [ow.value("x", shape), ow.value("w", (shape[-1], 8))], ["y"])
+
+
+def square(n: int) -> bytes:
+    """One product of two n x n matrices."""
+    return ow.model([node("MatMul", ["a", "b"], "y")], [ow.value("a", (n, n)), ow.value("b", (n, n))], ["y"])
 
 
 LLAMA = {
@@ -320,7 +298,7 @@ def test_count_of_llama_8b_equals_a_closed_form(seq: int) -> None:
 def test_count_is_exact_beyond_64_bits(tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     n = 3_000_001
-    path.write_bytes(model([node("MatMul", ["a", "b"], "y")], [value_info("a", n, n), value_info("b", n, n)], "y"))
+    path.write_bytes(square(n))
     assert document("count", path)["flop"] == 27_000_027_000_009_000_001
 
 
@@ -373,7 +351,7 @@ def test_estimate_beside_a_walk_needs_its_sequence_length(config: Path, onnx_fil
 def test_unsupported_ops_are_listed_and_exit_3(tmp_path: Path) -> None:
     path = tmp_path / "odd.onnx"
     nodes = [node("NoSuchOp", ["x"], "h"), node("NoSuchOp", ["h"], "i"), node("Relu", ["i"], "y")]
-    path.write_bytes(model(nodes, [value_info("x", 4)], "y"))
+    path.write_bytes(ow.model(nodes, [ow.value("x", (4,))], ["y"]))
     assert "NoSuchOp" in fails(3, "count", path)
     found = document("count", path, code=3)
     assert (found["flop"], found["expr"], found["unsupported"]) == (None, None, [{"op": "NoSuchOp", "nodes": 2}])
@@ -394,10 +372,10 @@ def test_truncated_file_exits_4(tmp_path: Path, keep: float) -> None:
         (b"not a model", "bad.onnx"),
         (b'{"model_type": "llama"', "bad.onnx"),
         (b'{"model_type": "llama"}', "hidden_size"),
-        (model([node("Add", ["x", "z"], "y"), node("Relu", ["y"], "z")], [value_info("x", 4)], "z"), "cycle"),
-        (model([node("Relu", ["gone"], "y")], [value_info("x", 4)], "y"), "gone"),
-        (perceptron(4, 16).replace(field(1, 16), field(1, 15), 1), "15"),
-        (model([node("Relu", ["x"], "y")], [value_info("x", -4)], "y"), "-4"),
+        (ow.model([node("Add", ["x", "z"], "y"), node("Relu", ["y"], "z")], [ow.value("x", (4,))], ["z"]), "cycle"),
+        (ow.model([node("Relu", ["gone"], "y")], [ow.value("x", (4,))], ["y"]), "gone"),
+        (perceptron(4, 16).replace(ow.number(1, 16), ow.number(1, 15), 1), "15"),
+        (ow.model([node("Relu", ["x"], "y")], [ow.value("x", (-4,))], ["y"]), "-4"),
     ],
     ids=["empty", "text", "bad json", "config without sizes", "cycle", "missing tensor", "shapes", "negative dim"],
 )
@@ -410,7 +388,7 @@ def test_bad_file_exits_4(tmp_path: Path, content: bytes, says: str) -> None:
 def test_count_past_127_bits_names_the_op(tmp_path: Path) -> None:
     path = tmp_path / "huge.onnx"
     n = 2**45
-    path.write_bytes(model([node("MatMul", ["a", "b"], "y")], [value_info("a", n, n), value_info("b", n, n)], "y"))
+    path.write_bytes(square(n))
     assert "matmul" in fails(4, "count", path)
 
 

@@ -32,7 +32,7 @@ def window(**given: Attr) -> dict[str, Attr]:
     return base | given
 
 
-@pytest.mark.parametrize(("a", "b"), itertools.product(SHAPES, SHAPES))
+@pytest.mark.parametrize(("a", "b"), [*itertools.product(SHAPES, SHAPES)])
 def test_matmul_and_broadcast_follow_numpy(a: Shape, b: Shape) -> None:
     for operation, ours in ((np.matmul, lambda: infer("matmul", [a, b], {})), (np.add, lambda: broadcast([a, b]))):
         try:
