@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -358,25 +359,45 @@ def _together(needed: Mapping[str, str | None], foreign: Mapping[str, str | None
 
 @main.group()
 def study() -> None:
-    """Run a study of the bundled population of models."""
+    """Run a study of a population of models, the bundled one unless another is named."""
 
 
 @study.command()
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Models to study: an Epoch AI .csv, or a .toml like the bundled table.",
+)
 @click.option("--draws", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Draws of every model.")
 @click.option("--seed", type=click.IntRange(min=0), help="Repeats a run; fresh, and printed, if absent.")
 @click.option("--threads", type=click.IntRange(min=1), help="All CPUs if absent; the result does not depend on it.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the models with their probabilities as CSV.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @json_option
-def hooker(draws: int, seed: int | None, threads: int | None, as_csv: bool, quiet: bool, as_json: bool) -> None:
+def hooker(
+    data: Path | None,
+    draws: int,
+    seed: int | None,
+    threads: int | None,
+    as_csv: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Count the models over 1e23, 1e24, 1e25 and 1e26 FLOP, and how surely each one is over."""
     from .report import tables
+    from .study.epoch import read_epoch
     from .study.hooker import run_hooker
+    from .study.population import Population
 
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
+    if data is None:
+        models = Population.bundled()
+    else:
+        models = Population.read(data) if data.suffix == ".toml" else read_epoch(data)
     with _progress(quiet) as progress:
-        document = run_hooker(draws=draws, rng=seed, threads=threads, progress=progress).to_dict()
+        document = run_hooker(models, draws=draws, rng=seed, threads=threads, progress=progress).to_dict()
     if as_csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows(tables.model_rows(document))
     else:

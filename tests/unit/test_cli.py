@@ -162,6 +162,24 @@ def test_study_hooker_prints_tables_and_csv() -> None:
     assert {"key", "flop", "P(>1e25)"} <= set(rows[0])
 
 
+def test_study_hooker_takes_other_models(tmp_path: Path) -> None:
+    table = tmp_path / "models.csv"
+    header = "Model,Publication date,Domain,Training compute (FLOP),Confidence\n"
+    table.write_text(header + "A,2024-01-02,Language,5.0000000000001e26,Likely\nB,2024-01-02,Language,,\n")
+    found = document("study", "hooker", "--data", table, "--draws", "100", "--seed", "1")
+    assert [model["name"] for model in found["models"]] == ["A"]
+    assert found["population"]["remarks"] == ["row 1 (line 2): A: training compute 5.0000000000001e26 read as 5e+26"]
+    printed = run("study", "hooker", "--data", table, "--draws", "100", "--seed", "1")
+    assert "remarks on the data: 1" in printed.stdout
+    assert "left out: B" in printed.stdout
+    table.write_text(header + "A,2024-01-02,Language,1e300,Likely\n")
+    assert "row 1 (line 2), training_flop: 1e300 is absurd" in fails(4, "study", "hooker", "--data", table)
+    assert "cannot be read" in fails(4, "study", "hooker", "--data", tmp_path / "absent.toml")
+    bundled = resources.files("flopcore").joinpath("data", "population.toml")
+    again = document("study", "hooker", "--data", bundled, "--draws", "100", "--seed", "1")
+    assert again == document("study", "hooker", "--draws", "100", "--seed", "1")
+
+
 @pytest.mark.parametrize(
     "options", [["--draws", "0"], ["--seed", "-1"], ["--threads", "0"], ["--csv", "--json"], ["--draws", "many"]]
 )

@@ -189,6 +189,18 @@ def print_study(document: Json) -> None:
             expected = [f"{count['expected']:.2f}" for count in group["thresholds"]]
             rows.add_row(str(group[axis]), str(group["n_models"]), *expected)
         out.print(rows)
+    rules = [rule["rule"] for rule in document["dynamic"][0]["rules"]]
+    rows = table(
+        "year",
+        "models",
+        *rules,
+        f"{rules[0]} starts at",
+        title="By year: models over lines that move with the field, by figure",
+    )
+    for year in document["dynamic"]:
+        captured = [str(rule["point"]) for rule in year["rules"]]
+        rows.add_row(str(year["year"]), str(year["n_models"]), *captured, f"{year['rules'][0]['cutoff']:.3g}")
+    out.print(rows)
     largest = sorted(document["models"], key=lambda model: -model["flop"])[:LARGEST]
     rows = table(
         "model", "date", "FLOP", *policies, left=2, title="The largest models: probability of being over each line"
@@ -199,8 +211,12 @@ def print_study(document: Json) -> None:
     out.print(rows)
     if (hidden := len(document["models"]) - len(largest)) > 0:
         out.print(f"{hidden} more models: --json or --csv", soft_wrap=True)
-    for model in document["excluded"]:
+    for model in document["excluded"][:LARGEST]:
         out.print(f"left out: {model['name']} ({model['reason']})", soft_wrap=True)
+    if (hidden := len(document["excluded"]) - LARGEST) > 0:
+        out.print(f"left out: {hidden} more without a figure: --json", soft_wrap=True)
+    if remarks := document["population"]["remarks"]:
+        out.print(f"remarks on the data: {len(remarks)}, see --json", soft_wrap=True)
     for sentence in document["reading"]:
         out.print(sentence, soft_wrap=True)
 

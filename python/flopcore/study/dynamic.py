@@ -67,7 +67,7 @@ class WithinOrders:
     @property
     def name(self) -> str:
         """Label of the rule in results."""
-        return f"within {float(self.width):g} orders of the largest"
+        return f"within 10^{float(self.width):g} of the largest"
 
     def captured(self, ascending: Sequence[Fraction]) -> tuple[float, int]:
         """Return the cut-off and the number of figures at or above it, compared exactly (as squares)."""
