@@ -369,6 +369,10 @@ def study() -> None:
     type=click.Path(path_type=Path),
     help="Models to study: an Epoch AI .csv, or a .toml like the bundled table.",
 )
+@click.option(
+    "--line", "lines", metavar="FLOP", multiple=True, help="A line other than 1e23 to 1e26; may be given several times."
+)
+@click.option("--in-force", metavar="DATE", help="The lines of the laws in force on that day (2026-11-22) instead.")
 @click.option("--draws", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Draws of every model.")
 @click.option("--seed", type=click.IntRange(min=0), help="Repeats a run; fresh, and printed, if absent.")
 @click.option("--threads", type=click.IntRange(min=1), help="All CPUs if absent; the result does not depend on it.")
@@ -377,6 +381,8 @@ def study() -> None:
 @json_option
 def hooker(
     data: Path | None,
+    lines: tuple[str, ...],
+    in_force: str | None,
     draws: int,
     seed: int | None,
     threads: int | None,
@@ -387,17 +393,23 @@ def hooker(
     """Count the models over 1e23, 1e24, 1e25 and 1e26 FLOP, and how surely each one is over."""
     from .report import tables
     from .study.epoch import read_epoch
-    from .study.hooker import run_hooker
+    from .study.hooker import LINES, run_hooker
     from .study.population import Population
+    from .thresholds import thresholds
 
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
+    if lines and in_force:
+        raise click.UsageError("--line or --in-force, not both")
+    with _usage():
+        over = thresholds(in_force) if in_force else lines or LINES
     if data is None:
         models = Population.bundled()
     else:
         models = Population.read(data) if data.suffix == ".toml" else read_epoch(data)
-    with _progress(quiet) as progress:
-        document = run_hooker(models, draws=draws, rng=seed, threads=threads, progress=progress).to_dict()
+    with _usage(), _progress(quiet) as progress:
+        found = run_hooker(models, thresholds=over, draws=draws, rng=seed, threads=threads, progress=progress)
+    document = found.to_dict()
     if as_csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows(tables.model_rows(document))
     else:

@@ -162,6 +162,24 @@ def test_study_hooker_prints_tables_and_csv() -> None:
     assert {"key", "flop", "P(>1e25)"} <= set(rows[0])
 
 
+def test_study_hooker_takes_other_lines() -> None:
+    found = document("study", "hooker", "--line", "3e25", "--line", "10^24", "--draws", "10", "--seed", "1")
+    assert [count["threshold"] for count in found["thresholds"]] == [3 * 10**25, 10**24]
+    laws = document("study", "hooker", "--in-force", "2026-11-22", "--draws", "10", "--seed", "1")
+    counts = {count["policy"]: count for count in laws["thresholds"]}
+    assert counts["kr_ai_basic_act"]["comparator"] == ">="
+    assert counts["us_outbound_prohibited_bio"]["domains"] == ["biology"]
+    printed = run("study", "hooker", "--in-force", "2026-11-22", "--draws", "10", "--seed", "1")
+    assert "us_ca_sb53" in printed.stdout.replace("\n", "")
+    for wrong in (
+        ["--line", "x"],
+        ["--line", "-1"],
+        ["--in-force", "soon"],
+        ["--line", "1", "--in-force", "2026-01-01"],
+    ):
+        fails(2, "study", "hooker", *wrong)
+
+
 def test_study_hooker_takes_other_models(tmp_path: Path) -> None:
     table = tmp_path / "models.csv"
     header = "Model,Publication date,Domain,Training compute (FLOP),Confidence\n"

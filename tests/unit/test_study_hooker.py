@@ -135,6 +135,10 @@ def test_a_modality_condition_confines_a_policy() -> None:
     assert bio.n_models == old.n_models == len(biology)
     assert all_models.n_models == len(known)
     assert bio.point == sum(model.training_flop > 10**24 for model in biology if model.training_flop) == 2
+    assert found.policies == policies
+    assert "No legal advice" in found.reading[-1]
+    secondary = run_hooker(thresholds=thresholds(ids=["us_ct_pa26_15"]), draws=1, rng=0)
+    assert "secondary sources only: us_ct_pa26_15" in secondary.reading[-1]
     record = found.to_dict()
     models = record["models"]
     assert isinstance(models, list)

@@ -18,7 +18,7 @@ from flopcore.thresholds import Comparator, Threshold, ThresholdPolicy
 
 from .dynamic import DynamicCount, count_dynamic
 from .population import Bands, Model, Population
-from .reading import read_hooker
+from .reading import read_hooker, read_policies
 
 __all__ = [
     "LINES",
@@ -192,6 +192,7 @@ class HookerResult:
     per_domain: tuple[GroupCount, ...]
     dynamic: tuple[DynamicYear, ...]
     excluded: tuple[Excluded, ...]
+    policies: tuple[ThresholdPolicy, ...]
     scenario: Scenario
     population: Population
     draws: int
@@ -211,7 +212,10 @@ class HookerResult:
     @property
     def reading(self) -> tuple[str, ...]:
         """A few sentences computed from the result."""
-        return read_hooker(self.thresholds, self.models, self.per_year, self.dynamic)
+        return (
+            *read_hooker(self.thresholds, self.models, self.per_year, self.dynamic),
+            *read_policies(self.policies),
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Return the result in the schema ``flopcore.study/1`` (data/schemas/study.schema.json).
@@ -228,6 +232,7 @@ class HookerResult:
             "per_domain": [group.to_dict("domain") for group in self.per_domain],
             "dynamic": [year.to_dict() for year in self.dynamic],
             "excluded": [item.to_dict() for item in self.excluded],
+            "policies": [policy.to_dict() for policy in self.policies],
             "reading": list(self.reading),
             "scenario": self.scenario.name,
             "estimate_error": "resample",
@@ -307,7 +312,8 @@ def run_hooker(
     if bands is not None:
         table = replace(table, bands=bands)
     how = Scenario() if scenario is None else scenario
-    lines = _lines(thresholds, comparators)
+    given = tuple(thresholds)
+    lines = _lines(given, comparators)
     models = tuple(model for model in table if model.training_flop is not None)
     if not models:
         raise ValueError(f"population {table.name}: no model has a training_flop")
@@ -340,6 +346,7 @@ def run_hooker(
         excluded=tuple(
             Excluded(model.key, model.name, _reason(model)) for model in table if model.training_flop is None
         ),
+        policies=tuple(item for item in given if isinstance(item, ThresholdPolicy)),
         scenario=how,
         population=table,
         draws=whole.draws,

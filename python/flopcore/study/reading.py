@@ -7,9 +7,9 @@ from fractions import Fraction
 from typing import Protocol
 
 from flopcore.quantity import Number
-from flopcore.thresholds import Threshold
+from flopcore.thresholds import Threshold, ThresholdPolicy
 
-__all__ = ["read_hooker"]
+__all__ = ["read_hooker", "read_policies"]
 
 _OPEN = (0.05, 0.95)
 _NAMED = 5
@@ -85,6 +85,20 @@ def read_hooker(
         *_time(counts, years),
         *_moving(counts, years, moving),
     )
+
+
+def read_policies(policies: Sequence[ThresholdPolicy]) -> tuple[str, ...]:
+    """Return what a comparison with the lines of laws does not say; nothing when there are none."""
+    if not policies:
+        return ()
+    sentences = [
+        "Of the laws only the line in FLOP, and the kind of model by its reference class, is applied here: further "
+        "conditions are not, and what each text counts is not yet read into the figures. No legal advice."
+    ]
+    secondary = [policy.id for policy in policies if policy.grade != "V"]
+    if secondary:
+        sentences.append(f"Known from secondary sources only: {', '.join(secondary)}.")
+    return tuple(sentences)
 
 
 def _line(count: Count) -> str:
