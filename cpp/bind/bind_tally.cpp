@@ -83,12 +83,12 @@ py::tuple price_tally(const Tally& tally, const Convention& convention, const st
     return py::make_tuple(to_python(cost.exprs, cost.total), groups);
 }
 
-py::object extent_of(const Tally& tally, std::size_t amount) {
-    const Extent* extent = tally.amount_extent(amount);
-    if (extent == nullptr) return py::none();
-    return py::make_tuple(std::string(kExtentKinds[static_cast<std::size_t>(extent->kind)]),
-                          to_python(tally.exprs(), extent->nominal), to_python(tally.exprs(), extent->used),
-                          std::string(kGrades[static_cast<std::size_t>(extent->grade)]));
+py::object extent_of(const Tally& tally, const Entry& entry, ExtentId id) {
+    if (id == kNoExtent) return py::none();
+    const Extent& extent = tally.extents()[entry.extents_begin + id - 1U];
+    return py::make_tuple(std::string(kExtentKinds[static_cast<std::size_t>(extent.kind)]),
+                          to_python(tally.exprs(), extent.nominal), to_python(tally.exprs(), extent.used),
+                          std::string(kGrades[static_cast<std::size_t>(extent.grade)]));
 }
 
 std::string dtype_name(DType dtype) { return std::string(info(dtype).name); }
@@ -98,9 +98,11 @@ py::dict describe_entry(const Tally& tally, std::size_t i) {
     py::list variant, amounts;
     for (std::size_t v = 0; v < kVariants.size(); ++v)
         if ((entry.variant >> v) & 1U) variant.append(std::string(kVariants[v]));
-    for (std::uint32_t a = entry.amounts_begin; a < tally.amounts_end(i); ++a)
-        amounts.append(py::make_tuple(std::string(kFeatures[static_cast<std::size_t>(tally.amount_feature(a))]),
-                                      to_python(tally.exprs(), tally.amount_base(a)), extent_of(tally, a)));
+    const std::span<const AmountTag> tags = tally.signature(entry.signature);
+    for (std::size_t a = 0; a < tags.size(); ++a)
+        amounts.append(py::make_tuple(std::string(kFeatures[static_cast<std::size_t>(tags[a].feature)]),
+                                      to_python(tally.exprs(), tally.amount_base(entry.amounts_begin + a)),
+                                      extent_of(tally, entry, tags[a].extent)));
     py::dict result;
     result["site"] = entry.site;
     result["name"] = std::string(tally.texts()[entry.name]);

@@ -16,7 +16,9 @@ constexpr std::size_t kMaxModules = 1'000'000;  // module paths in one breakdown
 class Accumulator {
   public:
     void add(const ExprStore& exprs, ExprRef amount, Int128 numerator) {
-        if (amount.is_small()) {
+        if (amount.is_small() && ExprRef::fits(numerator)) {  // a product of 126 bits at the most
+            constant_ = checked_add(constant_, numerator * amount.value());
+        } else if (amount.is_small()) {
             constant_ = checked_add(constant_, checked_mul(numerator, amount.value()));
         } else if (const auto integer = exprs.as_integer(amount)) {
             constant_ = checked_add(constant_, checked_mul(numerator, *integer));
@@ -42,10 +44,7 @@ class Accumulator {
     std::unordered_map<std::int64_t, Int128> symbolic_;
 };
 
-struct ScaledWeights {  // numerators over the common denominator, and whether anything is charged at all
-    std::array<Int128, kFeatureCount> numerator{};
-    bool any = false;
-};
+using ScaledWeights = std::array<Int128, kFeatureCount>;  // numerators over the common denominator
 
 bool matches_origin(const std::vector<std::string>& origins, std::string_view origin) {
     return origins.empty() || std::ranges::any_of(origins, [&](const std::string& pattern) {
@@ -68,6 +67,7 @@ class Pricer {
         denominator_ = common_denominator();
         scaled_.push_back(scale(convention.weights));
         for (const Override& over : convention.overrides) scaled_.push_back(scale(over.weights));
+        charges_.resize(tally.n_signatures() * scaled_.size());
         for (std::uint32_t i = 0; i < convention.overrides.size(); ++i)
             for (std::size_t op = 0; op < kOpCount; ++op)
                 if (contains(convention.overrides[i].ops, static_cast<Op>(op))) candidates_[op].push_back(i);
@@ -107,23 +107,22 @@ class Pricer {
     }
 
     [[nodiscard]] ScaledWeights scale(const Weights& weights) const {
-        ScaledWeights scaled;
-        for (std::size_t i = 0; i < kFeatureCount; ++i) {
-            scaled.numerator[i] = checked_mul(weights[i].num, denominator_ / weights[i].den);
-            scaled.any = scaled.any || scaled.numerator[i] != 0;
-        }
+        ScaledWeights scaled{};
+        for (std::size_t i = 0; i < kFeatureCount; ++i)
+            scaled[i] = checked_mul(weights[i].num, denominator_ / weights[i].den);
         return scaled;
     }
 
-    [[nodiscard]] const ScaledWeights& weights_of(const Entry& entry) const {
+    // Index in scaled_: 0 for the default, 1 + i for override i.
+    [[nodiscard]] std::size_t weights_of(const Entry& entry) const {
         for (const std::uint32_t i : candidates_[static_cast<std::size_t>(entry.op)]) {
             const Override& over = convention_.overrides[i];
             if ((entry.variant & over.required) == over.required && (entry.variant & over.forbidden) == 0 &&
                 contains(over.dtypes, entry.dtypes.input) && contains(over.phases, entry.phase) &&
                 matches_origin(over.origins, tally_.texts()[entry.origin]))
-                return scaled_[i + 1];
+                return i + 1;
         }
-        return scaled_[0];
+        return 0;
     }
 
     // A small integer that names the group of a row; group_name() spells it.
@@ -160,12 +159,33 @@ class Pricer {
         return {};
     }
 
-    ExprRef sized(std::size_t amount) {
-        const Extent* extent = tally_.amount_extent(amount);
-        const ExprRef base = tally_.amount_base(amount);
-        if (extent == nullptr) return base;
-        const bool used = (convention_.used_extents >> static_cast<unsigned>(extent->kind)) & 1U;
-        return cost_.exprs.mul(base, used ? extent->used : extent->nominal);
+    struct Charge {  // one row of a signature that costs something
+        std::uint32_t position;
+        Feature feature;
+        ExtentId extent;
+        Int128 numerator;
+    };
+
+    // What the weights charge of a signature; worked out once per pair.
+    const std::vector<Charge>& charges(std::uint16_t signature, std::size_t weights) {
+        auto& known = charges_[signature * scaled_.size() + weights];
+        if (!known) {
+            known.emplace();
+            const std::span<const AmountTag> tags = tally_.signature(signature);
+            for (std::uint32_t i = 0; i < tags.size(); ++i) {
+                const Int128 numerator = scaled_[weights][static_cast<std::size_t>(tags[i].feature)];
+                if (numerator != 0) known->push_back({i, tags[i].feature, tags[i].extent, numerator});
+            }
+        }
+        return *known;
+    }
+
+    ExprRef amount(const Entry& entry, const Charge& charge) {
+        const ExprRef base = tally_.amount_base(entry.amounts_begin + charge.position);
+        if (charge.extent == kNoExtent) return base;
+        const Extent& extent = tally_.extents()[entry.extents_begin + charge.extent - 1U];
+        const bool used = (convention_.used_extents >> static_cast<unsigned>(extent.kind)) & 1U;
+        return cost_.exprs.mul(base, used ? extent.used : extent.nominal);
     }
 
     Groups price_rows(const TallyBlock& block) {
@@ -179,17 +199,12 @@ class Pricer {
                          for (; at < block.entries_end; ++at) {
                              const Entry& entry = entries[at];
                              if (!((convention_.phases >> static_cast<unsigned>(entry.phase)) & 1U)) continue;
-                             const ScaledWeights& weights = weights_of(entry);
-                             if (!weights.any) continue;
-                             const std::uint32_t end = tally_.amounts_end(at);
-                             for (std::uint32_t i = entry.amounts_begin; i < end; ++i) {
-                                 const Feature feature = tally_.amount_feature(i);
-                                 const Int128 numerator = weights.numerator[static_cast<std::size_t>(feature)];
-                                 if (numerator == 0) continue;
-                                 const std::uint32_t key =
-                                     by_ == GroupBy::kFeature ? static_cast<std::uint32_t>(feature) : group_key(entry);
+                             for (const Charge& charge : charges(entry.signature, weights_of(entry))) {
+                                 const std::uint32_t key = by_ == GroupBy::kFeature
+                                                               ? static_cast<std::uint32_t>(charge.feature)
+                                                               : group_key(entry);
                                  if (key != open_key) sum = &sums[key], open_key = key;
-                                 sum->add(cost_.exprs, sized(i), numerator);
+                                 sum->add(cost_.exprs, amount(entry, charge), charge.numerator);
                              }
                          }
                      });
@@ -218,6 +233,7 @@ class Pricer {
     Int128 denominator_ = 1;
     std::vector<ScaledWeights> scaled_;  // default, then one per override
     std::array<std::vector<std::uint32_t>, kOpCount> candidates_;
+    std::vector<std::optional<std::vector<Charge>>> charges_;  // by signature, then weights
     Cost cost_;
 };
 

@@ -35,7 +35,7 @@ BlockId Graph::add_block(std::string_view name) {
 void Graph::finish(BlockId block, std::span<const TensorId> outputs) {
     check_block(block);
     check_inputs(outputs, block);
-    blocks_[block].outputs.assign(outputs.begin(), outputs.end());
+    blocks_[block].outputs.append(outputs);
     blocks_[block].finished = ++n_finished_;
 }
 
@@ -45,42 +45,47 @@ void Graph::check_inputs(std::span<const TensorId> inputs, BlockId block) const 
         if (input >= n_tensors())
             throw GraphError("reads tensor #" + std::to_string(input) +
                              ", which does not exist yet: the graph has a cycle, or its nodes are out of order");
-        if (tensor_block_[input] != block)
+        if (nodes_[producer_[input]].block != block)
             throw GraphError("reads tensor #" + std::to_string(input) +
                              " of another block; pass it as an argument of the call");
     }
 }
 
-TensorId Graph::push_tensor(std::span<const ExprRef> dims, DType dtype, NodeId producer, BlockId block) {
-    if (n_tensors() >= kNoTensor - 1 || dims_.size() + dims.size() >= kNoTensor)
+TensorId Graph::push_tensor(std::span<const ExprRef> dims, DType dtype, NodeId producer) {
+    if (tensors_.size() >= kNoTensor - 1 || dims_.size() + dims.size() >= kNoTensor)
         throw GraphError("a graph holds at most 2^32 - 2 tensors and dims; repeat blocks by call instead");
-    dims_.insert(dims_.end(), dims.begin(), dims.end());
-    dims_begin_.push_back(static_cast<std::uint32_t>(dims_.size()));
-    dtype_.push_back(dtype);
+    const Op op = nodes_[producer].op;
+    tensors_.push_back({.dims_begin = static_cast<std::uint32_t>(dims_.size()),
+                        .rank = static_cast<std::uint8_t>(dims.size()),
+                        .dtype = dtype,
+                        .parameter = op == Op::kParameter,
+                        .leaf = is_leaf(op)});
+    dims_.append(dims);
     producer_.push_back(producer);
-    tensor_block_.push_back(block);
-    return static_cast<TensorId>(n_tensors() - 1);
+    nodes_[producer].n_outputs += 1;
+    return static_cast<TensorId>(tensors_.size() - 1);
 }
 
-NodeId Graph::push_node(Op op, std::uint32_t attrs, const NodeLabel& label) {
-    op_.push_back(op);
-    block_.push_back(label.block);
-    inputs_begin_.push_back(static_cast<std::uint32_t>(inputs_.size()));
-    output_begin_.push_back(static_cast<TensorId>(n_tensors()));
-    node_attrs_.push_back(attrs);
-    name_.push_back(texts_.append(label.name));
-    scope_.push_back(texts_.intern(label.scope));
-    origin_.push_back(texts_.intern(label.origin));
-    return static_cast<NodeId>(op_.size() - 1);
+NodeId Graph::push_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label) {
+    nodes_.push_back({.inputs_begin = static_cast<std::uint32_t>(inputs_.size()),
+                      .n_inputs = static_cast<std::uint32_t>(inputs.size()),
+                      .first_output = static_cast<TensorId>(tensors_.size()),
+                      .n_outputs = 0,
+                      .attrs = attrs,
+                      .name = texts_.append(label.name),
+                      .scope = texts_.intern(label.scope),
+                      .origin = texts_.intern(label.origin),
+                      .block = label.block,
+                      .op = op});
+    inputs_.append(inputs);
+    return static_cast<NodeId>(nodes_.size() - 1);
 }
 
 TensorId Graph::add_leaf(Op op, std::span<const ExprRef> dims, DType dtype, const NodeLabel& label) {
     check_block(label.block);
     if (dims.size() > kMaxRank) throw ShapeError("a tensor has at most 64 dims");
     for (const ExprRef dim : dims) check_dim(dim);
-    const NodeId id = push_node(op, 0, label);
-    const TensorId tensor = push_tensor(dims, dtype, id, label.block);
-    output_begin_.back() = tensor + 1;
+    const TensorId tensor = push_tensor(dims, dtype, push_node(op, {}, 0, label));
     if (op == Op::kInput) blocks_[label.block].inputs.push_back(tensor);
     if (op == Op::kParameter) blocks_[label.block].parameters.push_back(tensor);
     return tensor;
@@ -111,8 +116,8 @@ TensorId Graph::append_leaves(Op op, std::span<const std::uint32_t> offsets, std
 }
 
 void Graph::infer_outputs(NodeId id) {
-    const OpRule& rule = rule_of(op_[id]);
-    const std::span<const TensorId> ids = node(id).inputs;
+    const NodeRecord& node = nodes_[id];
+    const std::span<const TensorId> ids = node_inputs(node);
     std::array<TensorView, 8> few;
     std::vector<TensorView> many;
     TensorView* views = few.data();
@@ -120,36 +125,33 @@ void Graph::infer_outputs(NodeId id) {
         many.resize(ids.size());
         views = many.data();
     }
-    for (std::size_t i = 0; i < ids.size(); ++i)
-        views[i] = ids[i] == kNoTensor ? TensorView{}
-                                       : TensorView{dims_.data() + dims_begin_[ids[i]], rank(ids[i]), dtype(ids[i])};
-    ShapeWriter out;
-    InferContext context{exprs_, attrs_.view(node_attrs_[id]), {views, ids.size()}, out};
-    rule.infer(context);
-    for (const ExprRef dim : out.dims()) check_dim(dim);
-    push_tensor(out.dims(), out.dtype(), id, block_[id]);
-    output_begin_[id + 1] = static_cast<TensorId>(n_tensors());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        if (ids[i] == kNoTensor) continue;
+        const TensorRecord& t = tensors_[ids[i]];
+        views[i] = TensorView{.dims = dims_.data() + t.dims_begin, .rank = t.rank, .dtype = t.dtype};
+    }
+    InferContext context{exprs_, attrs_.view(node.attrs), {views, ids.size()}, shape_};
+    shape_.clear();
+    rule_of(node.op).infer(context);
+    for (const ExprRef dim : shape_.dims()) check_dim(dim);
+    push_tensor(shape_.dims(), shape_.dtype(), id);
 }
 
 NodeId Graph::add_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label) {
     check_block(label.block);
-    const OpRule& rule = rule_of(op);
     if (is_leaf(op) || op == Op::kCall) throw GraphError("leaves and calls have functions of their own");
     if (attrs >= attrs_.size()) throw GraphError("no attribute set #" + std::to_string(attrs));
-    const NodeId id = push_node(op, attrs, label);
-    inputs_.insert(inputs_.end(), inputs.begin(), inputs.end());
-    inputs_begin_.back() = static_cast<std::uint32_t>(inputs_.size());
+    const NodeId id = push_node(op, inputs, attrs, label);
     try {
         with_context([&] { return describe(id); },
                      [&] {
                          check_inputs(inputs, label.block);
-                         check_input_count(rule, inputs);
+                         check_input_count(rule_of(op), inputs);
                          infer_outputs(id);
                      });
     } catch (...) {  // leave the graph as it was
-        inputs_.resize(inputs_begin_[id]);
-        op_.pop_back(), block_.pop_back(), inputs_begin_.pop_back(), output_begin_.pop_back();
-        node_attrs_.pop_back(), name_.pop_back(), scope_.pop_back(), origin_.pop_back();
+        inputs_.truncate(nodes_[id].inputs_begin);
+        nodes_.truncate(id);
         throw;
     }
     blocks_[label.block].nodes.push_back(id);
@@ -175,7 +177,7 @@ NodeId Graph::add_call(BlockId callee, std::span<const TensorId> inputs, ExprRef
     if (!finished(callee)) throw GraphError(what + ": the subgraph is not finished; give it its outputs first");
     if (times.is_small() && times.value() < 0)
         throw ShapeError(what + ": times is " + std::to_string(times.value()) + ", must be 0 or more");
-    const auto& expected = blocks_[callee].inputs;
+    const std::span<const TensorId> expected = block_inputs(callee);
     if (inputs.size() != expected.size())
         throw GraphError(what + ": has " + std::to_string(inputs.size()) + " arguments, takes " +
                          std::to_string(expected.size()));
@@ -187,15 +189,12 @@ NodeId Graph::add_call(BlockId callee, std::span<const TensorId> inputs, ExprRef
             throw ShapeError(what + ": argument " + std::to_string(i) + " has shape " + shape_text(inputs[i]) +
                              ", the subgraph was made for " + shape_text(expected[i]));
     }
-    const NodeId id = push_node(Op::kCall, static_cast<std::uint32_t>(calls_.size()), label);
+    const NodeId id = push_node(Op::kCall, inputs, static_cast<std::uint32_t>(calls_.size()), label);
     calls_.push_back({callee, times, params});
-    inputs_.insert(inputs_.end(), inputs.begin(), inputs.end());
-    inputs_begin_.back() = static_cast<std::uint32_t>(inputs_.size());
     for (const TensorId output : blocks_[callee].outputs) {
         const std::vector<ExprRef> dims(tensor(output).dims.begin(), tensor(output).dims.end());
-        push_tensor(dims, dtype(output), id, label.block);
+        push_tensor(dims, tensor(output).dtype, id);
     }
-    output_begin_.back() = static_cast<TensorId>(n_tensors());
     blocks_[label.block].nodes.push_back(id);
     return id;
 }
@@ -222,22 +221,16 @@ std::uint32_t Graph::intern_attrs(Op op, std::span<const AttrInput> inputs) {
 }
 
 Tensor Graph::tensor(TensorId id) const {
-    return {{dims_.data() + dims_begin_[id], rank(id)}, dtype_[id], producer_[id]};
+    const TensorRecord& t = tensors_[id];
+    return {{dims_.data() + t.dims_begin, t.rank}, t.dtype, producer_[id]};
 }
 
 Node Graph::node(NodeId id) const {
-    return {op_[id],
-            block_[id],
-            {inputs_.data() + inputs_begin_[id], inputs_begin_[id + 1] - inputs_begin_[id]},
-            output_begin_[id],
-            output_begin_[id + 1] - output_begin_[id],
-            node_attrs_[id],
-            name_[id],
-            scope_[id],
-            origin_[id]};
+    const NodeRecord& n = nodes_[id];
+    return {n.op, n.block, node_inputs(n), n.first_output, n.n_outputs, n.attrs, n.name, n.scope, n.origin};
 }
 
-const Call& Graph::call(NodeId id) const { return calls_[node_attrs_[id]]; }
+const Call& Graph::call(NodeId id) const { return calls_[nodes_[id].attrs]; }
 
 std::vector<BlockId> Graph::reachable_blocks() const {
     std::vector<char> reached(blocks_.size(), 0);
@@ -245,7 +238,7 @@ std::vector<BlockId> Graph::reachable_blocks() const {
     reached[0] = 1;
     for (std::size_t i = 0; i < found.size(); ++i)
         for (const NodeId id : blocks_[found[i]].nodes) {
-            if (op_[id] != Op::kCall || reached[call(id).block]) continue;
+            if (nodes_[id].op != Op::kCall || reached[call(id).block]) continue;
             reached[call(id).block] = 1;
             found.push_back(call(id).block);
         }
@@ -274,14 +267,14 @@ std::vector<Symbol> Graph::symbols() const {
 std::string Graph::shape_text(TensorId id) const {
     std::string text = "[";
     for (const ExprRef dim : tensor(id).dims) text += (text.size() > 1 ? ", " : "") + exprs_.text(dim);
-    return text + "] " + std::string(info(dtype(id)).name);
+    return text + "] " + std::string(info(tensors_[id].dtype).name);
 }
 
 std::string Graph::describe(NodeId id) const {
-    std::string text = std::string(op_name(op_[id]));
+    std::string text = std::string(op_name(nodes_[id].op));
     text += " node ";
-    const std::string_view scope = texts_[scope_[id]];
-    const std::string_view name = texts_[name_[id]];
+    const std::string_view scope = texts_[nodes_[id].scope];
+    const std::string_view name = texts_[nodes_[id].name];
     if (!scope.empty() || !name.empty()) {
         text += "'" + std::string(scope) + (!scope.empty() && !name.empty() ? "." : "") + std::string(name) + "' ";
     }
@@ -289,13 +282,12 @@ std::string Graph::describe(NodeId id) const {
 }
 
 std::size_t Graph::memory_bytes() const {
-    const auto bytes = [](const auto& v) { return v.capacity() * sizeof(v[0]); };
-    std::size_t total = exprs_.memory_bytes() + attrs_.memory_bytes() + bytes(calls_) + bytes(dims_) +
-                        bytes(dims_begin_) + bytes(dtype_) + bytes(producer_) + bytes(tensor_block_) + bytes(op_) +
-                        bytes(block_) + bytes(inputs_) + bytes(inputs_begin_) + bytes(output_begin_) +
-                        bytes(node_attrs_) + bytes(name_) + bytes(scope_) + bytes(origin_);
+    std::size_t total = exprs_.memory_bytes() + attrs_.memory_bytes() + calls_.capacity() * sizeof(Call) +
+                        dims_.memory_bytes() + tensors_.memory_bytes() + producer_.memory_bytes() +
+                        nodes_.memory_bytes() + inputs_.memory_bytes();
     for (const Block& block : blocks_)
-        total += bytes(block.nodes) + bytes(block.inputs) + bytes(block.outputs) + bytes(block.parameters);
+        for (const auto* ids : {&block.nodes, &block.inputs, &block.outputs, &block.parameters})
+            total += ids->memory_bytes();
     return total;
 }
 

@@ -25,7 +25,6 @@ class Walker {
         for (const BlockId block : order) n_nodes += graph_.block_nodes(block).size();
         tally_.entries_.reserve(n_nodes);
         tally_.amount_base_.reserve(n_nodes * 7);
-        tally_.amount_tag_.reserve(n_nodes * 7);
         for (std::uint32_t i = 0; i < order.size(); ++i) {
             position_[order[i]] = i;
             walk_block(order[i]);
@@ -58,13 +57,14 @@ class Walker {
 
     // Copies dims and attributes with the bindings substituted in leaves and attributes; the walk infers the rest.
     void bind(std::span<const Binding> bindings) {
-        dims_.assign(graph_.all_dims().begin(), graph_.all_dims().end());
+        dims_.append(graph_.all_dims());
         attrs_ = graph_.attrs();
         for (ExprRef& value : attrs_.values()) value = substituted(value, bindings);
         for (TensorId id = 0; id < graph_.n_tensors(); ++id) {
-            if (!is_leaf(graph_.node(graph_.tensor(id).producer).op)) continue;
-            ExprRef* dims = dims_.data() + graph_.dims_begin(id);
-            for (std::uint8_t i = 0; i < graph_.rank(id); ++i) {
+            const TensorRecord& t = graph_.tensor_record(id);
+            if (!t.leaf) continue;
+            ExprRef* dims = dims_.data() + t.dims_begin;
+            for (std::uint8_t i = 0; i < t.rank; ++i) {
                 dims[i] = substituted(dims[i], bindings);
                 if (dims[i].is_small() && dims[i].value() < 0)
                     throw ShapeError(graph_.describe(graph_.tensor(id).producer) + ": dim " + std::to_string(i) +
@@ -81,13 +81,22 @@ class Walker {
         return place->second;
     }
 
-    [[nodiscard]] const ExprRef* dims_of(TensorId id) const {
-        return (bound_ ? dims_.data() : graph_.all_dims().data()) + graph_.dims_begin(id);
+    [[nodiscard]] std::span<const ExprRef> dims_of(TensorId id) const {
+        const TensorRecord& t = graph_.tensor_record(id);
+        return {all_dims() + t.dims_begin, t.rank};
+    }
+    [[nodiscard]] const ExprRef* all_dims() const { return bound_ ? dims_.data() : graph_.all_dims().data(); }
+
+    [[nodiscard]] ExprRef elements(const ExprRef* dims, std::size_t rank) {
+        ExprRef product = ExprRef::small(1);
+        for (std::size_t i = 0; i < rank; ++i) product = tally_.exprs_.mul(product, dims[i]);
+        return product;
     }
 
-    [[nodiscard]] TensorView view(TensorId id, bool weight_slot) const {
-        if (id == kNoTensor) return {};
-        return {dims_of(id), graph_.rank(id), graph_.dtype(id), weight_slot || graph_.is_parameter(id)};
+    [[nodiscard]] TensorView view(TensorId id, bool weight_slot) {
+        const TensorRecord& t = graph_.tensor_record(id);
+        const ExprRef* dims = all_dims() + t.dims_begin;
+        return {dims, t.rank, t.dtype, weight_slot || t.parameter, elements(dims, t.rank)};
     }
 
     void walk_block(BlockId block) {
@@ -103,7 +112,7 @@ class Walker {
                      [&] {
                          for (const NodeId id : graph_.block_nodes(block)) {
                              current = id;
-                             if (graph_.op(id) == Op::kCall)
+                             if (graph_.node_record(id).op == Op::kCall)
                                  walk_call(id, position_[block]);
                              else
                                  walk_node(id);
@@ -130,14 +139,12 @@ class Walker {
         if (!bound_) return;
         const auto inputs = graph_.block_inputs(call.block);
         for (std::size_t i = 0; i < inputs.size(); ++i)
-            for (std::uint8_t j = 0; j < graph_.rank(inputs[i]); ++j)
-                if (dims_of(inputs[i])[j] != dims_of(node.inputs[i])[j])
-                    throw ShapeError("argument " + std::to_string(i) +
-                                     " does not fit the subgraph once dims are bound");
+            if (!std::ranges::equal(dims_of(inputs[i]), dims_of(node.inputs[i])))
+                throw ShapeError("argument " + std::to_string(i) + " does not fit the subgraph once dims are bound");
         const auto outputs = graph_.block_outputs(call.block);
         for (std::uint32_t i = 0; i < outputs.size(); ++i)
-            std::copy_n(dims_of(outputs[i]), graph_.rank(outputs[i]),
-                        dims_.begin() + graph_.dims_begin(node.first_output + i));
+            std::ranges::copy(dims_of(outputs[i]),
+                              dims_.data() + graph_.tensor_record(node.first_output + i).dims_begin);
     }
 
     // layers, 32 times -> layers.[0..31]
@@ -153,41 +160,64 @@ class Walker {
     }
 
     void walk_node(NodeId id) {
-        const Node node = graph_.node(id);
+        const NodeRecord& node = graph_.node_record(id);
         const OpRule& rule = rule_of(node.op);
-        if (node.inputs.size() > views_.size()) views_.resize(node.inputs.size());
-        for (std::size_t i = 0; i < node.inputs.size(); ++i)
-            views_[i] = view(node.inputs[i], i < 32 && ((rule.weight_slots >> i) & 1U) != 0);
-        const std::span<const TensorView> inputs(views_.data(), node.inputs.size());
-        const AttrView attrs = (bound_ ? attrs_ : graph_.attrs()).view(node.attrs);
-        if (bound_) infer(rule, attrs, inputs, node.first_output);
-
-        context_.attrs = attrs;
+        const std::span<const TensorId> ids = graph_.node_inputs(node);
+        if (ids.size() > views_.size()) views_.resize(ids.size());
+        for (std::size_t i = 0; i < ids.size(); ++i)
+            views_[i] = ids[i] == kNoTensor ? TensorView{} : view(ids[i], i < 32 && ((rule.weight_slots >> i) & 1U) != 0);
+        const std::span<const TensorView> inputs(views_.data(), ids.size());
+        context_.attrs = (bound_ ? attrs_ : graph_.attrs()).view(node.attrs);
         context_.inputs = inputs;
+        if (bound_) infer(rule, node.first_output);
         context_.y = view(node.first_output, false);
         context_.variant = 0;
         context_.n_amounts = 0;
-        context_.extents.clear();
+        context_.bases = tally_.amount_base_.room(kMaxAmounts);
+        context_.n_extents = 0;
         count_node(rule, context_);
-        store(id, node, inputs);
+        tally_.entries_.push_back({.site = id,
+                                   .name = node.name,
+                                   .scope = node.scope,
+                                   .origin = node.origin,
+                                   .amounts_begin = static_cast<std::uint32_t>(tally_.amount_base_.size()),
+                                   .extents_begin = static_cast<std::uint32_t>(tally_.extents_.size()) - context_.n_extents,
+                                   .dtypes = row_dtypes(inputs),
+                                   .op = node.op,
+                                   .phase = context_.phase,
+                                   .variant = context_.variant,
+                                   .signature = signature(node.op)});
+        tally_.amount_base_.commit(context_.n_amounts);
     }
 
-    void infer(const OpRule& rule, const AttrView& attrs, std::span<const TensorView> inputs, TensorId output) {
-        InferContext context{tally_.exprs_, attrs, inputs, shape_};
+    // The number of the sequence of tags just emitted; mostly that of the last node of the same op.
+    std::uint16_t signature(Op op) {
+        const std::span<const AmountTag> tags(context_.tags.data(), context_.n_amounts);
+        std::uint16_t& last = last_signature_[static_cast<std::size_t>(op)];
+        if (last < tally_.signatures_.size() && std::ranges::equal(tally_.signatures_[last], tags)) return last;
+        const auto known = std::ranges::find_if(tally_.signatures_, [&](const auto& s) { return std::ranges::equal(s, tags); });
+        last = static_cast<std::uint16_t>(known - tally_.signatures_.begin());
+        if (known == tally_.signatures_.end()) tally_.signatures_.emplace_back(tags.begin(), tags.end());
+        return last;
+    }
+
+    void infer(const OpRule& rule, TensorId output) {
+        InferContext context{tally_.exprs_, context_.attrs, context_.inputs, shape_};
+        shape_.clear();
         rule.infer(context);
         const auto dims = shape_.dims();
-        FLOPCORE_ASSERT(dims.size() == graph_.rank(output));
-        ExprRef* place = dims_.data() + graph_.dims_begin(output);
+        FLOPCORE_ASSERT(dims.size() == graph_.tensor_record(output).rank);
+        ExprRef* place = dims_.data() + graph_.tensor_record(output).dims_begin;
         for (std::size_t i = 0; i < dims.size(); ++i) {
             if (dims[i].is_small() && dims[i].value() < 0) throw ShapeError("a dim is negative once dims are bound");
             place[i] = dims[i];
         }
     }
 
-    void store(NodeId id, const Node& node, std::span<const TensorView> inputs) {
-        const std::size_t first_extent = tally_.extents_.size();
-        tally_.extents_.insert(tally_.extents_.end(), context_.extents.begin(), context_.extents.end());
-        RowDTypes dtypes{context_.y.dtype, context_.y.dtype, context_.y.dtype, context_.y.dtype};
+    // Of the first input that is no weight, of the first weight, and of the output; one stands in for a missing other.
+    [[nodiscard]] RowDTypes row_dtypes(std::span<const TensorView> inputs) const {
+        const DType out = context_.y.dtype;
+        RowDTypes dtypes{out, out, out, out};
         bool seen_input = false, seen_weight = false;
         for (const TensorView& t : inputs) {
             if (!t.given()) continue;
@@ -196,21 +226,7 @@ class Walker {
         }
         if (!seen_input) dtypes.input = dtypes.weight;
         if (!seen_weight) dtypes.weight = dtypes.input;
-        tally_.entries_.push_back({.site = id,
-                                   .name = node.name,
-                                   .scope = node.scope,
-                                   .origin = node.origin,
-                                   .amounts_begin = static_cast<std::uint32_t>(tally_.amount_base_.size()),
-                                   .dtypes = dtypes,
-                                   .op = node.op,
-                                   .phase = context_.phase,
-                                   .variant = context_.variant});
-        for (std::uint32_t i = 0; i < context_.n_amounts; ++i) {
-            const Amount& amount = context_.amounts[i];
-            const auto extent = amount.extent == 0 ? 0U : static_cast<std::uint32_t>(first_extent + amount.extent);
-            tally_.amount_base_.push_back(amount.base);
-            tally_.amount_tag_.push_back(static_cast<std::uint32_t>(amount.feature) | extent << 8);
-        }
+        return dtypes;
     }
 
     // Weights of a block: its own, those of each per_call frame times its repeats, those of a shared callee once.
@@ -218,9 +234,7 @@ class Walker {
         ExprStore& exprs = tally_.exprs_;
         ExprRef total;
         for (const TensorId id : graph_.block_parameters(block)) {
-            ExprRef elements = ExprRef::small(1);
-            for (std::uint8_t i = 0; i < graph_.rank(id); ++i) elements = exprs.mul(elements, dims_of(id)[i]);
-            total = exprs.add(total, elements);
+            total = exprs.add(total, elements(dims_of(id).data(), dims_of(id).size()));
         }
         std::vector<char> shared(tally_.blocks_.size() + 1, 0);
         for (std::uint32_t i = record.frames_begin; i < record.frames_end; ++i) {
@@ -240,12 +254,13 @@ class Walker {
     std::span<const Binding> bindings_;
     Tally tally_;
     AttrPool attrs_;  // bound copies, when dims are bound
-    std::vector<ExprRef> dims_;
+    Column<ExprRef> dims_;
     std::unordered_map<std::uint32_t, ExprRef> substitution_;  // expression id -> with bindings
     std::vector<std::uint32_t> position_;                      // graph block -> tally block
     std::vector<TensorView> views_ = std::vector<TensorView>(8);
     ShapeWriter shape_;
-    CountContext context_{.exprs = tally_.exprs_, .attrs = {}, .inputs = {}, .y = {}};
+    std::array<std::uint16_t, kOpCount> last_signature_{};
+    CountContext context_{.exprs = tally_.exprs_, .extents = tally_.extents_};
 };
 
 Tally walk(const Graph& graph, std::span<const Binding> bindings) { return Walker(graph, bindings).run(); }

@@ -16,10 +16,15 @@ struct Extent {
     ExprRef used;
 };
 
-struct Amount {
+// Number of an extent among those of its node, from 1.
+using ExtentId = std::uint8_t;
+inline constexpr ExtentId kNoExtent = 0;
+
+// What one amount of a node is of.
+struct AmountTag {
     Feature feature;
-    std::uint32_t extent;  // 0: none, else 1 + index into the extents of the node
-    ExprRef base;
+    ExtentId extent;
+    friend bool operator==(const AmountTag&, const AmountTag&) = default;
 };
 
 }  // namespace flopcore

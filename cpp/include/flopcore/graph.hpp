@@ -9,15 +9,16 @@
 #include <vector>
 
 #include "flopcore/attributes.hpp"
+#include "flopcore/column.hpp"
 #include "flopcore/dtype.hpp"
 #include "flopcore/expr.hpp"
 #include "flopcore/ids.hpp"
 #include "flopcore/op.hpp"
+#include "flopcore/rule.hpp"
 #include "flopcore/text_pool.hpp"
 
 namespace flopcore {
 
-struct OpRule;
 struct Tensor {
     std::span<const ExprRef> dims;
     DType dtype;
@@ -34,6 +35,24 @@ struct Node {
     std::uint32_t name;   // texts
     std::uint32_t scope;
     std::uint32_t origin;
+};
+
+// How tensors and nodes lie in the arena: records that a walk reads whole, hence not split into columns.
+struct TensorRecord {
+    std::uint32_t dims_begin;
+    std::uint8_t rank;
+    DType dtype;
+    bool parameter;
+    bool leaf;
+};
+struct NodeRecord {
+    std::uint32_t inputs_begin, n_inputs;
+    TensorId first_output;
+    std::uint32_t n_outputs;
+    std::uint32_t attrs;  // for a call node: index of the call
+    std::uint32_t name, scope, origin;
+    BlockId block;
+    Op op;
 };
 
 struct Call {  // the payload of a call node
@@ -82,33 +101,31 @@ class Graph {
     NodeId append_nodes(const NodeColumns& columns, BlockId block);
     [[nodiscard]] std::uint32_t intern_attrs(Op op, std::span<const AttrInput> inputs);
 
-    [[nodiscard]] std::size_t n_nodes() const { return op_.size(); }
-    [[nodiscard]] std::size_t n_tensors() const { return dims_begin_.size() - 1; }
+    [[nodiscard]] std::size_t n_nodes() const { return nodes_.size(); }
+    [[nodiscard]] std::size_t n_tensors() const { return tensors_.size(); }
     [[nodiscard]] std::size_t n_blocks() const { return blocks_.size(); }
     [[nodiscard]] Tensor tensor(TensorId id) const;
     [[nodiscard]] Node node(NodeId id) const;
-    [[nodiscard]] Op op(NodeId id) const { return op_[id]; }
     [[nodiscard]] const Call& call(NodeId id) const;
     [[nodiscard]] const AttrPool& attrs() const { return attrs_; }
     [[nodiscard]] const TextPool& texts() const { return texts_; }
 
     // Nodes that compute, in order; leaves are not among them.
-    [[nodiscard]] std::span<const NodeId> block_nodes(BlockId block) const { return blocks_[block].nodes; }
-    [[nodiscard]] std::span<const TensorId> block_inputs(BlockId block) const { return blocks_[block].inputs; }
-    [[nodiscard]] std::span<const TensorId> block_outputs(BlockId block) const { return blocks_[block].outputs; }
-    [[nodiscard]] std::span<const TensorId> block_parameters(BlockId block) const { return blocks_[block].parameters; }
+    [[nodiscard]] std::span<const NodeId> block_nodes(BlockId block) const { return blocks_[block].nodes.span(); }
+    [[nodiscard]] std::span<const TensorId> block_inputs(BlockId block) const { return blocks_[block].inputs.span(); }
+    [[nodiscard]] std::span<const TensorId> block_outputs(BlockId block) const { return blocks_[block].outputs.span(); }
+    [[nodiscard]] std::span<const TensorId> block_parameters(BlockId block) const { return blocks_[block].parameters.span(); }
     [[nodiscard]] std::string_view block_name(BlockId block) const { return texts_[blocks_[block].name]; }
     [[nodiscard]] bool finished(BlockId block) const { return blocks_[block].finished != 0; }
     // Blocks that the main block reaches, callees before callers, the main block last.
     [[nodiscard]] std::vector<BlockId> reachable_blocks() const;
 
-    [[nodiscard]] std::span<const ExprRef> all_dims() const { return dims_; }
-    [[nodiscard]] std::uint32_t dims_begin(TensorId id) const { return dims_begin_[id]; }
-    [[nodiscard]] std::uint8_t rank(TensorId id) const {
-        return static_cast<std::uint8_t>(dims_begin_[id + 1] - dims_begin_[id]);
+    [[nodiscard]] std::span<const ExprRef> all_dims() const { return dims_.span(); }
+    [[nodiscard]] const TensorRecord& tensor_record(TensorId id) const { return tensors_[id]; }
+    [[nodiscard]] const NodeRecord& node_record(NodeId id) const { return nodes_[id]; }
+    [[nodiscard]] std::span<const TensorId> node_inputs(const NodeRecord& node) const {
+        return {inputs_.data() + node.inputs_begin, node.n_inputs};
     }
-    [[nodiscard]] DType dtype(TensorId id) const { return dtype_[id]; }
-    [[nodiscard]] bool is_parameter(TensorId id) const { return op_[producer_[id]] == Op::kParameter; }
     // Dims of the leaves, attributes and repeats, sorted by name: what a walk may bind.
     [[nodiscard]] std::vector<Symbol> symbols() const;
     // "conv node 'enc.3.conv' (#412)"
@@ -119,14 +136,14 @@ class Graph {
     struct Block {
         std::uint32_t name = 0;
         std::uint32_t finished = 0;  // order of finishing, from 1
-        std::vector<NodeId> nodes;
-        std::vector<TensorId> inputs, outputs, parameters;
+        Column<NodeId> nodes;
+        Column<TensorId> inputs, outputs, parameters;
     };
 
     void check_block(BlockId block) const;
     void check_inputs(std::span<const TensorId> inputs, BlockId block) const;
-    NodeId push_node(Op op, std::uint32_t attrs, const NodeLabel& label);
-    TensorId push_tensor(std::span<const ExprRef> dims, DType dtype, NodeId producer, BlockId block);
+    NodeId push_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label);
+    TensorId push_tensor(std::span<const ExprRef> dims, DType dtype, NodeId producer);
     void check_input_count(const OpRule& rule, std::span<const TensorId> inputs) const;
     void infer_outputs(NodeId id);
     [[nodiscard]] std::string shape_text(TensorId id) const;
@@ -137,20 +154,12 @@ class Graph {
     std::vector<Block> blocks_;
     std::uint32_t n_finished_ = 0;
     std::vector<Call> calls_;
-    // tensors
-    std::vector<ExprRef> dims_;
-    std::vector<std::uint32_t> dims_begin_{0};  // tensor -> first dim; one past the end closes it
-    std::vector<DType> dtype_;
-    std::vector<NodeId> producer_;
-    std::vector<BlockId> tensor_block_;
-    // nodes
-    std::vector<Op> op_;
-    std::vector<BlockId> block_;
-    std::vector<TensorId> inputs_;
-    std::vector<std::uint32_t> inputs_begin_{0};
-    std::vector<TensorId> output_begin_{0};  // node -> first output; outputs of a node are consecutive
-    std::vector<std::uint32_t> node_attrs_;  // for a call node: index in calls_
-    std::vector<std::uint32_t> name_, scope_, origin_;
+    ShapeWriter shape_;  // scratch of one inference
+    Column<ExprRef> dims_;
+    Column<TensorRecord> tensors_;
+    Column<NodeId> producer_;  // of each tensor
+    Column<NodeRecord> nodes_;
+    Column<TensorId> inputs_;
 };
 
 }  // namespace flopcore

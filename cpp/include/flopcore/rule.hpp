@@ -23,6 +23,7 @@ struct TensorView {  // of one input or output; dims is null when an optional in
     std::uint8_t rank = 0;
     DType dtype = DType::kFloat32;
     bool weight = false;  // in a weight slot, or a parameter
+    ExprRef elements{};   // product of the dims, while counting
     [[nodiscard]] bool given() const { return dims != nullptr; }
     [[nodiscard]] ExprRef dim(int i) const { return dims[i < 0 ? rank + i : i]; }
     [[nodiscard]] std::span<const ExprRef> shape() const { return {dims, rank}; }
@@ -65,29 +66,34 @@ struct InferContext {
     ShapeWriter& out;
 };
 
-// What a rule sees while it counts one phase, and where it leaves amounts.
+// Most rows one node and phase may emit.
+inline constexpr std::size_t kMaxAmounts = 24;
+
+// What a rule sees while it counts one phase, and where it leaves amounts: bases has room for kMaxAmounts.
 struct CountContext {
     ExprStore& exprs;
-    AttrView attrs;
-    std::span<const TensorView> inputs;
-    TensorView y;
+    std::vector<Extent>& extents;
+    AttrView attrs{};
+    std::span<const TensorView> inputs{};
+    TensorView y{};
     Phase phase = Phase::kForward;
     std::uint16_t variant = 0;  // bits by Variant
     std::uint32_t n_amounts = 0;
-    std::array<Amount, 24> amounts{};
-    std::vector<Extent> extents{};
+    ExtentId n_extents = 0;
+    ExprRef* bases = nullptr;
+    std::array<AmountTag, kMaxAmounts> tags{};
 
-    void emit(Feature feature, ExprRef base, std::uint32_t extent = 0) {
+    void emit(Feature feature, ExprRef base, ExtentId extent = kNoExtent) {
         if (base == ExprRef()) return;
-        FLOPCORE_ASSERT(n_amounts < amounts.size());
-        amounts[n_amounts++] = {feature, extent, base};
+        FLOPCORE_ASSERT(n_amounts < kMaxAmounts);
+        bases[n_amounts] = base;
+        tags[n_amounts++] = {feature, extent};
+    }
+    [[nodiscard]] ExtentId add_extent(const Extent& extent) {
+        extents.push_back(extent);
+        return ++n_extents;
     }
     void flag(Variant v) { variant = static_cast<std::uint16_t>(variant | (1U << static_cast<unsigned>(v))); }
-    [[nodiscard]] ExprRef numel(const TensorView& t) const {
-        ExprRef product = ExprRef::small(1);
-        for (std::uint8_t i = 0; i < t.rank; ++i) product = exprs.mul(product, t.dims[i]);
-        return product;
-    }
 };
 
 struct OpRule {
@@ -106,7 +112,7 @@ struct OpRule {
 [[nodiscard]] Op op_from_name(std::string_view name);
 [[nodiscard]] std::span<const OpRule> all_rules();
 
-// Checks the number of inputs, infers, and counts features and sizes of one node. `numel_of_y` saves a second product.
+// The features of one node by its rule, and its sizes.
 void count_node(const OpRule& rule, CountContext& context);
 
 }  // namespace flopcore

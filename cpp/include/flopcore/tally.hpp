@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "flopcore/amount.hpp"
+#include "flopcore/column.hpp"
 #include "flopcore/dtype.hpp"
 #include "flopcore/expr.hpp"
 #include "flopcore/feature.hpp"
@@ -25,16 +26,18 @@ struct RowDTypes {
     DType input, weight, accumulate, output;
 };
 
-// The rows of one site and phase: one record that is always read whole (hence not split into columns). Its rows are
-// amounts [amounts_begin, amounts_begin of the next entry).
+// The rows of one site and phase: one record that is always read whole (hence not split into columns). Row i is of
+// feature signature[i].feature, with base amount_base(amounts_begin + i) and, where signature[i].extent is k > 0, the
+// extent extents()[extents_begin + k - 1].
 struct Entry {
     NodeId site;
     std::uint32_t name, scope, origin;  // texts
-    std::uint32_t amounts_begin;
+    std::uint32_t amounts_begin, extents_begin;
     RowDTypes dtypes;
     Op op;
     Phase phase;
     std::uint16_t variant;
+    std::uint16_t signature;
 };
 
 // `times` repeats of a block inside another. Blocks are positions in Tally::blocks().
@@ -59,17 +62,11 @@ class Tally {
     // Callees before callers; the last block is the program.
     [[nodiscard]] std::span<const TallyBlock> blocks() const { return blocks_; }
     [[nodiscard]] std::span<const Frame> frames() const { return frames_; }
-    [[nodiscard]] std::span<const Entry> entries() const { return entries_; }
+    [[nodiscard]] std::span<const Entry> entries() const { return entries_.span(); }
     [[nodiscard]] std::span<const Extent> extents() const { return extents_; }
-    [[nodiscard]] std::uint32_t amounts_end(std::size_t entry) const {
-        return entry + 1 < entries_.size() ? entries_[entry + 1].amounts_begin
-                                           : static_cast<std::uint32_t>(amount_base_.size());
-    }
-    [[nodiscard]] Feature amount_feature(std::size_t i) const { return static_cast<Feature>(amount_tag_[i] & 0xffU); }
-    [[nodiscard]] const Extent* amount_extent(std::size_t i) const {
-        const std::uint32_t extent = amount_tag_[i] >> 8;
-        return extent == 0 ? nullptr : &extents_[extent - 1];
-    }
+    // The features of entries, shared: a million equal layers have one signature.
+    [[nodiscard]] std::size_t n_signatures() const { return signatures_.size(); }
+    [[nodiscard]] std::span<const AmountTag> signature(std::size_t i) const { return signatures_[i]; }
     [[nodiscard]] ExprRef amount_base(std::size_t i) const { return amount_base_[i]; }
     [[nodiscard]] const ExprStore& exprs() const { return exprs_; }
     [[nodiscard]] const TextPool& texts() const { return texts_; }
@@ -83,9 +80,9 @@ class Tally {
     TextPool texts_;
     std::vector<TallyBlock> blocks_;
     std::vector<Frame> frames_;
-    std::vector<Entry> entries_;
-    std::vector<ExprRef> amount_base_;
-    std::vector<std::uint32_t> amount_tag_;  // feature | (extent + 1) << 8
+    Column<Entry> entries_;
+    Column<ExprRef> amount_base_;
+    std::vector<std::vector<AmountTag>> signatures_;
     std::vector<Extent> extents_;
 };
 

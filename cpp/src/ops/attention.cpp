@@ -52,7 +52,7 @@ void count_attention(CountContext& context) {
     ExprRef heads = exprs.mul(q.dim(0), q.dim(1));
     const ExprRef score_rows = exprs.mul(heads, length);
     ExprRef rows = score_rows;
-    std::uint32_t scores = 0, active = 0;  // extents: entries of the score matrix, and rows that have any
+    ExtentId scores = kNoExtent, active = kNoExtent;  // entries of the score matrix, and rows that have any
     if (causal == kNotCausal) {
         heads = exprs.mul(heads, pairs);  // nothing is left out: the pairs go into the base
     } else {
@@ -65,11 +65,9 @@ void count_attention(CountContext& context) {
         } else {  // the last row sees all T keys, each earlier row one fewer, down to none
             used = exprs.sub(exprs.mul(m, keys), exprs.scale(exprs.mul(m, exprs.sub(m, one())), {1, 2}));
         }
-        context.extents.push_back({ExtentKind::kCausal, Grade::kExact, pairs, used});
-        scores = 1;
+        scores = context.add_extent({ExtentKind::kCausal, Grade::kExact, pairs, used});
         if (causal == kBottomRight) {  // with S > T the first S - T rows are masked whole
-            context.extents.push_back({ExtentKind::kCausal, Grade::kExact, length, m});
-            active = 2;
+            active = context.add_extent({ExtentKind::kCausal, Grade::kExact, length, m});
             rows = heads;
         }
     }

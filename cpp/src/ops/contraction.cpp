@@ -34,7 +34,7 @@ void infer_matmul(InferContext& context) {
     if (b.rank > 1) context.out.push(b.dim(-1));
 }
 
-void count_matmul(CountContext& context) { emit_dots(context, context.numel(context.y), context.inputs[0].dim(-1)); }
+void count_matmul(CountContext& context) { emit_dots(context, context.y.elements, context.inputs[0].dim(-1)); }
 
 void infer_linear(InferContext& context) {
     const TensorView &x = context.inputs[0], &weight = context.inputs[1];
@@ -53,7 +53,7 @@ void infer_linear(InferContext& context) {
 }
 
 void count_linear(CountContext& context) {
-    const ExprRef outputs = context.numel(context.y);
+    const ExprRef outputs = context.y.elements;
     emit_dots(context, outputs, context.inputs[0].dim(-1));
     if (context.inputs.size() > 2) emit_bias(context, context.inputs[2], outputs);
 }
@@ -91,7 +91,7 @@ void infer_conv(InferContext& context) {
 }
 
 void count_conv(CountContext& context) {
-    const ExprRef outputs = context.numel(context.y);
+    const ExprRef outputs = context.y.elements;
     emit_dots(context, outputs, product(context.exprs, context.inputs[1].shape().subspan(1)));
     if (context.inputs.size() > 2) emit_bias(context, context.inputs[2], outputs);
     if (context.attrs.integer(AttrKey::kGroups) > 1) context.flag(Variant::kGrouped);

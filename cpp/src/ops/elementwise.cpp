@@ -37,7 +37,7 @@ constexpr std::array kGeluTanh{PerElement{Feature::kMul, 6}, PerElement{Feature:
                                PerElement{Feature::kTanh, 1}};
 
 void emit_all(CountContext& context, std::span<const PerElement> amounts) {
-    const ExprRef elements = context.numel(context.y);
+    const ExprRef elements = context.y.elements;
     for (const auto& [feature, count] : amounts)
         context.emit(feature, count == 1 ? elements : context.exprs.mul(elements, ExprRef::small(count)));
 }

@@ -105,8 +105,8 @@ void infer_embedding(InferContext& context) {
 
 void count_view(CountContext&) {}
 
-void count_move(CountContext& context) { context.emit(Feature::kMove, context.numel(context.y)); }
+void count_move(CountContext& context) { context.emit(Feature::kMove, context.y.elements); }
 
-void count_embedding(CountContext& context) { context.emit(Feature::kGather, context.numel(context.y)); }
+void count_embedding(CountContext& context) { context.emit(Feature::kGather, context.y.elements); }
 
 }  // namespace flopcore::ops

@@ -39,7 +39,7 @@ void count_softmax(CountContext& context) {
     ExprRef rows = one();
     for (int i = 0; i < x.rank; ++i)
         if (i != axis) rows = exprs.mul(rows, x.dims[i]);
-    const ExprRef elements = context.numel(x);
+    const ExprRef elements = x.elements;
     context.emit(Feature::kCmp, exprs.sub(elements, rows));
     context.emit(Feature::kAdd, exprs.sub(exprs.mul(elements, ExprRef::small(2)), rows));
     context.emit(Feature::kExp, elements);
@@ -65,7 +65,7 @@ void infer_batch_norm(InferContext& context) {
 
 void count_batch_norm(CountContext& context) {
     ExprStore& exprs = context.exprs;
-    const ExprRef elements = context.numel(context.inputs[0]), channels = context.inputs[0].dim(1);
+    const ExprRef elements = context.inputs[0].elements, channels = context.inputs[0].dim(1);
     const bool train = context.attrs.integer(AttrKey::kMode) == 1;
     const bool gamma = given(context.inputs, 1), beta = given(context.inputs, 2);
     if (gamma) context.flag(Variant::kAffine);
@@ -100,7 +100,7 @@ void infer_row_norm(InferContext& context) {
 
 void count_layer_norm(CountContext& context) {
     ExprStore& exprs = context.exprs;
-    const ExprRef elements = context.numel(context.inputs[0]), rows = leading_rows(context);
+    const ExprRef elements = context.inputs[0].elements, rows = leading_rows(context);
     const bool gamma = given(context.inputs, 1), beta = given(context.inputs, 2);
     if (gamma) context.flag(Variant::kAffine);
     context.emit(Feature::kAdd, exprs.sub(exprs.mul(elements, ExprRef::small(beta ? 4 : 3)), rows));
@@ -111,7 +111,7 @@ void count_layer_norm(CountContext& context) {
 }
 
 void count_rms_norm(CountContext& context) {
-    const ExprRef elements = context.numel(context.inputs[0]), rows = leading_rows(context);
+    const ExprRef elements = context.inputs[0].elements, rows = leading_rows(context);
     const bool gamma = given(context.inputs, 1);
     if (gamma) context.flag(Variant::kAffine);
     context.emit(Feature::kAdd, elements);

@@ -30,7 +30,7 @@ ExprRef adaptive_taps(ExprStore& exprs, ExprRef in, ExprRef out) {
 
 void count_windows(CountContext& context, Feature combine, bool mean) {
     ExprStore& exprs = context.exprs;
-    const ExprRef outputs = context.numel(context.y);
+    const ExprRef outputs = context.y.elements;
     const ExprRef taps = product(exprs, kernel_of(context.attrs));
     context.emit(combine, exprs.mul(outputs, exprs.sub(taps, one())));
     if (mean) context.emit(Feature::kDiv, outputs);
@@ -87,7 +87,7 @@ void count_adaptive_average_pool(CountContext& context) {
         global = global && is_one(y.dims[i]);
     }
     if (global) context.flag(Variant::kGlobal);
-    const ExprRef outputs = context.numel(y);
+    const ExprRef outputs = y.elements;
     context.emit(Feature::kAdd, exprs.sub(taps, outputs));
     context.emit(Feature::kDiv, outputs);
     context.emit(Feature::kKernelElems, taps);

@@ -19,8 +19,8 @@ std::uint64_t reduced_axes(const AttrView& attrs, int rank) {
 }
 
 void count_combine(CountContext& context, Feature combine) {
-    const ExprRef out = context.numel(context.y);
-    context.emit(combine, context.exprs.sub(context.numel(context.inputs[0]), out));
+    const ExprRef out = context.y.elements;
+    context.emit(combine, context.exprs.sub(context.inputs[0].elements, out));
     context.emit(Feature::kRows, out);
 }
 
@@ -43,7 +43,7 @@ void count_reduce_sum(CountContext& context) { count_combine(context, Feature::k
 
 void count_reduce_mean(CountContext& context) {
     count_combine(context, Feature::kAdd);
-    context.emit(Feature::kDiv, context.numel(context.y));
+    context.emit(Feature::kDiv, context.y.elements);
 }
 
 void count_reduce_max(CountContext& context) { count_combine(context, Feature::kCmp); }

@@ -107,11 +107,11 @@ Op op_from_name(std::string_view name) {
 void count_node(const OpRule& rule, CountContext& context) {
     rule.count(context);
     ExprStore& exprs = context.exprs;
-    const ExprRef out = context.numel(context.y);
+    const ExprRef out = context.y.elements;
     ExprRef in, weights, read;
     for (const TensorView& t : context.inputs) {
         if (!t.given()) continue;
-        const ExprRef elements = context.numel(t);
+        const ExprRef elements = t.elements;
         ExprRef& side = t.weight ? weights : in;
         side = exprs.add(side, elements);
         // An embedding reads the rows it gathers, not its whole table.
