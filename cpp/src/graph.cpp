@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <unordered_set>
 
 #include "flopcore/error_context.hpp"
 #include "flopcore/rule.hpp"
@@ -59,7 +58,9 @@ TensorId Graph::push_tensor(std::span<const ExprRef> dims, DType dtype, NodeId p
                         .rank = static_cast<std::uint8_t>(dims.size()),
                         .dtype = dtype,
                         .parameter = op == Op::kParameter,
-                        .leaf = is_leaf(op)});
+                        .leaf = is_leaf(op),
+                        .symbolic = is_leaf(op) && std::ranges::any_of(dims, [](ExprRef d) { return !d.is_small(); })});
+    if (tensors_.back().symbolic) symbolic_leaves_.push_back(static_cast<TensorId>(tensors_.size() - 1));
     dims_.append(dims);
     producer_.push_back(producer);
     nodes_[producer].n_outputs += 1;
@@ -250,13 +251,15 @@ std::vector<BlockId> Graph::reachable_blocks() const {
 }
 
 std::vector<Symbol> Graph::symbols() const {
-    std::unordered_set<std::int64_t> seen;
+    std::vector<bool> seen(exprs_.n_expressions(), false);
     std::map<std::string, Symbol> found;
     const auto collect = [&](ExprRef ref) {
-        if (ref.is_small() || !seen.insert(ref.bits()).second) return;
+        if (ref.is_small() || seen[ref.id()]) return;
+        seen[ref.id()] = true;
         for (Symbol& symbol : exprs_.free_symbols(ref)) found.try_emplace(symbol.name, std::move(symbol));
     };
-    for (const ExprRef dim : dims_) collect(dim);
+    for (const TensorId leaf : symbolic_leaves_)
+        for (const ExprRef dim : tensor(leaf).dims) collect(dim);
     for (const ExprRef value : attrs_.values()) collect(value);
     for (const Call& each : calls_) collect(each.times);
     std::vector<Symbol> symbols;
@@ -284,7 +287,7 @@ std::string Graph::describe(NodeId id) const {
 std::size_t Graph::memory_bytes() const {
     std::size_t total = exprs_.memory_bytes() + attrs_.memory_bytes() + calls_.capacity() * sizeof(Call) +
                         dims_.memory_bytes() + tensors_.memory_bytes() + producer_.memory_bytes() +
-                        nodes_.memory_bytes() + inputs_.memory_bytes();
+                        nodes_.memory_bytes() + inputs_.memory_bytes() + symbolic_leaves_.memory_bytes();
     for (const Block& block : blocks_)
         for (const auto* ids : {&block.nodes, &block.inputs, &block.outputs, &block.parameters})
             total += ids->memory_bytes();

@@ -1,7 +1,6 @@
 #include "flopcore/walk.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "flopcore/error_context.hpp"
 #include "flopcore/rule.hpp"
@@ -55,20 +54,20 @@ class Walker {
         }
     }
 
-    // Copies dims and attributes with the bindings substituted in leaves and attributes; the walk infers the rest.
+    // Substitutes the bindings in leaves and attributes; the walk infers the other shapes again.
     void bind(std::span<const Binding> bindings) {
-        dims_.append(graph_.all_dims());
+        (void)dims_.room(graph_.all_dims().size());  // written leaf by leaf here, output by output in the walk
+        substitution_.resize(tally_.exprs_.n_expressions());
         attrs_ = graph_.attrs();
         for (ExprRef& value : attrs_.values()) value = substituted(value, bindings);
-        for (TensorId id = 0; id < graph_.n_tensors(); ++id) {
-            const TensorRecord& t = graph_.tensor_record(id);
-            if (!t.leaf) continue;
-            ExprRef* dims = dims_.data() + t.dims_begin;
-            for (std::uint8_t i = 0; i < t.rank; ++i) {
-                dims[i] = substituted(dims[i], bindings);
+        for (const TensorId id : graph_.symbolic_leaves()) {
+            const Tensor leaf = graph_.tensor(id);
+            ExprRef* dims = dims_.data() + graph_.tensor_record(id).dims_begin;
+            for (std::size_t i = 0; i < leaf.dims.size(); ++i) {
+                dims[i] = substituted(leaf.dims[i], bindings);
                 if (dims[i].is_small() && dims[i].value() < 0)
-                    throw ShapeError(graph_.describe(graph_.tensor(id).producer) + ": dim " + std::to_string(i) +
-                                     " is " + std::to_string(dims[i].value()) + " once dims are bound");
+                    throw ShapeError(graph_.describe(leaf.producer) + ": dim " + std::to_string(i) + " is " +
+                                     std::to_string(dims[i].value()) + " once dims are bound");
             }
         }
         bindings_ = bindings;
@@ -76,16 +75,19 @@ class Walker {
 
     ExprRef substituted(ExprRef value, std::span<const Binding> bindings) {
         if (value.is_small()) return value;
-        const auto [place, inserted] = substitution_.try_emplace(value.id());
-        if (inserted) place->second = tally_.exprs_.substitute(value, bindings);
-        return place->second;
+        std::optional<ExprRef>& known = substitution_[value.id()];
+        if (!known) known = tally_.exprs_.substitute(value, bindings);
+        return *known;
     }
 
     [[nodiscard]] std::span<const ExprRef> dims_of(TensorId id) const {
         const TensorRecord& t = graph_.tensor_record(id);
-        return {all_dims() + t.dims_begin, t.rank};
+        return {dims_of(t), t.rank};
     }
-    [[nodiscard]] const ExprRef* all_dims() const { return bound_ ? dims_.data() : graph_.all_dims().data(); }
+    // Bound dims are the walk's own, but for leaves of plain numbers.
+    [[nodiscard]] const ExprRef* dims_of(const TensorRecord& t) const {
+        return (bound_ && (!t.leaf || t.symbolic) ? dims_.data() : graph_.all_dims().data()) + t.dims_begin;
+    }
 
     [[nodiscard]] ExprRef elements(const ExprRef* dims, std::size_t rank) {
         ExprRef product = ExprRef::small(1);
@@ -95,7 +97,7 @@ class Walker {
 
     [[nodiscard]] TensorView view(TensorId id, bool weight_slot) {
         const TensorRecord& t = graph_.tensor_record(id);
-        const ExprRef* dims = all_dims() + t.dims_begin;
+        const ExprRef* dims = dims_of(t);
         return {dims, t.rank, t.dtype, weight_slot || t.parameter, elements(dims, t.rank)};
     }
 
@@ -255,7 +257,7 @@ class Walker {
     Tally tally_;
     AttrPool attrs_;  // bound copies, when dims are bound
     Column<ExprRef> dims_;
-    std::unordered_map<std::uint32_t, ExprRef> substitution_;  // expression id -> with bindings
+    std::vector<std::optional<ExprRef>> substitution_;  // by id of the expression
     std::vector<std::uint32_t> position_;                      // graph block -> tally block
     std::vector<TensorView> views_ = std::vector<TensorView>(8);
     ShapeWriter shape_;

@@ -42,8 +42,9 @@ struct TensorRecord {
     std::uint32_t dims_begin;
     std::uint8_t rank;
     DType dtype;
-    bool parameter;
-    bool leaf;
+    bool parameter : 1;
+    bool leaf : 1;
+    bool symbolic : 1;  // a leaf with a dim that is not a number
 };
 struct NodeRecord {
     std::uint32_t inputs_begin, n_inputs;
@@ -126,6 +127,7 @@ class Graph {
     [[nodiscard]] std::span<const TensorId> node_inputs(const NodeRecord& node) const {
         return {inputs_.data() + node.inputs_begin, node.n_inputs};
     }
+    [[nodiscard]] std::span<const TensorId> symbolic_leaves() const { return symbolic_leaves_.span(); }
     // Dims of the leaves, attributes and repeats, sorted by name: what a walk may bind.
     [[nodiscard]] std::vector<Symbol> symbols() const;
     // "conv node 'enc.3.conv' (#412)"
@@ -160,6 +162,7 @@ class Graph {
     Column<NodeId> producer_;  // of each tensor
     Column<NodeRecord> nodes_;
     Column<TensorId> inputs_;
+    Column<TensorId> symbolic_leaves_;
 };
 
 }  // namespace flopcore

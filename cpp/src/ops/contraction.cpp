@@ -72,9 +72,9 @@ void infer_conv(InferContext& context) {
         shape_error("weight has " + context.exprs.text(weight.dim(1)) + " input channels" +
                     (groups > 1 ? " in each of " + std::to_string(groups) + " groups" : "") + ", tensor has " +
                     context.exprs.text(x.dim(1)) + "; check groups=");
-    const auto out = context.exprs.as_integer(weight.dim(0));
-    if (out && *out % groups != 0)
-        shape_error(to_decimal(*out) + " output channels do not divide into " + std::to_string(groups) + " groups");
+    const ExprRef out = weight.dim(0);
+    if (out.is_small() && out.value() % groups != 0)
+        shape_error(std::to_string(out.value()) + " output channels do not divide into " + std::to_string(groups) + " groups");
     require_not_empty(weight.dim(1), "the input channel dim");
     if (context.inputs.size() > 2 && context.inputs[2].given()) {
         const TensorView& bias = context.inputs[2];
@@ -85,9 +85,9 @@ void infer_conv(InferContext& context) {
     context.out.push(x.dim(0));
     context.out.push(weight.dim(0));
     const std::size_t n = x.rank - 2U;
+    const Windows windows(context.attrs, n);
     for (std::size_t i = 0; i < n; ++i)
-        context.out.push(
-            window_count(context.exprs, x.dims[2 + i], window_at(context.attrs, i, n, weight.dims[2 + i]), false));
+        context.out.push(window_count(context.exprs, x.dims[2 + i], windows.at(i, weight.dims[2 + i]), false));
 }
 
 void count_conv(CountContext& context) {

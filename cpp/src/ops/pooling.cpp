@@ -51,9 +51,9 @@ void infer_pool(InferContext& context) {
     context.out.begin(x.dtype);
     context.out.push(x.dim(0));
     context.out.push(x.dim(1));
+    const Windows windows(context.attrs, n);
     for (std::size_t i = 0; i < n; ++i)
-        context.out.push(
-            window_count(context.exprs, x.dims[2 + i], window_at(context.attrs, i, n, kernel[i]), ceil_mode));
+        context.out.push(window_count(context.exprs, x.dims[2 + i], windows.at(i, kernel[i]), ceil_mode));
 }
 
 void count_max_pool(CountContext& context) { count_windows(context, Feature::kCmp, false); }

@@ -1,5 +1,7 @@
 #include "shapes.hpp"
 
+#include <algorithm>
+
 namespace flopcore::ops {
 
 void shape_error(const std::string& message) { throw ShapeError(message); }
@@ -56,44 +58,60 @@ int resolve_axis(std::int64_t axis, int rank) {
 
 namespace {
 
-std::int64_t entry(const AttrView& attrs, AttrKey key, std::size_t i, std::size_t expected, std::int64_t fallback,
-                   std::int64_t low) {
+constexpr std::int64_t kMaxWindow = std::int64_t{1} << 48;
+
+[[noreturn]] void reject(AttrKey key, const std::string& why) {
+    shape_error(std::string(kAttrKeys[static_cast<std::size_t>(key)]) + " " + why);
+}
+
+// The values of a list attribute of `expected` numbers, each at least low; empty when it is not given.
+std::span<const ExprRef> window_list(const AttrView& attrs, AttrKey key, std::size_t expected, std::int64_t low) {
     const auto list = attrs.list(key);
-    if (!list || list->empty()) return fallback;
-    const std::string name(kAttrKeys[static_cast<std::size_t>(key)]);
+    if (!list || list->empty()) return {};
     if (list->size() != expected)
-        shape_error(name + " has " + std::to_string(list->size()) + " numbers, needs " + std::to_string(expected));
-    const std::int64_t value = (*list)[i].value();
-    if (value < low || value > (std::int64_t{1} << 48))
-        shape_error(name + " is " + std::to_string(value) + ", must be between " + std::to_string(low) + " and 2^48");
-    return value;
+        reject(key, "has " + std::to_string(list->size()) + " numbers, needs " + std::to_string(expected));
+    for (const ExprRef value : *list)
+        if (value.value() < low || value.value() > kMaxWindow)
+            reject(key, "is " + std::to_string(value.value()) + ", must be between " + std::to_string(low) + " and 2^48");
+    return *list;
 }
 
 }  // namespace
 
-Window window_at(const AttrView& attrs, std::size_t i, std::size_t n, ExprRef kernel) {
-    if (!kernel.is_small() || kernel.value() < 1 || kernel.value() > (std::int64_t{1} << 48))
+Windows::Windows(const AttrView& attrs, std::size_t n)
+    : stride_(window_list(attrs, AttrKey::kStride, n, 1)),
+      dilation_(window_list(attrs, AttrKey::kDilation, n, 1)),
+      padding_(window_list(attrs, AttrKey::kPadding, 2 * n, 0)),
+      n_(n) {}
+
+Window Windows::at(std::size_t i, ExprRef kernel) const {
+    if (!kernel.is_small() || kernel.value() < 1 || kernel.value() > kMaxWindow)
         shape_error("kernel sizes must be integers between 1 and 2^48");
-    return {kernel.value(), entry(attrs, AttrKey::kStride, i, n, 1, 1), entry(attrs, AttrKey::kDilation, i, n, 1, 1),
-            entry(attrs, AttrKey::kPadding, i, 2 * n, 0, 0), entry(attrs, AttrKey::kPadding, i + n, 2 * n, 0, 0)};
+    return {kernel.value(), stride_.empty() ? 1 : stride_[i].value(), dilation_.empty() ? 1 : dilation_[i].value(),
+            padding_.empty() ? 0 : padding_[i].value(), padding_.empty() ? 0 : padding_[i + n_].value()};
 }
 
 ExprRef window_count(ExprStore& exprs, ExprRef size, const Window& w, bool ceil_mode) {
     const Int128 extent = static_cast<Int128>(w.dilation) * (w.kernel - 1) + 1;  // what one window spans
-    const ExprRef stride = ExprRef::small(w.stride);
-    const ExprRef room = exprs.add(size, exprs.constant(static_cast<Int128>(w.pad_begin) + w.pad_end - extent));
-    const auto known = exprs.as_integer(room);
-    // With ceil_mode the last window may hang over the end, but must start.
-    if (known && *known < (ceil_mode ? 1 - static_cast<Int128>(w.stride) : 0))
+    const Int128 margin = static_cast<Int128>(w.pad_begin) + w.pad_end - extent;
+    // With ceil_mode the last window may hang over the end, but must start inside the input or its begin padding.
+    if (size.is_small() && size.value() + margin < (ceil_mode ? 1 - static_cast<Int128>(w.stride) : 0))
         shape_error("a window spans " + to_decimal(extent) + ", the padded input only " +
-                    to_decimal(checked_add(*known, extent)));
+                    to_decimal(size.value() + margin + extent));
+    if (ceil_mode && w.pad_end >= extent)
+        shape_error("end padding must be smaller than the window when ceil_mode is set");
+    if (size.is_small() && ExprRef::fits(margin)) {
+        const std::int64_t room = size.value() + static_cast<std::int64_t>(margin);
+        if (!ceil_mode) return ExprRef::small(room / w.stride + 1);
+        const std::int64_t starts = (size.value() + w.pad_begin + w.stride - 1) / w.stride;
+        if (starts == 0) shape_error("no window starts inside an empty input");
+        return ExprRef::small(std::min((room + w.stride - 1) / w.stride + 1, starts));
+    }
+    const ExprRef stride = ExprRef::small(w.stride);
+    const ExprRef room = exprs.add(size, exprs.constant(margin));
     if (!ceil_mode) return exprs.add(exprs.floordiv(room, stride), one());
-    const ExprRef count = exprs.add(exprs.ceildiv(room, stride), one());
-    // The last window must start inside the input or its begin padding.
     const ExprRef starts = exprs.ceildiv(exprs.add(size, ExprRef::small(w.pad_begin)), stride);
-    if (w.pad_end >= extent) shape_error("end padding must be smaller than the window when ceil_mode is set");
-    if (is_zero(starts)) shape_error("no window starts inside an empty input");
-    return exprs.min(count, starts);
+    return exprs.min(exprs.add(exprs.ceildiv(room, stride), one()), starts);
 }
 
 }  // namespace flopcore::ops

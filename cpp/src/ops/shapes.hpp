@@ -36,9 +36,16 @@ void push_broadcast(InferContext& context, std::span<const ExprRef> a, std::span
 struct Window {
     std::int64_t kernel, stride, dilation, pad_begin, pad_end;
 };
-// Windows over n spatial dims from the attributes stride, dilation, padding; absent means 1, 1, 0.
-// kernel_dims gives the kernel sizes; throws on non-positive strides and dilations and negative padding.
-[[nodiscard]] Window window_at(const AttrView& attrs, std::size_t i, std::size_t n, ExprRef kernel);
+// The attributes stride, dilation and padding over n spatial dims; absent means 1, 1, 0. Throws on numbers out of range.
+class Windows {
+  public:
+    Windows(const AttrView& attrs, std::size_t n);
+    [[nodiscard]] Window at(std::size_t i, ExprRef kernel) const;
+
+  private:
+    std::span<const ExprRef> stride_, dilation_, padding_;
+    std::size_t n_;
+};
 [[nodiscard]] ExprRef window_count(ExprStore& exprs, ExprRef size, const Window& window, bool ceil_mode);
 
 [[nodiscard]] inline ExprRef product(ExprStore& exprs, std::span<const ExprRef> dims) {
