@@ -167,7 +167,8 @@ class Walker {
         const std::span<const TensorId> ids = graph_.node_inputs(node);
         if (ids.size() > views_.size()) views_.resize(ids.size());
         for (std::size_t i = 0; i < ids.size(); ++i)
-            views_[i] = ids[i] == kNoTensor ? TensorView{} : view(ids[i], i < 32 && ((rule.weight_slots >> i) & 1U) != 0);
+            views_[i] =
+                ids[i] == kNoTensor ? TensorView{} : view(ids[i], i < 32 && ((rule.weight_slots >> i) & 1U) != 0);
         const std::span<const TensorView> inputs(views_.data(), ids.size());
         context_.attrs = (bound_ ? attrs_ : graph_.attrs()).view(node.attrs);
         context_.inputs = inputs;
@@ -178,17 +179,18 @@ class Walker {
         context_.bases = tally_.amount_base_.room(kMaxAmounts);
         context_.n_extents = 0;
         count_node(rule, context_);
-        tally_.entries_.push_back({.site = id,
-                                   .name = node.name,
-                                   .scope = node.scope,
-                                   .origin = node.origin,
-                                   .amounts_begin = static_cast<std::uint32_t>(tally_.amount_base_.size()),
-                                   .extents_begin = static_cast<std::uint32_t>(tally_.extents_.size()) - context_.n_extents,
-                                   .dtypes = row_dtypes(inputs),
-                                   .op = node.op,
-                                   .phase = context_.phase,
-                                   .variant = context_.variant,
-                                   .signature = signature(node.op)});
+        tally_.entries_.push_back(
+            {.site = id,
+             .name = node.name,
+             .scope = node.scope,
+             .origin = node.origin,
+             .amounts_begin = static_cast<std::uint32_t>(tally_.amount_base_.size()),
+             .extents_begin = static_cast<std::uint32_t>(tally_.extents_.size()) - context_.n_extents,
+             .dtypes = row_dtypes(inputs),
+             .op = node.op,
+             .phase = context_.phase,
+             .variant = context_.variant,
+             .signature = signature(node.op)});
         tally_.amount_base_.commit(context_.n_amounts);
     }
 
@@ -197,7 +199,8 @@ class Walker {
         const std::span<const AmountTag> tags(context_.tags.data(), context_.n_amounts);
         std::uint16_t& last = last_signature_[static_cast<std::size_t>(op)];
         if (last < tally_.signatures_.size() && std::ranges::equal(tally_.signatures_[last], tags)) return last;
-        const auto known = std::ranges::find_if(tally_.signatures_, [&](const auto& s) { return std::ranges::equal(s, tags); });
+        const auto known =
+            std::ranges::find_if(tally_.signatures_, [&](const auto& s) { return std::ranges::equal(s, tags); });
         last = static_cast<std::uint16_t>(known - tally_.signatures_.begin());
         if (known == tally_.signatures_.end()) tally_.signatures_.emplace_back(tags.begin(), tags.end());
         return last;
@@ -258,7 +261,7 @@ class Walker {
     AttrPool attrs_;  // bound copies, when dims are bound
     Column<ExprRef> dims_;
     std::vector<std::optional<ExprRef>> substitution_;  // by id of the expression
-    std::vector<std::uint32_t> position_;                      // graph block -> tally block
+    std::vector<std::uint32_t> position_;               // graph block -> tally block
     std::vector<TensorView> views_ = std::vector<TensorView>(8);
     ShapeWriter shape_;
     std::array<std::uint16_t, kOpCount> last_signature_{};

@@ -115,7 +115,9 @@ class Graph {
     [[nodiscard]] std::span<const NodeId> block_nodes(BlockId block) const { return blocks_[block].nodes.span(); }
     [[nodiscard]] std::span<const TensorId> block_inputs(BlockId block) const { return blocks_[block].inputs.span(); }
     [[nodiscard]] std::span<const TensorId> block_outputs(BlockId block) const { return blocks_[block].outputs.span(); }
-    [[nodiscard]] std::span<const TensorId> block_parameters(BlockId block) const { return blocks_[block].parameters.span(); }
+    [[nodiscard]] std::span<const TensorId> block_parameters(BlockId block) const {
+        return blocks_[block].parameters.span();
+    }
     [[nodiscard]] std::string_view block_name(BlockId block) const { return texts_[blocks_[block].name]; }
     [[nodiscard]] bool finished(BlockId block) const { return blocks_[block].finished != 0; }
     // Blocks that the main block reaches, callees before callers, the main block last.

@@ -74,7 +74,8 @@ void infer_conv(InferContext& context) {
                     context.exprs.text(x.dim(1)) + "; check groups=");
     const ExprRef out = weight.dim(0);
     if (out.is_small() && out.value() % groups != 0)
-        shape_error(std::to_string(out.value()) + " output channels do not divide into " + std::to_string(groups) + " groups");
+        shape_error(std::to_string(out.value()) + " output channels do not divide into " + std::to_string(groups) +
+                    " groups");
     require_not_empty(weight.dim(1), "the input channel dim");
     if (context.inputs.size() > 2 && context.inputs[2].given()) {
         const TensorView& bias = context.inputs[2];

@@ -72,7 +72,8 @@ std::span<const ExprRef> window_list(const AttrView& attrs, AttrKey key, std::si
         reject(key, "has " + std::to_string(list->size()) + " numbers, needs " + std::to_string(expected));
     for (const ExprRef value : *list)
         if (value.value() < low || value.value() > kMaxWindow)
-            reject(key, "is " + std::to_string(value.value()) + ", must be between " + std::to_string(low) + " and 2^48");
+            reject(key,
+                   "is " + std::to_string(value.value()) + ", must be between " + std::to_string(low) + " and 2^48");
     return *list;
 }
 

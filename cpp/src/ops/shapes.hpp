@@ -36,7 +36,8 @@ void push_broadcast(InferContext& context, std::span<const ExprRef> a, std::span
 struct Window {
     std::int64_t kernel, stride, dilation, pad_begin, pad_end;
 };
-// The attributes stride, dilation and padding over n spatial dims; absent means 1, 1, 0. Throws on numbers out of range.
+// The attributes stride, dilation and padding over n spatial dims; absent means 1, 1, 0. Throws on numbers out of
+// range.
 class Windows {
   public:
     Windows(const AttrView& attrs, std::size_t n);
