@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -373,6 +373,13 @@ def study() -> None:
     "--line", "lines", metavar="FLOP", multiple=True, help="A line other than 1e23 to 1e26; may be given several times."
 )
 @click.option("--in-force", metavar="DATE", help="The lines of the laws in force on that day (2026-11-22) instead.")
+@click.option(
+    "--estimate-error",
+    type=click.Choice(["resample", "shrink"]),
+    default="resample",
+    show_default=True,
+    help="Draw around each figure, or shrink it to the trend of the population first.",
+)
 @click.option("--draws", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Draws of every model.")
 @click.option("--seed", type=click.IntRange(min=0), help="Repeats a run; fresh, and printed, if absent.")
 @click.option("--threads", type=click.IntRange(min=1), help="All CPUs if absent; the result does not depend on it.")
@@ -383,6 +390,7 @@ def hooker(
     data: Path | None,
     lines: tuple[str, ...],
     in_force: str | None,
+    estimate_error: Literal["resample", "shrink"],
     draws: int,
     seed: int | None,
     threads: int | None,
@@ -408,7 +416,15 @@ def hooker(
     else:
         models = Population.read(data) if data.suffix == ".toml" else read_epoch(data)
     with _usage(), _progress(quiet) as progress:
-        found = run_hooker(models, thresholds=over, draws=draws, rng=seed, threads=threads, progress=progress)
+        found = run_hooker(
+            models,
+            thresholds=over,
+            estimate_error=estimate_error,
+            draws=draws,
+            rng=seed,
+            threads=threads,
+            progress=progress,
+        )
     document = found.to_dict()
     if as_csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows(tables.model_rows(document))

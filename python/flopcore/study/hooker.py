@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import isnan
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from flopcore.closed_form import lognormal_sigma
-from flopcore.distributions import LogNormal, Seed, seed_sequence
+from flopcore.distributions import LN10, LogNormal, Seed, log10_exact, seed_sequence
 from flopcore.quantity import Interval, Number, exact, parse_quantity
 from flopcore.sweep import Entity, Factor, Precision, SweepResult, draw_totals, sweep
 from flopcore.thresholds import Comparator, Threshold, ThresholdPolicy
@@ -19,6 +19,7 @@ from flopcore.thresholds import Comparator, Threshold, ThresholdPolicy
 from .dynamic import DynamicCount, count_dynamic
 from .population import Bands, Model, Population
 from .reading import read_hooker, read_policies
+from .shrink import Figure, Prior, fit_prior
 
 __all__ = [
     "LINES",
@@ -31,6 +32,9 @@ __all__ = [
     "ThresholdCount",
     "run_hooker",
 ]
+
+EstimateError = Literal["resample", "shrink"]
+"""How the error of a figure is treated; see `run_hooker`."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 Run: TypeAlias = Callable[..., SweepResult]
@@ -194,6 +198,8 @@ class HookerResult:
     excluded: tuple[Excluded, ...]
     policies: tuple[ThresholdPolicy, ...]
     scenario: Scenario
+    estimate_error: EstimateError
+    prior: Prior | None
     population: Population
     draws: int
     seed: int | tuple[int, ...]
@@ -235,7 +241,8 @@ class HookerResult:
             "policies": [policy.to_dict() for policy in self.policies],
             "reading": list(self.reading),
             "scenario": self.scenario.name,
-            "estimate_error": "resample",
+            "estimate_error": self.estimate_error,
+            "prior": self.prior.to_dict() if self.prior else None,
             "draws": self.draws,
             "seed": list(self.seed) if isinstance(self.seed, tuple) else self.seed,
             "spawn_key": list(self.spawn_key),
@@ -262,6 +269,7 @@ def run_hooker(
     threads: int | None = None,
     bands: Bands | None = None,
     scenario: Scenario | None = None,
+    estimate_error: EstimateError = "resample",
     precision: Precision = "double",
     progress: Progress | None = None,
 ) -> HookerResult:
@@ -286,6 +294,9 @@ def run_hooker(
         What the confidence labels mean, instead of the population's own table.
     scenario : Scenario, optional
         A way of counting, as a factor per model.
+    estimate_error : {"resample", "shrink"}
+        ``resample`` draws the truth around each published figure. ``shrink`` draws it from its empirical-Bayes
+        posterior: the population's own trend and spread say how likely a figure is to be too high.
     precision : {"double", "single"}
         Of the variates.
     progress : callable, optional
@@ -294,8 +305,8 @@ def run_hooker(
     Returns
     -------
     HookerResult
-        Each model's FLOP is drawn from a lognormal with its figure as the median and the band of its confidence
-        label, independently of the others.
+        Each model's FLOP is drawn from a lognormal, independently of the others: by default with its figure as the
+        median and the band of its confidence label.
 
     Raises
     ------
@@ -304,9 +315,10 @@ def run_hooker(
 
     Notes
     -----
-    Drawing around published figures (`estimate_error` is ``"resample"``) widens the distribution of compute, so
-    counts in its tail come out higher than the truth: the expected count exceeds the point count where few models
-    lie above a line and many below.
+    Drawing around published figures (``resample``) widens the distribution of compute, so counts in its tail come
+    out higher than the truth: the expected count exceeds the point count where few models lie above a line and many
+    below. ``shrink`` corrects that for a population that is a fair sample of its field, with log10 FLOP normal around
+    a straight line in the date; a table of selected models, such as the bundled one, is neither.
     """
     table = Population.bundled() if population is None else population
     if bands is not None:
@@ -317,10 +329,16 @@ def run_hooker(
     models = tuple(model for model in table if model.training_flop is not None)
     if not models:
         raise ValueError(f"population {table.name}: no model has a training_flop")
+    if estimate_error not in ("resample", "shrink"):
+        raise ValueError(f"estimate_error={estimate_error!r}: 'resample' or 'shrink'")
+    prior = fit_prior([_figure(model, table.bands, how) for model in models]) if estimate_error == "shrink" else None
     seed = seed_sequence(rng)
 
+    def entity(model: Model) -> Entity:
+        return _entity(model, table.bands, how, prior)
+
     def run(some: Sequence[Model], over: Sequence[_Line], report: Progress | None = None) -> SweepResult:
-        entities = [_entity(model, table.bands, how) for model in some]
+        entities = [entity(model) for model in some]
         marks = [line.threshold for line in over]
         return sweep(entities, marks, draws=draws, rng=seed, threads=threads, precision=precision, progress=report)
 
@@ -340,7 +358,7 @@ def run_hooker(
             for domain in sorted({model.domain for model in models})
         ),
         dynamic=tuple(
-            _dynamic(year, [model for model in models if model.date.year == year], table.bands, how, draws, seed)
+            _dynamic(year, [model for model in models if model.date.year == year], entity, how, draws, seed)
             for year in sorted({model.date.year for model in models})
         ),
         excluded=tuple(
@@ -348,6 +366,8 @@ def run_hooker(
         ),
         policies=tuple(item for item in given if isinstance(item, ThresholdPolicy)),
         scenario=how,
+        estimate_error=estimate_error,
+        prior=prior,
         population=table,
         draws=whole.draws,
         seed=whole.seed,
@@ -410,12 +430,24 @@ def _flop(model: Model, scenario: Scenario) -> Number:
     return exact(Fraction(model.training_flop) * scenario.of(model.key))
 
 
-def _entity(model: Model, bands: Bands, scenario: Scenario) -> Entity:
+def _sigma(model: Model, bands: Bands) -> float:
+    """Return the standard deviation of the natural logarithm of the figure's error."""
     factor = Fraction(bands.of(model.confidence))
-    if factor == 1:
+    return 0.0 if factor == 1 else float(lognormal_sigma(Interval(1 / factor, factor), bands.coverage))
+
+
+def _figure(model: Model, bands: Bands, scenario: Scenario) -> Figure:
+    return Figure(model.date, float(log10_exact(_flop(model, scenario))), _sigma(model, bands) / LN10)
+
+
+def _entity(model: Model, bands: Bands, scenario: Scenario, prior: Prior | None) -> Entity:
+    median, sigma = 1.0, _sigma(model, bands)
+    if sigma == 0.0:
         return Entity(model.key, (), _flop(model, scenario))
-    sigma = lognormal_sigma(Interval(1 / factor, factor), bands.coverage)
-    return Entity(model.key, (Factor("estimate", LogNormal(1.0, float(sigma))),), _flop(model, scenario))
+    if prior is not None:
+        median, sd = prior.factor(_figure(model, bands, scenario))
+        sigma = sd * LN10
+    return Entity(model.key, (Factor("estimate", LogNormal(median, sigma)),), _flop(model, scenario))
 
 
 def _counts(
@@ -453,10 +485,15 @@ def _count(
 
 
 def _dynamic(
-    year: int, models: Sequence[Model], bands: Bands, scenario: Scenario, draws: int, seed: np.random.SeedSequence
+    year: int,
+    models: Sequence[Model],
+    entity: Callable[[Model], Entity],
+    scenario: Scenario,
+    draws: int,
+    seed: np.random.SeedSequence,
 ) -> DynamicYear:
     n_draws = min(draws, _DYNAMIC_DRAWS)
-    values = draw_totals([_entity(model, bands, scenario) for model in models], draws=n_draws, rng=seed)
+    values = draw_totals([entity(model) for model in models], draws=n_draws, rng=seed)
     counts = count_dynamic([_flop(model, scenario) for model in models], values)
     return DynamicYear(year, len(models), n_draws, counts)
 
