@@ -13,18 +13,28 @@ namespace flopcore {
 namespace {
 
 constexpr std::uint64_t kLastDraw = std::uint64_t{1} << 49;  // 2^48 Philox blocks of two draws
-constexpr std::size_t kRowCounterBytes = 36 * 1024;          // row counters of a tile stay near the L1 cache
+constexpr std::size_t kRowCounterBytes = 20 * 1024;          // row counters of a tile stay in the L1 cache
 constexpr std::size_t kEntitiesPerPoll = 32;
 constexpr std::size_t kVariatesPerBlock = std::size_t{1} << 17;
 
 // Rows of a tile: a power of two from 64 to 1024.
-std::size_t tile_rows(std::size_t n_thresholds, std::size_t counter_bytes) {
+std::size_t tile_rows(std::size_t n_thresholds) {
     std::size_t rows = 1024;
-    while (rows > 64 && rows * (n_thresholds + 1) * counter_bytes > kRowCounterBytes) rows /= 2;
+    while (rows > 64 && rows * (n_thresholds + 1) > kRowCounterBytes) rows /= 2;
     return rows;
 }
 
 }  // namespace
+
+template <>
+const SweepPlan::LimitRows<std::uint32_t>& SweepPlan::word_limits() const {
+    return limits_single_;
+}
+
+template <>
+const SweepPlan::LimitRows<std::uint64_t>& SweepPlan::word_limits() const {
+    return limits_dual_;
+}
 
 // The rows of one tile that lie inside the range, and the places of their draws in a buffer in slot order.
 template <class Real>
@@ -58,7 +68,7 @@ struct SweepPlan::Tile {
 };
 
 // The buffers and counters of one thread.
-template <class Real, class Counter>
+template <class Real>
 class SweepPlan::Worker {
   public:
     using Word = typename simd::Lanes<Real>::Word;
@@ -68,16 +78,18 @@ class SweepPlan::Worker {
           in_(plan.inputs_),
           rows_(rows),
           n_thresholds_(in_.n_thresholds),
-          single_(in_.n_entities == 1),
-          raw_(rows_ * 4),
-          paired_(rows_),
+          counts_directly_(in_.n_entities == 1 && plan.ways_[0] == Way::sum),
+          words_(rows_),
           kept_words_(rows_),
           values_(rows_),
           kept_values_(rows_),
           shared_(rows_ * in_.shared.size()),
           row_thresholds_(n_thresholds_),
           passed_(rows_),
-          row_counters_(single_ ? 0 : rows_ * (n_thresholds_ + 1)),
+          narrow_rows_(rows_ * (n_thresholds_ + 1)),
+          wide_rows_(narrow_rows_.size()),
+          entity_lanes_(4 * (n_thresholds_ + 1)),
+          passed_counts_(in_.n_entities * (n_thresholds_ + 1)),
           exceeded_(in_.n_entities * n_thresholds_),
           histogram_(n_thresholds_ * (in_.n_entities + 1)),
           constant_(n_thresholds_) {
@@ -91,7 +103,6 @@ class SweepPlan::Worker {
 
     // False when told to stop: the counters are then of no use.
     bool add(const Tile<Real>& tile, StopToken& token) {
-        std::fill(row_counters_.begin(), row_counters_.end(), Counter{0});
         draw_shared(tile);
         for (std::size_t m = 0; m < in_.n_entities; ++m) {
             if (m % kEntitiesPerPoll == kEntitiesPerPoll - 1 && token.stopped()) return false;
@@ -107,7 +118,7 @@ class SweepPlan::Worker {
                     break;
             }
         }
-        close_rows(tile);
+        if (!counts_directly_) close_rows(tile);
         return true;
     }
 
@@ -133,14 +144,21 @@ class SweepPlan::Worker {
 
     void merge_into(SweepCounts& counts) const {
         for (std::size_t i = 0; i < exceeded_.size(); ++i) counts.exceeded[i] += exceeded_[i];
+        for (std::size_t m = 0; m < in_.n_entities; ++m) {
+            std::int64_t above = 0;
+            for (std::size_t t = n_thresholds_; t-- > 0;) {
+                above += passed_counts_[m * (n_thresholds_ + 1) + t + 1];
+                counts.exceeded[m * n_thresholds_ + t] += above;
+            }
+        }
         for (std::size_t i = 0; i < histogram_.size(); ++i) counts.histogram[i] += histogram_[i];
     }
 
   private:
     const Word* words(const Term& term, const Tile<Real>& tile) {
         const simd::Address address{{in_.key[0], in_.key[1]}, term.stream, 0};
-        lanes_.k.philox(&address, tile.first_block, tile.n_blocks, raw_.data());
-        return lanes_.join(raw_.data(), tile.n_blocks, paired_.data());
+        lanes_.draw(address, tile.first_block, tile.n_blocks, words_.data());
+        return words_.data();
     }
 
     void add_constant(std::size_t m, const Tile<Real>& tile) {
@@ -152,68 +170,52 @@ class SweepPlan::Worker {
     }
 
     void add_words(std::size_t m, const Tile<Real>& tile) {
-        const WordLimits& row = plan_.word_limits_[plan_.word_limits_of_[m]];
+        const LimitRows<Word>& table = plan_.word_limits<Word>();
+        const std::size_t row = plan_.word_row_[m], width = n_thresholds_ + 1;
+        const simd::WordLimits<Word> limits{table.flip[row], table.start[row].data(), &table.limits[row * width]};
         const Word* word = tile.only_rows(words(plan_.own_terms(m)[0], tile), kept_words_.data());
-        constexpr unsigned bits = simd::Lanes<Real>::kWordBits;
-        constexpr std::uint64_t last = (std::uint64_t{1} << bits) - 1;
-        const std::uint64_t flip = row.flip ? last : 0;
-        const std::uint64_t* limits = row.limits.data();
-        const std::uint16_t* start = row.start.data();
-        for (std::size_t i = 0; i < tile.n_rows; ++i) {
-            const std::uint64_t w = word[i] ^ flip;
-            const std::uint32_t entry = start[w >> (bits - 8)];
-            std::uint32_t k = entry & 0x7fffu;
-            k += w > limits[k] ? 1u : 0u;
-            if (entry & 0x8000u) {
-                while (w > limits[k]) ++k;
-            }
-            passed_[i] = k;
-        }
-        count_passed(m, tile);
+        lanes_.tally_words(word, tile.n_rows, limits, width, rows_for_one_more(), entity_lanes_.data(),
+                           &passed_counts_[m * width]);
     }
 
     void add_sum(std::size_t m, const Tile<Real>& tile) {
         const Real* values = entity_values(m, tile);
         const double* thresholds = &in_.thresholds[m * n_thresholds_];
         for (std::size_t t = 0; t < n_thresholds_; ++t) row_thresholds_[t] = static_cast<Real>(thresholds[t]);
-        if (single_) {
+        if (counts_directly_) {
             lanes_.count_above(values, tile.n_rows, row_thresholds_.data(), n_thresholds_, exceeded_.data());
             return;
         }
         lanes_.passed(values, tile.n_rows, row_thresholds_.data(), n_thresholds_, passed_.data());
-        count_passed(m, tile);
+        lanes_.k.tally(passed_.data(), tile.n_rows, n_thresholds_ + 1, rows_for_one_more(), entity_lanes_.data(),
+                       &passed_counts_[m * (n_thresholds_ + 1)]);
     }
 
-    // passed_[i] thresholds were passed by entity m in row i.
-    void count_passed(std::size_t m, const Tile<Real>& tile) {
-        const std::size_t stride = n_thresholds_ + 1;
-        // Four interleaved counters, so that equal neighbours do not wait for each other.
-        entity_counters_.assign(4 * stride, 0);
-        std::uint32_t* of_entity = entity_counters_.data();
-        for (std::size_t i = 0; i < tile.n_rows; ++i) ++of_entity[(i % 4) * stride + passed_[i]];
-        if (!single_) {
-            Counter* row = row_counters_.data();
-            for (std::size_t i = 0; i < tile.n_rows; ++i) ++row[i * stride + passed_[i]];
-        }
-        std::int64_t above = 0;
-        for (std::size_t k = n_thresholds_; k > 0; --k) {
-            for (std::size_t lane = 0; lane < 4; ++lane) above += of_entity[lane * stride + k];
-            exceeded_[m * n_thresholds_ + k - 1] += above;
-        }
+    // The narrow row counters, with room for one more entity.
+    std::uint8_t* rows_for_one_more() {
+        if (n_unflushed_ == std::numeric_limits<std::uint8_t>::max()) flush();
+        ++n_unflushed_;
+        return narrow_rows_.data();
+    }
+
+    void flush() {
+        lanes_.k.flush(narrow_rows_.data(), narrow_rows_.size(), wide_rows_.data());
+        n_unflushed_ = 0;
     }
 
     // How many entities lie above each threshold in each row of the tile.
     void close_rows(const Tile<Real>& tile) {
-        if (single_) return;  // the run derives the histogram of a single entity from its counts
-        const std::size_t stride = n_thresholds_ + 1;
+        flush();
+        const std::size_t width = n_thresholds_ + 1;
         for (std::size_t i = 0; i < tile.n_rows; ++i) {
-            const Counter* row = &row_counters_[i * stride];
-            std::uint32_t above = 0;
+            const std::uint32_t* row = &wide_rows_[i * width];
+            std::size_t above = 0;
             for (std::size_t t = n_thresholds_; t-- > 0;) {
                 above += row[t + 1];
                 ++histogram_[t * (in_.n_entities + 1) + above + constant_[t]];
             }
         }
+        std::fill(wide_rows_.begin(), wide_rows_.end(), 0u);
     }
 
     const SweepPlan& plan_;
@@ -221,32 +223,35 @@ class SweepPlan::Worker {
     const simd::Lanes<Real> lanes_{};
     const std::size_t rows_;
     const std::size_t n_thresholds_;
-    const bool single_;
-    std::vector<std::uint32_t> raw_;
-    std::vector<std::uint64_t> paired_;
+    const bool counts_directly_;  // a single entity: its histogram of rows follows from its counts
+    std::vector<Word> words_;
     std::vector<Word> kept_words_;
     std::vector<Real> values_;
     std::vector<Real> kept_values_;
     std::vector<Real> shared_;
     std::vector<Real> row_thresholds_;
-    std::vector<std::uint32_t> passed_;
-    std::vector<std::uint32_t> entity_counters_;
-    std::vector<Counter> row_counters_;
+    std::vector<std::uint16_t> passed_;
+    // Per row and number of passed thresholds, the entities: bytes that are added to the wide ones in time.
+    std::vector<std::uint8_t> narrow_rows_;
+    std::vector<std::uint32_t> wide_rows_;
+    unsigned n_unflushed_ = 0;
+    std::vector<std::uint32_t> entity_lanes_;
+    std::vector<std::int64_t> passed_counts_;  // [entity][number of passed thresholds] rows
     std::vector<std::int64_t> exceeded_;
     std::vector<std::int64_t> histogram_;
     std::vector<std::uint32_t> constant_;
 };
 
-template <class Real, class Counter>
+template <class Real>
 bool SweepPlan::run(std::uint64_t begin, std::uint64_t end, unsigned threads, const Poll& poll,
                     SweepCounts& counts) const {
-    const std::size_t rows = tile_rows(inputs_.n_thresholds, sizeof(Counter));
+    const std::size_t rows = tile_rows(inputs_.n_thresholds);
     const std::uint64_t first_tile = begin / rows, n_tiles = (end + rows - 1) / rows - first_tile;
     const std::size_t terms = inputs_.own.size() + inputs_.shared.size() + 1;
     const std::uint64_t tiles_per_block = std::max<std::uint64_t>(1, kVariatesPerBlock / (rows * terms));
     const std::uint64_t n_blocks = (n_tiles + tiles_per_block - 1) / tiles_per_block;
-    std::vector<std::unique_ptr<Worker<Real, Counter>>> workers(n_workers(n_blocks, threads));
-    for (auto& worker : workers) worker = std::make_unique<Worker<Real, Counter>>(*this, rows);
+    std::vector<std::unique_ptr<Worker<Real>>> workers(n_workers(n_blocks, threads));
+    for (auto& worker : workers) worker = std::make_unique<Worker<Real>>(*this, rows);
     const bool finished = parallel_blocks(
         n_blocks, threads,
         [&](std::uint64_t block, unsigned worker, StopToken& token) {
@@ -261,7 +266,7 @@ bool SweepPlan::run(std::uint64_t begin, std::uint64_t end, unsigned threads, co
     SweepCounts added{end - begin, std::vector<std::int64_t>(counts.exceeded.size()),
                       std::vector<std::int64_t>(counts.histogram.size())};
     for (const auto& worker : workers) worker->merge_into(added);
-    if (inputs_.n_entities == 1) {
+    if (inputs_.n_entities == 1 && ways_[0] == Way::sum) {
         for (std::size_t t = 0; t < inputs_.n_thresholds; ++t) {
             added.histogram[2 * t] = static_cast<std::int64_t>(added.draws) - added.exceeded[t];
             added.histogram[2 * t + 1] = added.exceeded[t];
@@ -282,14 +287,8 @@ bool SweepPlan::evaluate(std::uint64_t begin, std::uint64_t end, unsigned thread
     counts.exceeded.resize(inputs_.n_entities * inputs_.n_thresholds);
     counts.histogram.resize(inputs_.n_thresholds * (inputs_.n_entities + 1));
     if (begin == end) return true;
-    // A row holds at most n_entities of one kind: 16 bits serve as long as these fit.
-    const bool narrow = inputs_.n_entities <= std::numeric_limits<std::uint16_t>::max();
-    if (inputs_.precision == Precision::dual) {
-        return narrow ? run<double, std::uint16_t>(begin, end, threads, poll, counts)
-                      : run<double, std::uint32_t>(begin, end, threads, poll, counts);
-    }
-    return narrow ? run<float, std::uint16_t>(begin, end, threads, poll, counts)
-                  : run<float, std::uint32_t>(begin, end, threads, poll, counts);
+    return inputs_.precision == Precision::dual ? run<double>(begin, end, threads, poll, counts)
+                                                : run<float>(begin, end, threads, poll, counts);
 }
 
 std::vector<double> SweepPlan::values(std::size_t entity, std::uint64_t begin, std::uint64_t end) const {
@@ -300,7 +299,7 @@ std::vector<double> SweepPlan::values(std::size_t entity, std::uint64_t begin, s
         constexpr std::size_t rows = 64;
         std::vector<double> all;
         all.reserve(static_cast<std::size_t>(end - begin));
-        Worker<Real, std::uint32_t> worker(*this, rows);
+        Worker<Real> worker(*this, rows);
         for (std::uint64_t first = begin / rows * rows; first < end; first += rows) {
             const Tile<Real> tile(first, rows, begin, end, true);
             worker.draw_shared(tile);

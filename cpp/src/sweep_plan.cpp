@@ -81,11 +81,6 @@ std::vector<double> term_values(const Term& term, Precision precision, std::span
     return precision == Precision::dual ? evaluate(double{}) : evaluate(float{});
 }
 
-SweepPlan::SweepPlan(SweepInputs inputs) : inputs_(std::move(inputs)) {
-    check();
-    find_word_limits();
-}
-
 void SweepPlan::check() const {
     const SweepInputs& in = inputs_;
     require(in.n_entities > 0 && in.n_thresholds > 0, "needs at least one entity and one threshold");
@@ -118,44 +113,55 @@ std::span<const SharedUse> SweepPlan::shared_uses(std::size_t entity) const {
         .subspan(inputs_.uses_begin[entity], inputs_.uses_begin[entity + 1] - inputs_.uses_begin[entity]);
 }
 
-void SweepPlan::find_word_limits() {
-    const std::size_t n_thresholds = inputs_.n_thresholds;
-    const bool dual = inputs_.precision == Precision::dual;
-    const unsigned bits = dual ? simd::Lanes<double>::kWordBits : simd::Lanes<float>::kWordBits;
-    const std::uint64_t last = (std::uint64_t{1} << bits) - 1;
-    ways_.resize(inputs_.n_entities);
-    word_limits_of_.resize(inputs_.n_entities, 0);
+void SweepPlan::choose_ways() {
+    std::uint32_t n_word_rows = 0;
     for (std::size_t m = 0; m < inputs_.n_entities; ++m) {
-        const std::span<const Term> own = own_terms(m);
-        if (own.empty() && shared_uses(m).empty()) {
-            ways_[m] = Way::constant;
-            continue;
-        }
-        ways_[m] = own.size() == 1 && shared_uses(m).empty() ? Way::words : Way::sum;
-        if (ways_[m] == Way::sum) continue;
-        WordLimits row;
-        row.flip = own[0].scale < 0.0;
-        const std::span<const double> thresholds(&inputs_.thresholds[m * n_thresholds], n_thresholds);
-        row.limits = dual ? smallest_words<double>(own[0], thresholds, row.flip)
-                          : smallest_words<float>(own[0], thresholds, row.flip);
-        // From "the first word that passes" to "the last that does not"; thresholds that all words pass are
-        // accounted for in `start`, which skips them.
-        const std::size_t always =
-            static_cast<std::size_t>(std::count(row.limits.begin(), row.limits.end(), std::uint64_t{0}));
-        for (std::size_t t = always; t < n_thresholds; ++t) --row.limits[t];
-        row.limits.push_back(last);
+        const std::size_t n_own = own_terms(m).size(), n_shared = shared_uses(m).size();
+        ways_.push_back(n_own + n_shared == 0 ? Way::constant : n_own == 1 && n_shared == 0 ? Way::words : Way::sum);
+        word_row_.push_back(ways_[m] == Way::words ? n_word_rows++ : 0);
+    }
+}
+
+template <class Real, class Word>
+void SweepPlan::find_word_limits(LimitRows<Word>& rows) {
+    constexpr unsigned bits = simd::Lanes<Real>::kWordBits;
+    constexpr Word last = static_cast<Word>((std::uint64_t{1} << bits) - 1);
+    const std::size_t n_thresholds = inputs_.n_thresholds;
+    for (std::size_t m = 0; m < inputs_.n_entities; ++m) {
+        if (ways_[m] != Way::words) continue;
+        const Term& term = own_terms(m)[0];
+        const bool flip = term.scale < 0.0;
+        const std::vector<std::uint64_t> first =
+            smallest_words<Real>(term, std::span(&inputs_.thresholds[m * n_thresholds], n_thresholds), flip);
+        // From "the first word that passes" to "the last that does not". A threshold that all words pass has no such
+        // limit: `start` skips it.
+        const std::size_t always = static_cast<std::size_t>(std::count(first.begin(), first.end(), std::uint64_t{0}));
+        std::vector<Word> limits(n_thresholds + 1, last);
+        for (std::size_t t = 0; t < n_thresholds; ++t) limits[t] = static_cast<Word>(t < always ? 0 : first[t] - 1);
         const auto passed_by = [&](std::uint64_t word) {
-            const auto begin = row.limits.begin() + static_cast<std::ptrdiff_t>(always);
-            return static_cast<std::size_t>(std::lower_bound(begin, row.limits.end(), word) - row.limits.begin());
+            const auto begin = limits.begin() + static_cast<std::ptrdiff_t>(always);
+            return static_cast<std::size_t>(std::lower_bound(begin, limits.end(), static_cast<Word>(word)) -
+                                            limits.begin());
         };
-        for (std::uint64_t cell = 0; cell < row.start.size(); ++cell) {
-            const std::uint64_t first = cell << (bits - 8);
-            const std::size_t low = passed_by(first);
-            const std::size_t high = passed_by(first + (last >> 8));
-            row.start[cell] = static_cast<std::uint16_t>(low | (high - low > 1 ? 0x8000u : 0u));
+        std::array<std::uint16_t, 256> start;
+        for (std::uint64_t cell = 0; cell < start.size(); ++cell) {
+            const std::uint64_t word = cell << (bits - 8);
+            const std::size_t low = passed_by(word), high = passed_by(word + (last >> 8));
+            start[cell] = static_cast<std::uint16_t>(low | (high - low > 1 ? simd::kManyLimits : 0u));
         }
-        word_limits_of_[m] = static_cast<std::uint32_t>(word_limits_.size());
-        word_limits_.push_back(std::move(row));
+        rows.limits.insert(rows.limits.end(), limits.begin(), limits.end());
+        rows.flip.push_back(flip ? last : 0);
+        rows.start.push_back(start);
+    }
+}
+
+SweepPlan::SweepPlan(SweepInputs inputs) : inputs_(std::move(inputs)) {
+    check();
+    choose_ways();
+    if (inputs_.precision == Precision::dual) {
+        find_word_limits<double>(limits_dual_);
+    } else {
+        find_word_limits<float>(limits_single_);
     }
 }
 

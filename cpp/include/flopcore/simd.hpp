@@ -10,8 +10,17 @@ namespace flopcore::simd {
 
 // Draws lie in *slot order* inside a buffer of n_blocks Philox blocks: word j of block b at [j * n_blocks + b]. Single
 // precision takes one word per draw (draw 4 b + j), double precision two (draw 2 b + j from words 2 j and 2 j + 1).
-// Buffers are padded so that kernels may work in full groups of kGroup blocks.
-constexpr size_t kGroup = 16;
+
+constexpr uint16_t kManyLimits = 0x8000;
+
+// Thresholds as words: limits ascend and end with the largest word; start tells by the top 8 bits of a word how many
+// limits the first word of its cell passes, with kManyLimits set where the cell holds more than one.
+template <class Word>
+struct WordLimits {
+    Word flip;
+    const uint16_t* start;
+    const Word* limits;
+};
 
 struct Address {
     uint32_t key[2];   // of the whole study
@@ -21,10 +30,10 @@ struct Address {
 
 struct Kernels {
     const char* name;
-    // words[4 * n_blocks] for the blocks first, first + 1, ...; n_blocks is a multiple of kGroup.
+    // words[4 * n_blocks] for the blocks first, first + 1, ....
     void (*philox)(const Address* address, uint64_t first, size_t n_blocks, uint32_t* words);
-    // Integers of the inverse CDF, 53 bits, from pairs of words: out[2 * n_blocks] in slot order.
-    void (*pair_words)(const uint32_t* words, size_t n_blocks, uint64_t* out);
+    // The same as integers of 53 bits, each from a pair of words: pairs[2 * n_blocks] in slot order.
+    void (*philox_pairs)(const Address* address, uint64_t first, size_t n_blocks, uint64_t* pairs);
     // acc += scale * normal quantile of (word + 1/2) / 2^32, or of (word + 1/2) / 2^53.
     void (*add_normal_f32)(const uint32_t* words, size_t n, float scale, float* acc);
     void (*add_normal_f64)(const uint64_t* words, size_t n, double scale, double* acc);
@@ -41,8 +50,17 @@ struct Kernels {
     void (*count_above_f32)(const float* x, size_t n, const float* thresholds, size_t n_thresholds, int64_t* counts);
     void (*count_above_f64)(const double* x, size_t n, const double* thresholds, size_t n_thresholds, int64_t* counts);
     // passed[i] = number of thresholds below x[i].
-    void (*passed_f32)(const float* x, size_t n, const float* thresholds, size_t n_thresholds, uint32_t* passed);
-    void (*passed_f64)(const double* x, size_t n, const double* thresholds, size_t n_thresholds, uint32_t* passed);
+    void (*passed_f32)(const float* x, size_t n, const float* thresholds, size_t n_thresholds, uint16_t* passed);
+    void (*passed_f64)(const double* x, size_t n, const double* thresholds, size_t n_thresholds, uint16_t* passed);
+    // ++rows[i * width + passed[i]] and ++counts[passed[i]]; passed[i] < width, lanes[4 * width] is scratch.
+    void (*tally)(const uint16_t* passed, size_t n, size_t width, uint8_t* rows, uint32_t* lanes, int64_t* counts);
+    // The same where passed[i] is the number of limits below words[i] ^ flip.
+    void (*tally_words_f32)(const uint32_t* words, size_t n, const WordLimits<uint32_t>* limits, size_t width,
+                            uint8_t* rows, uint32_t* lanes, int64_t* counts);
+    void (*tally_words_f64)(const uint64_t* words, size_t n, const WordLimits<uint64_t>* limits, size_t width,
+                            uint8_t* rows, uint32_t* lanes, int64_t* counts);
+    // wide += narrow, then narrow = 0.
+    void (*flush)(uint8_t* narrow, size_t n, uint32_t* wide);
     // Elementwise functions of float64; not for hot loops.
     void (*norm_ppf)(const double* q, size_t n, double* out);
     void (*norm_cdf)(const double* x, size_t n, double* out);

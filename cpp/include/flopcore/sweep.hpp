@@ -80,27 +80,34 @@ class SweepPlan {
         words,     // one term of its own: thresholds are mapped to random words once, draws are never computed
         sum,       // all else
     };
-    // Entities whose Way is words: a draw passes as many thresholds as there are limits below its (flipped) word.
-    struct WordLimits {
-        std::vector<std::uint64_t> limits;     // n_thresholds + 1, the last one is never passed
-        std::array<std::uint16_t, 256> start;  // by the top 8 bits: thresholds passed by the first word, flag in bit 15
-        bool flip;
+    // Entities whose Way is words: a draw passes as many thresholds as there are limits below its (flipped) word. One
+    // row an entity; see WordLimits in simd.hpp.
+    template <class Word>
+    struct LimitRows {
+        std::vector<Word> limits;  // n_thresholds + 1 an entity
+        std::vector<Word> flip;
+        std::vector<std::array<std::uint16_t, 256>> start;
     };
     template <class Real>
     struct Tile;
-    template <class Real, class Counter>
+    template <class Real>
     class Worker;
-    template <class Real, class Counter>
+    template <class Real>
     bool run(std::uint64_t begin, std::uint64_t end, unsigned threads, const Poll& poll, SweepCounts& counts) const;
     void check() const;
-    void find_word_limits();
+    void choose_ways();
+    template <class Real, class Word>
+    void find_word_limits(LimitRows<Word>& rows);
+    template <class Word>
+    [[nodiscard]] const LimitRows<Word>& word_limits() const;
     [[nodiscard]] std::span<const Term> own_terms(std::size_t entity) const;
     [[nodiscard]] std::span<const SharedUse> shared_uses(std::size_t entity) const;
 
     SweepInputs inputs_;
     std::vector<Way> ways_;
-    std::vector<std::uint32_t> word_limits_of_;
-    std::vector<WordLimits> word_limits_;
+    std::vector<std::uint32_t> word_row_;  // of an entity whose Way is words
+    LimitRows<std::uint32_t> limits_single_;
+    LimitRows<std::uint64_t> limits_dual_;
 };
 
 }  // namespace flopcore

@@ -25,6 +25,8 @@ mp.mp.dps = 60
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[2] / "python" / "flopcore" / "data" / "polynomials.json"
 ROOT_HALF = mp.sqrt(mp.mpf(1) / 2)
+# The central polynomial of the sweep serves o >= 1.5 * 2^-11, that is log2(o (2 - o)) >= -9.42; both overlap.
+CENTRE_RANGE, TAIL_START = mp.mpf("9.44"), mp.mpf("9.40")
 
 
 def icdf_ratio(w: mp.mpf) -> mp.mpf:
@@ -42,6 +44,16 @@ def icdf_ratio(w: mp.mpf) -> mp.mpf:
 def icdf_far(root: mp.mpf) -> mp.mpf:
     """Give icdf_ratio at root**2: below probabilities of 2^-54 the square root is the smoother variable."""
     return icdf_ratio(root * root)
+
+
+def icdf_of_log2(level: mp.mpf) -> mp.mpf:
+    """Give icdf_ratio at w = -level ln 2, where level is log2 of o (2 - o)."""
+    return icdf_ratio(-level * mp.log(2))
+
+
+def log2_ratio(f: mp.mpf) -> mp.mpf:
+    """Give log2(1 + f) / f."""
+    return log_ratio(f) / mp.log(2)
 
 
 def log_ratio(f: mp.mpf) -> mp.mpf:
@@ -63,11 +75,11 @@ def erfc_scaled(t: mp.mpf) -> mp.mpf:
 
 
 def fit(function: Callable[[mp.mpf], mp.mpf], low: mp.mpf, high: mp.mpf, degree: int) -> tuple[mp.mpf, list[mp.mpf]]:
-    """Interpolate at the Chebyshev nodes; give the centre and the powers of (x - centre), highest first."""
+    """Interpolate at the Chebyshev nodes; give an integer centre and the powers of (x - centre), highest first."""
     n = degree + 1
-    centre, half = (low + high) / 2, (high - low) / 2
+    middle, half = (low + high) / 2, (high - low) / 2
     angles = [mp.pi * (2 * i + 1) / (2 * n) for i in range(n)]
-    values = [function(centre + half * mp.cos(a)) for a in angles]
+    values = [function(middle + half * mp.cos(a)) for a in angles]
     chebyshev = [mp.fsum(v * mp.cos(j * a) for v, a in zip(values, angles, strict=True)) * 2 / n for j in range(n)]
     chebyshev[0] /= 2
     # Powers of the scaled variable from the recurrence T_{j+1} = 2 x T_j - T_{j-1}.
@@ -80,18 +92,27 @@ def fit(function: Callable[[mp.mpf], mp.mpf], low: mp.mpf, high: mp.mpf, degree:
         for i, c in enumerate(previous):
             following[i] -= c
         previous, current = current, following
-    return centre, [powers[i] / half**i for i in reversed(range(n))]
+    powers = [c / half**i for i, c in enumerate(powers)]
+    # Move the origin from the middle to the integer nearest it (for small ranges: to zero).
+    centre = mp.nint(middle)
+    moved = [
+        mp.fsum(powers[i] * mp.binomial(i, j) * (centre - middle) ** (i - j) for i in range(j, n)) for j in range(n)
+    ]
+    return centre, list(reversed(moved))
 
 
 # name: function, low, high, degree, precision in bits
 SHAPES = {
-    "icdf_centre_f32": (icdf_ratio, mp.mpf(0), mp.mpf(8), 11, 32),
-    "icdf_tail_f32": (icdf_ratio, mp.mpf("7.75"), mp.mpf("21.75"), 8, 32),
+    "icdf_centre_f32": (icdf_of_log2, -CENTRE_RANGE, mp.mpf(0), 9, 32),
+    "icdf_tail_f32": (icdf_of_log2, mp.mpf("-31.01"), -TAIL_START, 8, 32),
+    "log2_f32": (log2_ratio, ROOT_HALF - 1, 2 * ROOT_HALF - 1, 5, 32),
     "log_f32": (log_ratio, ROOT_HALF - 1, 2 * ROOT_HALF - 1, 7, 32),
-    "icdf_centre_f64": (icdf_ratio, mp.mpf(0), mp.mpf(8), 23, 64),
-    "icdf_tail_f64": (icdf_ratio, mp.mpf("7.99"), mp.mpf("36.2"), 28, 64),
-    "icdf_far_f64": (icdf_far, mp.mpf(6), mp.mpf("27.5"), 29, 64),
-    "icdf_log_f64": (log_ratio, ROOT_HALF - 1, 2 * ROOT_HALF - 1, 17, 64),
+    "icdf_centre_f64": (icdf_of_log2, -CENTRE_RANGE, mp.mpf(0), 17, 64),
+    "icdf_tail_f64": (icdf_of_log2, mp.mpf("-52.01"), -TAIL_START, 29, 64),
+    "log2_f64": (log2_ratio, ROOT_HALF - 1, 2 * ROOT_HALF - 1, 12, 64),
+    "ppf_centre_f64": (icdf_ratio, mp.mpf(0), mp.mpf("6.54"), 23, 64),
+    "ppf_tail_f64": (icdf_ratio, mp.mpf("6.5"), mp.mpf("36.2"), 30, 64),
+    "ppf_far_f64": (icdf_far, mp.mpf(6), mp.mpf("27.5"), 29, 64),
     "log_f64": (log_ratio, ROOT_HALF - 1, 2 * ROOT_HALF - 1, 21, 64),
     "exp_f64": (exp_plain, -mp.log(2) / 2, mp.log(2) / 2, 12, 64),
     "erfc_f64": (erfc_scaled, mp.mpf(-1), mp.mpf(1), 30, 64),
@@ -107,15 +128,7 @@ def main() -> None:
         "",
     ]
     for name, (function, low, high, degree, bits) in SHAPES.items():
-        centred = name.startswith(("icdf_centre", "icdf_tail", "icdf_far"))
         centre, powers = fit(function, low, high, degree)
-        if not centred:  # expand about zero, where the argument is already small
-            shift, expanded = centre, [mp.mpf(0)] * (degree + 1)
-            ascending = list(reversed(powers))
-            for i, c in enumerate(ascending):
-                for j in range(i + 1):
-                    expanded[j] += c * mp.binomial(i, j) * (-shift) ** (i - j)
-            centre, powers = mp.mpf(0), list(reversed(expanded))
         if bits == 32:
             values = [float(np.float32(mp.nstr(c, 30))) for c in powers]
             texts = [v.hex() + "f" for v in values]
@@ -123,7 +136,7 @@ def main() -> None:
             values = [float(mp.mpf(c)) for c in powers]
             texts = [v.hex() for v in values]
         kind = "float" if bits == 32 else "double"
-        lines.append(f"constexpr {kind} k_{name}_centre = {float(centre).hex()}{'f' if bits == 32 else ''};")
+        lines.append(f"constexpr {'int32_t' if bits == 32 else 'double'} k_{name}_centre = {int(centre)};")
         lines.append(f"constexpr {kind} k_{name}[{degree + 1}] = {{")
         lines += [f"    {text}," for text in texts]
         lines += ["};", ""]
@@ -138,7 +151,7 @@ def main() -> None:
         print(f"{name}: degree {degree}, largest relative error {mp.nstr(worst, 3)}")
         table[name] = {
             "bits": bits,
-            "centre": float(centre).hex(),
+            "centre": int(centre),
             "coefficients": [v.hex() for v in values],
             "low": float(low),
             "high": float(high),

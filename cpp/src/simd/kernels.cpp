@@ -31,12 +31,71 @@ void count_above(const Real* __restrict x, size_t n, const Real* __restrict thre
 
 template <class Real>
 void passed(const Real* __restrict x, size_t n, const Real* __restrict thresholds, size_t n_thresholds,
-            uint32_t* __restrict out) {
+            uint16_t* __restrict out) {
     for (size_t i = 0; i < n; ++i) out[i] = 0;
     for (size_t t = 0; t < n_thresholds; ++t) {
         const Real threshold = thresholds[t];
 #pragma omp simd
-        for (size_t i = 0; i < n; ++i) out[i] += x[i] > threshold ? 1u : 0u;
+        for (size_t i = 0; i < n; ++i) out[i] = static_cast<uint16_t>(out[i] + (x[i] > threshold ? 1 : 0));
+    }
+}
+
+template <unsigned bits, class Word>
+inline size_t limits_below(const WordLimits<Word>& table, Word word) {
+    word ^= table.flip;
+    const uint32_t cell = table.start[word >> (bits - 8)];
+    uint32_t k = cell & (kManyLimits - 1u);
+    k += word > table.limits[k] ? 1u : 0u;
+    if (cell & kManyLimits) {
+        while (word > table.limits[k]) ++k;
+    }
+    return k;
+}
+
+// passed_of(i) counts; four interleaved lanes, so that equal neighbours do not wait for each other.
+template <class PassedOf>
+inline void tally_with(PassedOf passed_of, size_t n, size_t width, uint8_t* __restrict rows, uint32_t* __restrict lanes,
+                       int64_t* __restrict counts) {
+    for (size_t k = 0; k < 4 * width; ++k) lanes[k] = 0;
+    uint32_t* __restrict lane1 = lanes + width;
+    uint32_t* __restrict lane2 = lane1 + width;
+    uint32_t* __restrict lane3 = lane2 + width;
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4, rows += 4 * width) {
+        const size_t a = passed_of(i), b = passed_of(i + 1), c = passed_of(i + 2), d = passed_of(i + 3);
+        ++rows[a];
+        ++rows[width + b];
+        ++rows[2 * width + c];
+        ++rows[3 * width + d];
+        ++lanes[a];
+        ++lane1[b];
+        ++lane2[c];
+        ++lane3[d];
+    }
+    for (; i < n; ++i, rows += width) {
+        const size_t a = passed_of(i);
+        ++rows[a];
+        ++lanes[a];
+    }
+    for (size_t k = 0; k < width; ++k) counts[k] += lanes[k] + lane1[k] + lane2[k] + lane3[k];
+}
+
+void tally(const uint16_t* __restrict passed_thresholds, size_t n, size_t width, uint8_t* __restrict rows,
+           uint32_t* __restrict lanes, int64_t* __restrict counts) {
+    tally_with([=](size_t i) { return static_cast<size_t>(passed_thresholds[i]); }, n, width, rows, lanes, counts);
+}
+
+template <unsigned bits, class Word>
+void tally_words(const Word* __restrict words, size_t n, const WordLimits<Word>* limits, size_t width,
+                 uint8_t* __restrict rows, uint32_t* __restrict lanes, int64_t* __restrict counts) {
+    const WordLimits<Word> table = *limits;
+    tally_with([=](size_t i) { return limits_below<bits>(table, words[i]); }, n, width, rows, lanes, counts);
+}
+
+void flush(uint8_t* __restrict narrow, size_t n, uint32_t* __restrict wide) {
+    for (size_t i = 0; i < n; ++i) {
+        wide[i] += narrow[i];
+        narrow[i] = 0;
     }
 }
 
@@ -51,7 +110,7 @@ extern const Kernels FLOPCORE_JOIN(kernels_, FLOPCORE_ISA_NAME);
 constexpr Kernels FLOPCORE_JOIN(kernels_, FLOPCORE_ISA_NAME) = {
     .name = FLOPCORE_TEXT(FLOPCORE_ISA_NAME),
     .philox = philox,
-    .pair_words = pair_words,
+    .philox_pairs = philox_pairs,
     .add_normal_f32 = add_normal_f32,
     .add_normal_f64 = add_normal_f64,
     .add_uniform_f32 = add_uniform_f32,
@@ -64,6 +123,10 @@ constexpr Kernels FLOPCORE_JOIN(kernels_, FLOPCORE_ISA_NAME) = {
     .count_above_f64 = count_above<double, uint64_t>,
     .passed_f32 = passed<float>,
     .passed_f64 = passed<double>,
+    .tally = tally,
+    .tally_words_f32 = tally_words<32, uint32_t>,
+    .tally_words_f64 = tally_words<53, uint64_t>,
+    .flush = flush,
     .norm_ppf = norm_ppf_array,
     .norm_cdf = norm_cdf_array,
     .exp = exp_array,

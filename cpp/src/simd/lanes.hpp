@@ -19,8 +19,9 @@ struct Lanes<float> {
     static constexpr unsigned kWordBits = 32;
 
     const Kernels& k = kernels();
-    // The words of the draws; `raw` and `paired` are the buffers of Philox output and, in float64, of joined words.
-    const Word* join(const std::uint32_t* raw, std::size_t, std::uint64_t*) const { return raw; }
+    void draw(const Address& address, std::uint64_t first, std::size_t n_blocks, Word* words) const {
+        k.philox(&address, first, n_blocks, words);
+    }
     void add_normal(const Word* w, std::size_t n, float scale, float* x) const { k.add_normal_f32(w, n, scale, x); }
     void add_uniform(const Word* w, std::size_t n, float scale, float* x) const { k.add_uniform_f32(w, n, scale, x); }
     void add_log_linear(const Word* w, std::size_t n, float half, float scale, float* x) const {
@@ -30,8 +31,12 @@ struct Lanes<float> {
     void count_above(const float* x, std::size_t n, const float* t, std::size_t nt, std::int64_t* counts) const {
         k.count_above_f32(x, n, t, nt, counts);
     }
-    void passed(const float* x, std::size_t n, const float* t, std::size_t nt, std::uint32_t* out) const {
+    void passed(const float* x, std::size_t n, const float* t, std::size_t nt, std::uint16_t* out) const {
         k.passed_f32(x, n, t, nt, out);
+    }
+    void tally_words(const Word* words, std::size_t n, const WordLimits<Word>& limits, std::size_t width,
+                     std::uint8_t* rows, std::uint32_t* lanes, std::int64_t* counts) const {
+        k.tally_words_f32(words, n, &limits, width, rows, lanes, counts);
     }
 };
 
@@ -42,9 +47,8 @@ struct Lanes<double> {
     static constexpr unsigned kWordBits = 53;
 
     const Kernels& k = kernels();
-    const Word* join(const std::uint32_t* raw, std::size_t n_blocks, std::uint64_t* paired) const {
-        k.pair_words(raw, n_blocks, paired);
-        return paired;
+    void draw(const Address& address, std::uint64_t first, std::size_t n_blocks, Word* words) const {
+        k.philox_pairs(&address, first, n_blocks, words);
     }
     void add_normal(const Word* w, std::size_t n, double scale, double* x) const { k.add_normal_f64(w, n, scale, x); }
     void add_uniform(const Word* w, std::size_t n, double scale, double* x) const { k.add_uniform_f64(w, n, scale, x); }
@@ -55,8 +59,12 @@ struct Lanes<double> {
     void count_above(const double* x, std::size_t n, const double* t, std::size_t nt, std::int64_t* counts) const {
         k.count_above_f64(x, n, t, nt, counts);
     }
-    void passed(const double* x, std::size_t n, const double* t, std::size_t nt, std::uint32_t* out) const {
+    void passed(const double* x, std::size_t n, const double* t, std::size_t nt, std::uint16_t* out) const {
         k.passed_f64(x, n, t, nt, out);
+    }
+    void tally_words(const Word* words, std::size_t n, const WordLimits<Word>& limits, std::size_t width,
+                     std::uint8_t* rows, std::uint32_t* lanes, std::int64_t* counts) const {
+        k.tally_words_f64(words, n, &limits, width, rows, lanes, counts);
     }
 };
 

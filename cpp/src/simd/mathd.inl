@@ -1,8 +1,8 @@
 // float64: the sister of mathf.inl, and the elementwise functions behind ppf and cdf.
 
 constexpr double kLn2 = 0x1.62e42fefa39efp-1, kLn2Low = 0x1.abc9e3b39803fp-56;
-constexpr double kTail = 0x1.6p-13;
-constexpr double kFar = 0x1p-52;  // below this two-sided tail probability the far polynomial takes over
+constexpr double kTail = 0x1.8p-11;  // two-sided tail probability below which a tail polynomial serves
+constexpr double kFar = 0x1p-52;     // below this two-sided tail probability the far polynomial takes over
 constexpr uint64_t kSignBit = uint64_t{1} << 63;
 constexpr uint64_t kFraction = (uint64_t{1} << 52) - 1;
 
@@ -46,17 +46,19 @@ inline double with_sign(double magnitude, uint64_t word) {
     return __builtin_bit_cast(double, __builtin_bit_cast(uint64_t, magnitude) | ((~word << 11) & kSignBit));
 }
 
-inline double normal_tail(double o) {
-    const double w = -log_with(k_icdf_log_f64, o * (2.0 - o));
-    return (1.0 - o) * polynomial(k_icdf_tail_f64, w - k_icdf_tail_f64_centre);
+// z = x g(log2 y), as in float32.
+template <size_t n>
+inline double normal_with(const double (&g)[n], double centre, double o) {
+    const double y = o * (2.0 - o);
+    const uint64_t bits = __builtin_bit_cast(uint64_t, y);
+    const uint64_t biased = (bits + (uint64_t{0x3ff} << 52) - 0x3fe6a09e667f3bcdu) >> 52;
+    const double f = __builtin_bit_cast(double, bits - (biased << 52) + (uint64_t{0x3ff} << 52)) - 1.0;
+    const double exponent = __builtin_bit_cast(double, biased | 0x4330000000000000u) - (0x1p52 + 1023.0 + centre);
+    const double level = fused(f, polynomial(k_log2_f64, f), exponent);
+    return (1.0 - o) * polynomial(g, level);
 }
 
-inline double normal_centre(double o) {
-    const double w = -log_with(k_icdf_log_f64, o * (2.0 - o));
-    return (1.0 - o) * polynomial(k_icdf_centre_f64, w - k_icdf_centre_f64_centre);
-}
-
-// Normal quantiles to 2e-14 relative over all 2^53 words.
+// Normal quantiles to 1e-12 (1 + |z|) over all 2^53 words.
 void add_normal_f64(const uint64_t* __restrict words, size_t n, double scale, double* __restrict acc) {
     constexpr size_t kPart = 128;
     double z[kPart];
@@ -69,12 +71,13 @@ void add_normal_f64(const uint64_t* __restrict words, size_t n, double scale, do
         for (size_t i = 0; i < length; ++i) {
             const double o = two_tails(part[i]);
             nearest = o < nearest ? o : nearest;
-            z[i] = with_sign(normal_centre(o), part[i]);
+            z[i] = with_sign(normal_with(k_icdf_centre_f64, k_icdf_centre_f64_centre, o), part[i]);
         }
         if (nearest < kTail) {
             for (size_t i = 0; i < length; ++i) {
                 const double o = two_tails(part[i]);
-                if (o < kTail) z[i] = with_sign(normal_tail(o), part[i]);
+                if (o >= kTail) continue;
+                z[i] = with_sign(normal_with(k_icdf_tail_f64, k_icdf_tail_f64_centre, o), part[i]);
             }
         }
 #pragma omp simd
@@ -128,14 +131,16 @@ void exp_array(const double* __restrict x, size_t n, double* __restrict out) {
 void norm_ppf_array(const double* __restrict q, size_t n, double* __restrict out) {
     for (size_t i = 0; i < n; ++i) {
         const double o = 2.0 * (q[i] < 0.5 ? q[i] : 1.0 - q[i]);
-        double magnitude = normal_centre(o);
+        const bool tiny = o < 0x1p-960;
+        const double y = tiny ? o * 0x1p200 * 2.0 : o * (2.0 - o);
+        const double w = (tiny ? 200.0 * kLn2 : 0.0) - log_with(k_log_f64, y);
+        double magnitude = 0.0;
         if (o < kFar) {
-            const bool tiny = o < 0x1p-960;
-            const double y = tiny ? o * 0x1p200 * 2.0 : o * (2.0 - o);
-            const double w = -log_with(k_log_f64, y) + (tiny ? 200.0 * kLn2 : 0.0);
-            magnitude = polynomial(k_icdf_far_f64, __builtin_sqrt(w) - k_icdf_far_f64_centre);
+            magnitude = polynomial(k_ppf_far_f64, __builtin_sqrt(w) - k_ppf_far_f64_centre);
         } else if (o < kTail) {
-            magnitude = normal_tail(o);
+            magnitude = (1.0 - o) * polynomial(k_ppf_tail_f64, w - k_ppf_tail_f64_centre);
+        } else {
+            magnitude = (1.0 - o) * polynomial(k_ppf_centre_f64, w - k_ppf_centre_f64_centre);
         }
         if (o == 0.0) magnitude = __builtin_inf();
         if (!(o >= 0.0 && o <= 1.0)) magnitude = __builtin_nan("");

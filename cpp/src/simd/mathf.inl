@@ -2,9 +2,8 @@
 // against mpmath (tests/kat/test_numerics.py); docs/NUMERICS.md explains the choices.
 
 constexpr float kLn2f = 0x1.62e430p-1f;
-// Below this two-sided tail probability (|z| > 3.76) the tail polynomial takes over.
-constexpr float kTailf = 0x1.6p-13f;
-constexpr int32_t kTailWordf = 360448;  // kTailf * 2^31
+// The tail polynomial serves |z| > 3.38: two-sided tail probabilities o below kTail = 1.5 * 2^-11, here as o * 2^31.
+constexpr int32_t kTailWord = 3 << 19;
 
 // Even and odd powers apart: two short chains of dependent multiply-adds instead of one long one.
 template <size_t n>
@@ -45,10 +44,15 @@ inline float with_sign(float magnitude, uint32_t word) {
     return __builtin_bit_cast(float, __builtin_bit_cast(uint32_t, magnitude) | (~word & 0x80000000u));
 }
 
-inline float normal_tail(uint32_t word) {
-    const float o = two_tails(tail_word(word));
-    const float w = -log_of(o * (2.0f - o));
-    return with_sign((1.0f - o) * polynomial(k_icdf_tail_f32, w - k_icdf_tail_f32_centre), word);
+// z = x g(log2 y) with x = 1 - o, y = 1 - x^2 = o (2 - o), and g the polynomial given.
+template <size_t n>
+inline float normal_with(const float (&g)[n], int32_t centre, float o) {
+    const float y = o * (2.0f - o);
+    const int32_t bits = __builtin_bit_cast(int32_t, y);
+    const int32_t exponent = (bits - 0x3f3504f3) >> 23;
+    const float f = __builtin_bit_cast(float, bits - exponent * (1 << 23)) - 1.0f;
+    const float level = fused(f, polynomial(k_log2_f32, f), static_cast<float>(exponent - centre));
+    return (1.0f - o) * polynomial(g, level);
 }
 
 // Normal quantiles to 1e-6 in z over all 2^32 words.
@@ -59,18 +63,19 @@ void add_normal_f32(const uint32_t* __restrict words, size_t n, float scale, flo
         const size_t length = n - start < kPart ? n - start : kPart;
         const uint32_t* __restrict part = words + start;
         float* __restrict sum = acc + start;
+        // The tail is rare: all lanes take the central polynomial, then the few that need it are done again.
         int32_t nearest = 0x7fffffff;
 #pragma omp simd reduction(min : nearest)
         for (size_t i = 0; i < length; ++i) {
             const int32_t tail = tail_word(part[i]);
             nearest = tail < nearest ? tail : nearest;
-            const float o = two_tails(tail);
-            const float w = -log_of(o * (2.0f - o));
-            z[i] = with_sign((1.0f - o) * polynomial(k_icdf_centre_f32, w - k_icdf_centre_f32_centre), part[i]);
+            z[i] = with_sign(normal_with(k_icdf_centre_f32, k_icdf_centre_f32_centre, two_tails(tail)), part[i]);
         }
-        if (nearest < kTailWordf) {
+        if (nearest < kTailWord) {
             for (size_t i = 0; i < length; ++i) {
-                if (tail_word(part[i]) < kTailWordf) z[i] = normal_tail(part[i]);
+                const int32_t tail = tail_word(part[i]);
+                if (tail >= kTailWord) continue;
+                z[i] = with_sign(normal_with(k_icdf_tail_f32, k_icdf_tail_f32_centre, two_tails(tail)), part[i]);
             }
         }
 #pragma omp simd

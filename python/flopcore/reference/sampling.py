@@ -18,7 +18,7 @@ __all__ = ["Arithmetic", "Precision", "add_log_linear", "add_normal", "add_unifo
 
 Precision = Literal["single", "double"]
 
-_TAIL = float.fromhex("0x1.6p-13")  # two-sided tail probability below which the tail polynomial serves
+_TAIL = float.fromhex("0x1.8p-11")  # two-sided tail probability below which the tail polynomial serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,13 @@ class Arithmetic:
         """Return a b + c, rounded once."""
         return self.round(a * b + c)
 
+    def table(self, name: str) -> tuple[int, tuple[Fraction, ...]]:
+        """Return the centre and the coefficients of a polynomial in this precision."""
+        return _table(f"{name}_f{32 if self.precision == 'single' else 64}")
+
     def polynomial(self, name: str, x: Fraction) -> Fraction:
-        """Return a polynomial of the table at x: even and odd powers apart, by fused multiply-adds."""
-        centre, coefficients = _table(f"{name}_f{32 if self.precision == 'single' else 64}")
-        x = self.round(x - centre)
+        """Return a polynomial of the table at centre + x: even and odd powers apart, by fused multiply-adds."""
+        _, coefficients = self.table(name)
         square = self.round(x * x)
         first, second = coefficients[0], coefficients[1]
         rest = coefficients[2:]
@@ -61,16 +64,19 @@ class Arithmetic:
             return self.fma(first, x, second)
         return self.fma(second, x, self.fma(first, square, coefficients[-1]))
 
-    def log(self, name: str, x: Fraction) -> Fraction:
-        """Return the natural logarithm of a positive number through the polynomial of log(1 + f) / f."""
-        # x = 2^e m with m in [sqrt(1/2), sqrt(2)), the bound as the nearest number of this precision.
+    def split(self, x: Fraction) -> tuple[int, Fraction]:
+        """Return e and f where x = 2^e (1 + f) and sqrt(1/2) <= 1 + f < sqrt(2), the bounds rounded."""
         root_half = Fraction(float.fromhex("0x1.6a09e6p-1" if self.precision == "single" else "0x1.6a09e667f3bcdp-1"))
         e = math.floor(math.log2(x)) - 1
         while x >= root_half * Fraction(2) ** (e + 1):
             e += 1
-        f = x / Fraction(2) ** e - 1
+        return e, x / Fraction(2) ** e - 1
+
+    def log(self, x: Fraction) -> Fraction:
+        """Return the natural logarithm of a positive number through the polynomial of log(1 + f) / f."""
+        e, f = self.split(x)
         ln2 = Fraction(float.fromhex("0x1.62e430p-1" if self.precision == "single" else "0x1.62e42fefa39efp-1"))
-        return self.fma(Fraction(e), ln2, self.round(f * self.polynomial(name, f)))
+        return self.fma(Fraction(e), ln2, self.round(f * self.polynomial("log", f)))
 
     def two_tails(self, word: int) -> tuple[Fraction, int]:
         """Return twice the tail probability of u = (word + 1/2) / 2^width, and the sign of u - 1/2."""
@@ -91,17 +97,18 @@ class Arithmetic:
         """Return the normal quantile of u."""
         o, sign = self.two_tails(word)
         y = self.round(o * self.round(2 - o))
-        w = -self.log("log" if self.precision == "single" else "icdf_log", y)
         part = "icdf_tail" if o < Fraction(_TAIL) else "icdf_centre"
-        return sign * self.round(self.round(1 - o) * self.polynomial(part, w))
+        e, f = self.split(y)
+        level = self.fma(f, self.polynomial("log2", f), Fraction(e - self.table(part)[0]))
+        return sign * self.round(self.round(1 - o) * self.polynomial(part, level))
 
 
 @cache
-def _table(name: str) -> tuple[Fraction, tuple[Fraction, ...]]:
+def _table(name: str) -> tuple[int, tuple[Fraction, ...]]:
     path = Path(__file__).resolve().parent.parent / "data" / "polynomials.json"
     row = json.loads(path.read_text(encoding="utf-8"))[name]
     return (
-        Fraction(float.fromhex(row["centre"])),
+        int(row["centre"]),
         tuple(Fraction(float.fromhex(text)) for text in row["coefficients"]),
     )
 
@@ -122,4 +129,4 @@ def add_log_linear(precision: Precision, word: int, half: Fraction, scale: Fract
     """Return total + scale * ln(1 + half * (2 u - 1)), the sum and the argument rounded once each."""
     arithmetic = Arithmetic(precision)
     argument = arithmetic.fma(arithmetic.round(half), arithmetic.centred(word), Fraction(1))
-    return arithmetic.fma(arithmetic.round(scale), arithmetic.log("log", argument), total)
+    return arithmetic.fma(arithmetic.round(scale), arithmetic.log(argument), total)

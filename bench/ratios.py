@@ -1,0 +1,204 @@
+"""Each speed claim as a ratio against a peer, both timed in this process, turn by turn, best of several.
+
+    python bench/ratios.py [--quick] [--json] [ROW ...]
+
+A row is a function registered with @row(name, target, unit). It returns two callables, ours and the peer's; each call
+does one repetition and returns the units of work it did. Rates are per second of this process's CPU time, so that
+other work on the machine disturbs them less; rows about threads use the clock. Ratios travel between machines, seconds
+do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import flopcore as fc
+import peers_sweep as peers
+from flopcore import _core
+from flopcore.distributions import LogNormal
+from flopcore.sweep import _plan
+
+Work = Callable[[], int]
+Pair = tuple[Work, Work]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A claim: its name, what we aim at, the unit of work, and how to set both sides up (None: the peer is missing)."""
+
+    name: str
+    target: float
+    unit: str
+    make: Callable[[], Pair | None]
+    clock: Callable[[], float]
+
+
+ROWS: list[Row] = []
+
+
+def row(
+    name: str, target: float, unit: str, clock: Callable[[], float] = time.process_time
+) -> Callable[[Callable[[], Pair | None]], Callable[[], Pair | None]]:
+    """Register a row."""
+
+    def register(make: Callable[[], Pair | None]) -> Callable[[], Pair | None]:
+        ROWS.append(Row(name, target, unit, make, clock))
+        return make
+
+    return register
+
+
+def check(good: bool, what: str) -> None:
+    """A bench that computes something else than its peer proves nothing."""
+    if not good:
+        raise SystemExit(f"wrong answer: {what}")
+
+
+def sweep_pair(precision: str, dtype: type) -> Pair:
+    ln10 = float(np.log(10.0))
+    entity = fc.Entity("m", tuple(fc.Factor(f"x{i}", LogNormal(1e6, 0.3 * ln10)) for i in range(4)))
+    lines = [fc.Threshold(str(k), 10**22 if k == 0 else round(10 ** (22 + k / 2)), ">") for k in range(8)]
+    plan = _plan([entity], lines, [1, 2], precision)
+    rng = np.random.Generator(np.random.SFC64(1))
+    _, expected = peers.numpy_sweep(dtype, rng)
+    counts = plan.evaluate(0, peers.SWEEP_ROWS, 1)[0][0]
+    # Two independent samples of a million rows: six standard errors of the difference are below 4400.
+    check(bool(np.all(np.abs(counts - expected) < 4400)), f"{precision} sweep {counts} against {expected}")
+
+    def ours() -> int:
+        plan.evaluate(0, peers.SWEEP_ROWS, 1)
+        return 4 * peers.SWEEP_ROWS
+
+    return ours, lambda: peers.numpy_sweep(dtype, rng)[0]
+
+
+@row("sweep float32 vs NumPy float32", 8.0, "variates/s")
+def _() -> Pair:
+    return sweep_pair("single", np.float32)
+
+
+@row("sweep float64 vs NumPy float64", 4.0, "variates/s")
+def _() -> Pair:
+    return sweep_pair("double", np.float64)
+
+
+def population_plan() -> _core.SweepPlan:
+    mu, sd = peers.population_parameters()
+    ln10 = float(np.log(10.0))
+    entities = [
+        fc.Entity(f"m{i}", (fc.Factor("C", LogNormal(10.0 ** float(m), float(s) * ln10)),))
+        for i, (m, s) in enumerate(zip(mu, sd, strict=True))
+    ]
+    lines = [fc.Threshold(str(k), round(10 ** (22 + 5 * k / 64)), ">=") for k in range(peers.LINES)]
+    return _plan(entities, lines, [1, 2], "single")
+
+
+def population_ours() -> Work:
+    plan = population_plan()
+    mu, sd = peers.population_parameters()
+    _, expected = peers.numpy_population(mu, sd, np.random.Generator(np.random.SFC64(1)))
+    mean = float((plan.evaluate(0, peers.DRAWS, 1)[1][38] @ np.arange(peers.ENTITIES + 1)) / peers.DRAWS)
+    # The count above line 38 has sd below 10: six standard errors of the difference of two means are below 1.4.
+    check(abs(mean - expected) < 1.4, f"population {mean} against {expected}")
+
+    def ours() -> int:
+        plan.evaluate(0, peers.DRAWS, 1)
+        return peers.ENTITIES * peers.DRAWS
+
+    return ours
+
+
+@row("population vs NumPy", 5.0, "variates/s")
+def _() -> Pair:
+    mu, sd = peers.population_parameters()
+    rng = np.random.Generator(np.random.SFC64(1))
+    return population_ours(), lambda: peers.numpy_population(mu, sd, rng)[0]
+
+
+@row("population vs numba", 12.0, "variates/s")
+def _() -> Pair | None:
+    run = peers.numba_population()
+    if run is None:
+        return None
+    mu, sd = peers.population_parameters()
+
+    def peer() -> int:
+        run(mu, sd, peers.DRAWS, 1)
+        return peers.ENTITIES * peers.DRAWS
+
+    return population_ours(), peer
+
+
+@row("two threads vs one", 1.8, "variates/s", time.perf_counter)
+def _() -> Pair | None:
+    if _core.allowed_cpus() < 2:
+        return None
+    plan = population_plan()
+
+    def run(threads: int) -> int:
+        plan.evaluate(0, 4 * peers.DRAWS, threads)
+        return peers.ENTITIES * 4 * peers.DRAWS
+
+    return lambda: run(2), lambda: run(1)
+
+
+def measure(pair: Pair, rounds: int, clock: Callable[[], float]) -> tuple[float, float]:
+    """Best rates of ours and the peer's, timed in turns."""
+    best = [0.0, 0.0]
+    for _ in range(rounds):
+        for side, work in enumerate(pair):
+            began = clock()
+            units = work()
+            best[side] = max(best[side], units / (clock() - began))
+    return best[0], best[1]
+
+
+def main() -> int:
+    """Print one line a row; 1 if a ratio is below half its target (machines differ, mistakes differ more)."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="part of a row's name; all rows without it")
+    parser.add_argument("--quick", action="store_true", help="three rounds instead of nine")
+    parser.add_argument("--json", action="store_true", help="rows as JSON")
+    options = parser.parse_args()
+    results = []
+    for entry in ROWS:
+        if options.rows and not any(part in entry.name for part in options.rows):
+            continue
+        pair = entry.make()
+        if pair is None:
+            print(f"{entry.name}: left out, its peer or a second CPU is missing", file=sys.stderr)
+            continue
+        ours, peer = measure(pair, 3 if options.quick else 9, entry.clock)
+        result = {
+            "name": entry.name,
+            "ours": ours,
+            "peer": peer,
+            "ratio": ours / peer,
+            "target": entry.target,
+            "unit": entry.unit,
+            "isa": _core.isa(),
+        }
+        results.append(result)
+        if not options.json:
+            print(
+                f"{entry.name:34} {ours:10.3e} {peer:10.3e} {entry.unit:12} ratio {ours / peer:6.2f}"
+                f"  target {entry.target:4.1f}  {_core.isa()}"
+            )
+    if options.json:
+        json.dump(results, sys.stdout, indent=1)
+        print()
+    return int(any(result["ratio"] < result["target"] / 2 for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
