@@ -14,6 +14,7 @@ from .errors import (
     FlopcoreError,
     GraphError,
     ShapeError,
+    UnsupportedNodes,
     UnsupportedOp,
 )
 from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum
@@ -52,6 +53,7 @@ __all__ = [
     "Tensor",
     "Threshold",
     "ThresholdPolicy",
+    "UnsupportedNodes",
     "UnsupportedOp",
     "__version__",
     "accelerator",
