@@ -22,6 +22,14 @@ TABLE = {
     "fvcore-0.1.5": (4111512576, MAC + 2 * BN + GAP_IN),
     "torchprofile-0.1.0": (4100300288, MAC + BN + 2048),
     "thop-0.1.1": (4133742592, MAC + 4 * BN + 50 * 2048),
+    "thop-0.0.31": (4111514624, MAC + 2 * BN + 50 * 2048),
+    "ptflops-aten-0.7.5": (4089185256, MAC + CLASSES),
+    "ptflops-module-0.7.5": (4132436968, MAC + 2 * BN + 2 * (RELU + MAXPOOL_IN + GAP_IN) + CLASSES),
+    "ptflops-module": (4121925096, MAC + 2 * BN + RELU + MAXPOOL_IN + GAP_IN + CLASSES),
+    "torchvision-0.28": (4089184256, MAC),
+    "model": (8178368512, 2 * MAC),
+    "hardware": (8178368512, 2 * MAC),
+    "epoch": (8178368512, 2 * MAC),
     "deepspeed-0.19": (8211108352, 2 * MAC + 2 * BN + RELU + MAXPOOL_IN + GAP_IN),
 }
 
@@ -45,6 +53,19 @@ def test_all_arithmetic_is_the_sum_of_its_parts(tally: fc.Tally) -> None:
     max_pool = 200704 * 8
     mean = 2048 * 48 + 2048
     assert tally.flop("all-arithmetic") == contractions + norms + RELU + ADD + max_pool + mean
+
+
+def test_onnx_tool_reads_an_average_pool_and_a_softmax() -> None:
+    """Its total is of light_resnet50.onnx, which pools by a 7 x 7 window and ends in a softmax of 36 per class."""
+    graph = cnn.resnet(50, pool="average")
+    expected = MAC + 31 * BN + RELU + ADD + 9 * 200704 + GAP_IN + 37 * CLASSES
+    assert expected == 4450789512
+    assert fc.count(graph).flop("onnx-tool-1.0.1") == expected - 36 * CLASSES
+
+
+def test_executed_operations_are_two_per_multiply_add(tally: fc.Tally) -> None:
+    outputs = 11113984 + CLASSES
+    assert tally.flop("int-or-fp") == tally.flop("fp-only") == tally.flop("all-arithmetic") + outputs
 
 
 def test_the_reference_recounts_it(tally: fc.Tally) -> None:

@@ -1,6 +1,6 @@
 """The C++ core counts every graph as the reference does: each row, extent, repeat, parameter and price.
 
-FLOPCORE_GRAPHS says how many seeded graphs to compare (2,000 by default; 20,000 take about three minutes).
+FLOPCORE_GRAPHS says how many seeded graphs to compare (1,000 by default; 20,000 take some minutes).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from flopcore.reference import Row, VerificationError, count, price, verify
 from flopcore.specification import specification
 from random_graphs import OPS, SYMBOLS, Chooser, Recipe, random_graph, random_point
 
-N_GRAPHS = int(os.environ.get("FLOPCORE_GRAPHS", "2000"))
+N_GRAPHS = int(os.environ.get("FLOPCORE_GRAPHS", "1000"))
 NOMINAL = dict.fromkeys(("causal", "window", "padding_taps", "experts", "capacity", "sparsity", "dropout"), "nominal")
 USED = dict.fromkeys(NOMINAL, "used")
 

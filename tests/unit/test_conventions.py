@@ -98,6 +98,13 @@ def test_all_arithmetic_prices_a_dot_product_as_k_products_and_k_minus_one_sums(
         ("deepspeed-0.19", "max_pool", (), {"in_elems": 1}),
         ("deepspeed-0.19", "layer_norm", ("affine",), {"in_elems": 5}),
         ("deepspeed-0.19", "add", (), {"mac": 2}),
+        ("deepspeed", "add", (), {"out_elems": 1}),
+        ("thop-0.0.31", "conv", ("bias",), {"mac": 1, "add": 1}),
+        ("thop", "layer_norm", ("affine",), {"out_elems": 2}),
+        ("ptflops-module-0.7.5", "relu", (), {"in_elems": 2}),
+        ("ptflops-module", "relu", (), {"in_elems": 1}),
+        ("ptflops-aten", "attention", (), {"mac": 1}),
+        ("onnx-tool-1.0.1", "layer_norm", ("affine",), {"out_elems": 7, "rows": 29}),
     ],
 )
 def test_peers_price_an_op_as_their_source_does(
@@ -113,6 +120,26 @@ def test_an_override_may_ask_for_an_origin_and_for_the_absence_of_a_flag() -> No
     assert charged(rule, "conv", origin="onnx:Conv") == {"mac": Fraction(1, 2)}
     assert charged(rule, "conv", "grouped", origin="onnx:Conv") == {"mac": 1}
     assert charged(rule, "conv", origin="onnxruntime") == {"mac": 1}
+
+
+def test_integers_count_or_do_not_as_the_name_says() -> None:
+    for dtype in ("int8", "uint4", "bool"):
+        assert not any(convention("fp-only").weights_of("matmul", dtype=dtype))
+        assert convention("int-or-fp").weights_of("matmul", dtype=dtype) == convention("int-or-fp").weights
+    assert any(convention("fp-only").weights_of("matmul", dtype="float8_e4m3"))
+
+
+def test_model_and_hardware_differ_in_recomputation_and_padding() -> None:
+    model, hardware = convention("model"), convention("hardware")
+    assert set(hardware.phases) - set(model.phases) == {"recompute", "optimizer"}
+    assert {kind for kind in model.extents if model.extents[kind] != hardware.extents[kind]} == {
+        "window", "padding_taps", "capacity",
+    }  # fmt: skip
+
+
+def test_only_flop_may_meet_a_threshold() -> None:
+    assert convention("onnx-tool").unit == "instruction"
+    assert {convention(name).unit for name in ("model", "hardware", "fp-only", "int-or-fp", "epoch")} == {"FLOP"}
 
 
 def test_a_phase_that_is_not_priced_is_worth_nothing() -> None:
