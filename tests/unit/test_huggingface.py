@@ -193,13 +193,15 @@ def test_file_directory_and_dict_are_the_same(tmp_path: Path) -> None:
         ({"num_hidden_layers": 0}, "'num_hidden_layers' must be from 1 to"),
         ({"vocab_size": 10**30}, "'vocab_size' must be from 1 to"),
         ({"vocab_size": -5}, "'vocab_size' must be from 1 to"),
-        ({"num_attention_heads": 5, "num_key_value_heads": 5}, "=5 does not divide hidden_size=64"),
+        ({"num_attention_heads": 5, "num_key_value_heads": 5}, "=5 does not divide the hidden size 64"),
         ({"num_key_value_heads": 3}, "num_key_value_heads=3 does not divide"),
-        ({"head_dim": 15}, "head_dim=15 is odd"),
+        ({"head_dim": 15}, "15 of head_dim=15 are turned"),
         ({"mlp_bias": 1}, "'mlp_bias' must be true or false, is 1"),
         ({"torch_dtype": "int3"}, 'dtype "int3" is not known'),
         ({"architectures": "LlamaForCausalLM"}, "'architectures' must be a list of one name"),
         ({"model_type": None}, "'model_type' is missing"),
+        ({"partial_rotary_factor": 0}, "'partial_rotary_factor' must be over 0 and at most 1, is 0"),
+        ({"model_type": "mistral", "sliding_window": -1}, "'sliding_window' must be from 1 to"),
     ],
 )
 def test_bad_values_name_the_key(change: dict[str, object], words: str) -> None:
@@ -210,21 +212,88 @@ def test_bad_values_name_the_key(change: dict[str, object], words: str) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"model_type": "brontosaurus"}, "'brontosaurus' is not known; known: llama, mistral, qwen2, qwen3"),
+        (
+            {"model_type": "brontosaurus"},
+            "'brontosaurus' is not known; known: bert, gemma, gpt2, granite, llama, mistral",
+        ),
         ({"hidden_act": "snake"}, "hidden_act 'snake' is not known"),
         ({"architectures": ["LlamaForSequenceClassification"]}, "LlamaForSequenceClassification"),
-        ({"partial_rotary_factor": 0.5}, "a part of each head"),
-        ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "a part of each head"),
         ({"pretraining_tp": 2}, "tensor-parallel"),
-        ({"model_type": "mistral"}, "sliding window"),
-        ({"model_type": "mistral", "sliding_window": 4096}, "sliding window"),
-        ({"model_type": "qwen2", "use_sliding_window": True}, "sliding window"),
-        ({"model_type": "qwen3", "layer_types": ["sliding_attention"]}, "full_attention"),
+        ({"model_type": "qwen3", "layer_types": ["linear_attention"]}, "full_attention"),
+        ({"model_type": "gpt2", "scale_attn_by_inverse_layer_idx": True}, "a scale per layer"),
+        ({"model_type": "bert", "position_embedding_type": "relative_key"}, "relative positions"),
+        ({"model_type": "bert", "is_decoder": True}, "as a decoder"),
     ],
 )
 def test_what_is_not_built_is_refused(change: dict[str, object], words: str) -> None:
     with pytest.raises(fc.UnsupportedOp, match=words):
         fc.from_huggingface(SMALL | change)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"model_type": "mistral", "sliding_window": 32},
+        {"model_type": "qwen2", "sliding_window": 32, "use_sliding_window": True},
+        {"model_type": "qwen3", "sliding_window": 32, "layer_types": ["full_attention", "sliding_attention"]},
+        {"model_type": "phi3", "sliding_window": 32},
+    ],
+)
+def test_sequences_longer_than_a_sliding_window_are_refused(keys: dict[str, object]) -> None:
+    # Up to its length a window hides nothing, so the count is exact there.
+    graph = fc.from_huggingface(SMALL | keys)
+    assert fc.count(graph).flop("macs", at={"batch": 1, "seq": 32}) > 0  # type: ignore[operator]
+    with pytest.raises(fc.DataError, match="seq"):
+        fc.count(graph, at={"batch": 1, "seq": 33})
+
+
+def test_windows_that_are_off_do_not_bound_the_sequence() -> None:
+    for keys in (
+        {"model_type": "mistral", "sliding_window": None},
+        {"model_type": "qwen2", "sliding_window": 32, "use_sliding_window": False},
+        {"model_type": "phi3"},
+    ):
+        assert fc.from_huggingface(SMALL | keys).dims["seq"][1] is None
+    assert fc.from_huggingface(SMALL | {"model_type": "mistral"}).dims["seq"][1] == 4096
+
+
+# Parameters as published: the GPT-2 release, BERT (arXiv 1810.04805: 110M and 340M), and the hubs' model cards.
+def test_other_families_have_their_published_parameters() -> None:
+    encoder = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+    bert = encoder | {"model_type": "bert", "vocab_size": 30522, "architectures": ["BertModel"]}
+    assert fc.from_huggingface(bert).parameters == 109_482_240
+    assert fc.from_huggingface(bert | {"architectures": ["BertForMaskedLM"]}).parameters == 109_514_298
+    assert fc.from_huggingface({"model_type": "gpt2"}).parameters == 124_439_808
+    assert fc.from_huggingface({"model_type": "vit", "num_labels": 1000}).parameters == 86_567_656
+    gemma = {
+        "model_type": "gemma",
+        "hidden_size": 2048,
+        "intermediate_size": 16384,
+        "num_attention_heads": 8,
+        "num_hidden_layers": 18,
+        "num_key_value_heads": 1,
+        "vocab_size": 256000,
+    }
+    assert fc.from_huggingface(gemma).parameters == 2_506_172_416
+    phi4 = {
+        "model_type": "phi3",
+        "hidden_size": 5120,
+        "intermediate_size": 17920,
+        "num_attention_heads": 40,
+        "num_hidden_layers": 40,
+        "num_key_value_heads": 10,
+        "vocab_size": 100352,
+    }
+    assert fc.from_huggingface(phi4).parameters == 14_659_507_200
+
+
+def test_a_vision_transformer_has_no_sequence() -> None:
+    cost = fc.count(fc.from_huggingface({"model_type": "vit", "num_labels": 1000})).flop("macs")
+    assert cost == 17_563_828_224 * fc.dim("batch")  # torchvision prints 17.564 GMAC
+
+
+def test_learned_positions_bound_the_sequence() -> None:
+    assert fc.from_huggingface({"model_type": "gpt2"}).dims["seq"][1] == 1024
 
 
 def test_unknown_keys_that_could_count_are_reported() -> None:

@@ -1,4 +1,4 @@
-"""Decoder-only transformers: one description of the family, one builder.
+"""Decoder-only transformers with rotary positions: one description of the family, one builder.
 
 The layers are one block that is called as many times as there are layers, each call with weights of its own.
 """
@@ -6,19 +6,20 @@ The layers are one block that is called as many times as there are layers, each 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from itertools import pairwise
+from typing import Literal
 
 from flopcore.expr import Expr
 from flopcore.graph import Graph, Tensor
 
-__all__ = ["Activation", "Decoder", "decoder"]
+from .modules import Activation, Modules
 
-Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "relu"]
+__all__ = ["Decoder", "decoder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoder:
-    """What a decoder-only transformer with rotary positions, RMS norms and a gated feed-forward is made of.
+    """What a decoder-only transformer with rotary positions is made of.
 
     Parameters
     ----------
@@ -26,12 +27,24 @@ class Decoder:
         Number of layers, width of the residual stream, width inside the feed-forward, and of the vocabulary.
     heads, kv_heads, head_dim
         Query heads, the key-value heads they share, and the width of one head.
+    rotary_dim
+        How much of each head is turned; None turns all of it.
     activation
-        Non-linearity of the feed-forward's gate.
+        Non-linearity of the feed-forward.
+    feed_forward
+        ``"gated"`` with three matrices, ``"fused"`` with gate and up in one, or ``"plain"`` with two.
+    projections
+        Whether queries, keys and values have three matrices or one.
     qkv_bias, out_bias, mlp_bias
         Whether the projections to queries, keys and values, the one back, and the feed-forward's have a bias.
+    norm
+        ``"rms"``, ``"rms_offset"`` (its factor is 1 + weight), or ``"layer"`` (with weight and bias).
+    norm_place
+        ``"before"`` each sublayer, or ``"after"`` it, before its result joins the residual stream.
     qk_norm
-        Whether each query and key head passes an RMS norm before the rotation.
+        An RMS norm before the rotation over each ``"head"``, or over the whole ``"projection"``.
+    embedding_scale, residual_scale, logits_scale
+        Whether embeddings, what joins the residual stream, and logits are multiplied (logits: divided) by a number.
     embeddings
         ``"tied"`` when the output layer reads the input embedding, which is then counted once.
     head
@@ -47,11 +60,19 @@ class Decoder:
     heads: int
     kv_heads: int
     head_dim: int
+    rotary_dim: int | None = None
     activation: Activation = "silu"
+    feed_forward: Literal["gated", "fused", "plain"] = "gated"
+    projections: Literal["separate", "fused"] = "separate"
     qkv_bias: bool = False
     out_bias: bool = False
     mlp_bias: bool = False
-    qk_norm: bool = False
+    norm: Literal["rms", "rms_offset", "layer"] = "rms"
+    norm_place: Literal["before", "after"] = "before"
+    qk_norm: Literal["none", "head", "projection"] = "none"
+    embedding_scale: bool = False
+    residual_scale: bool = False
+    logits_scale: bool = False
     embeddings: Literal["tied", "separate"] = "separate"
     head: Literal["logits", "none"] = "logits"
     dtype: str = "bfloat16"
@@ -63,8 +84,15 @@ class Decoder:
                 raise ValueError(f"{name} must be a positive integer, is {value!r}")
         if self.heads % self.kv_heads:
             raise ValueError(f"kv_heads={self.kv_heads} does not divide heads={self.heads}")
-        if self.head_dim % 2:
-            raise ValueError(f"head_dim={self.head_dim} is odd; rotary positions turn pairs")
+        if not 0 < 2 * self.n_angles <= self.head_dim or 2 * self.n_angles != (self.rotary_dim or self.head_dim):
+            raise ValueError(
+                f"rotary_dim={self.rotary_dim} must be even, positive and at most head_dim={self.head_dim}"
+            )
+
+    @property
+    def n_angles(self) -> int:
+        """Return the number of pairs that are turned in each head."""
+        return (self.head_dim if self.rotary_dim is None else self.rotary_dim) // 2
 
 
 def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = "", origin: str = "builder") -> Graph:
@@ -96,120 +124,95 @@ def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = ""
     86848
     """
     graph = Graph(name)
-    builder = _Builder(graph, spec, origin)
+    modules = Modules(graph, spec.dtype, origin)
     ids = graph.input("input_ids", (batch, seq), "int64", origin=origin)
-    with graph.scope("model.embed_tokens"):
-        table = builder.parameter("weight", spec.vocab, spec.hidden)
-        x = graph.embedding(table, ids, name="embed_tokens", origin=origin)
-    angles = (seq, spec.head_dim // 2)
-    cos = graph.constant(angles, spec.dtype, name="cos", origin=origin)
-    sin = graph.constant(angles, spec.dtype, name="sin", origin=origin)
-    layer = _layer(graph, spec, batch, seq, origin)
-    called = graph.call(layer, [x, cos, sin], times=spec.layers, scope="model.layers", name="layers", origin=origin)
+    x, table = modules.embedding(ids, "model.embed_tokens", spec.vocab, spec.hidden)
+    if spec.embedding_scale:
+        x = modules.mul(x, modules.constant("scale"), "scale")
+    cos, sin = (modules.constant(part, (seq, spec.n_angles)) for part in ("cos", "sin"))
+    called = graph.call(
+        _layer(modules, spec, x, cos, sin),
+        [x, cos, sin],
+        times=spec.layers,
+        scope="model.layers",
+        name="layers",
+        origin=origin,
+    )
     assert isinstance(called, Tensor)
-    x = builder.norm(called, "model.norm")
-    if spec.head == "logits" and spec.embeddings == "tied":
-        with graph.scope("lm_head"):
-            x = graph.linear(x, table, name="lm_head", origin=origin)
-    elif spec.head == "logits":
-        x = builder.linear(x, "lm_head", spec.vocab, bias=False)
+    x = _norm(modules, spec, called, "model.norm")
+    if spec.head == "logits":
+        tied = table if spec.embeddings == "tied" else None
+        x = modules.linear(x, "lm_head", spec.vocab, bias=False, weight=tied)
+        if spec.logits_scale:
+            x = graph.div(x, modules.constant("scale"), name="scale", origin=origin)
     graph.output(x)
     return graph
 
 
-def _layer(graph: Graph, spec: Decoder, batch: int | Expr, seq: int | Expr, origin: str) -> Graph:
-    block = graph.subgraph("layer")
-    builder = _Builder(block, spec, origin)
-    x = block.input("hidden", (batch, seq, spec.hidden), spec.dtype, origin=origin)
-    cos = block.input("cos", (seq, spec.head_dim // 2), spec.dtype, origin=origin)
-    sin = block.input("sin", (seq, spec.head_dim // 2), spec.dtype, origin=origin)
-    normed = builder.norm(x, "input_layernorm")
-    with block.scope("self_attn"):
-        attended = builder.attention(normed, cos, sin, batch, seq)
-    x = block.add(x, attended, name="residual", origin=origin)
-    normed = builder.norm(x, "post_attention_layernorm")
-    with block.scope("mlp"):
-        fed = builder.feed_forward(normed)
-    block.output(block.add(x, fed, name="residual", origin=origin))
+def _layer(outer: Modules, spec: Decoder, hidden: Tensor, cos: Tensor, sin: Tensor) -> Graph:
+    block = outer.graph.subgraph("layer")
+    modules = outer.within(block)
+    x = block.input("hidden", hidden.shape, spec.dtype, origin=outer.origin)
+    cosines = block.input("cos", cos.shape, spec.dtype, origin=outer.origin)
+    sines = block.input("sin", sin.shape, spec.dtype, origin=outer.origin)
+
+    def sublayer(x: Tensor, scope: str, before: str, after: str) -> Tensor:
+        y = _norm(modules, spec, x, before) if spec.norm_place == "before" else x
+        with block.scope(scope):
+            y = _attention(modules, spec, y, cosines, sines) if scope == "self_attn" else _mlp(modules, spec, y)
+        if spec.norm_place == "after":
+            y = _norm(modules, spec, y, after)
+        if spec.residual_scale:
+            y = modules.mul(y, modules.constant("scale"), "scale")
+        return modules.add(x, y)
+
+    x = sublayer(x, "self_attn", "input_layernorm", "post_attention_layernorm")
+    x = sublayer(x, "mlp", "post_attention_layernorm", "post_feedforward_layernorm")
+    block.output(x)
     return block
 
 
-class _Builder:
-    """Places modules with their weights in one block."""
+def _norm(modules: Modules, spec: Decoder, x: Tensor, name: str) -> Tensor:
+    if spec.norm == "layer":
+        return modules.layer_norm(x, name)
+    return modules.rms_norm(x, name, offset=spec.norm == "rms_offset")
 
-    def __init__(self, graph: Graph, spec: Decoder, origin: str) -> None:
-        self._graph = graph
-        self._spec = spec
-        self._origin = origin
 
-    def parameter(self, name: str, *shape: int) -> Tensor:
-        return self._graph.parameter(name, shape, self._spec.dtype, origin=self._origin)
+def _attention(modules: Modules, spec: Decoder, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    wide, narrow = spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
+    if spec.projections == "fused":
+        joint = modules.linear(x, "qkv_proj", wide + 2 * narrow, bias=spec.qkv_bias)
+        ends = (0, wide, wide + narrow, wide + 2 * narrow)
+        flat = [modules.part(joint, start, stop) for start, stop in pairwise(ends)]
+    else:
+        sizes = (("q", wide), ("k", narrow), ("v", narrow))
+        flat = [modules.linear(x, f"{part}_proj", size, bias=spec.qkv_bias) for part, size in sizes]
 
-    def linear(self, x: Tensor, name: str, out: int, *, bias: bool) -> Tensor:
-        width = x.shape[-1]
-        assert isinstance(width, int)
-        with self._graph.scope(name):
-            weight = self.parameter("weight", out, width)
-            term = self.parameter("bias", out) if bias else None
-            return self._graph.linear(x, weight, term, name=name, origin=self._origin)
+    def heads(y: Tensor, part: str, count: int) -> Tensor:
+        if spec.qk_norm == "projection" and part != "v":
+            y = modules.rms_norm(y, f"{part}_norm")
+        y = modules.split_heads(y, count, part)
+        if spec.qk_norm == "head" and part != "v":
+            y = modules.rms_norm(y, f"{part}_norm")
+        return modules.heads_first(y, part)
 
-    def norm(self, x: Tensor, name: str) -> Tensor:
-        width = x.shape[-1]
-        assert isinstance(width, int)
-        with self._graph.scope(name):
-            return self._graph.rms_norm(x, self.parameter("weight", width), name=name, origin=self._origin)
+    query, key = heads(flat[0], "q", spec.heads), heads(flat[1], "k", spec.kv_heads)
+    query, key = modules.rotate(query, cos, sin), modules.rotate(key, cos, sin)
+    mixed = modules.attend(query, key, heads(flat[2], "v", spec.kv_heads), "top_left")
+    return modules.linear(mixed, "o_proj", spec.hidden, bias=spec.out_bias)
 
-    def attention(self, x: Tensor, cos: Tensor, sin: Tensor, batch: int | Expr, seq: int | Expr) -> Tensor:
-        graph, spec, origin = self._graph, self._spec, self._origin
 
-        def heads(name: str, count: int) -> Tensor:
-            flat = self.linear(x, f"{name}_proj", count * spec.head_dim, bias=spec.qkv_bias)
-            split = graph.reshape(flat, (batch, seq, count, spec.head_dim), name=name, origin=origin)
-            if spec.qk_norm and name != "v":
-                split = self.norm(split, f"{name}_norm")
-            return graph.transpose(split, (0, 2, 1, 3), name=name, origin=origin)
-
-        query = self.rotate(heads("q", spec.heads), cos, sin)
-        key = self.rotate(heads("k", spec.kv_heads), cos, sin)
-        value = heads("v", spec.kv_heads)
-        mixed = graph.attention(query, key, value, causal="top_left", name="attention", origin=origin)
-        joined = graph.transpose(mixed, (0, 2, 1, 3), name="join_heads", origin=origin)
-        flat = graph.reshape(joined, (batch, seq, spec.heads * spec.head_dim), name="join_heads", origin=origin)
-        return self.linear(flat, "o_proj", spec.hidden, bias=spec.out_bias)
-
-    def rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """Turn each pair (i, i + half) of a head by its angle (Su et al. 2021, arXiv 2104.09864, equation 34)."""
-        graph, origin, half = self._graph, self._origin, self._spec.head_dim // 2
-        first = graph.slice(x, axis=3, start=0, stop=half, name="rotary", origin=origin)
-        second = graph.slice(x, axis=3, start=half, stop=2 * half, name="rotary", origin=origin)
-
-        def product(a: Tensor, b: Tensor) -> Tensor:
-            return graph.mul(a, b, name="rotary", origin=origin)
-
-        turned = [
-            graph.sub(product(first, cos), product(second, sin), name="rotary", origin=origin),
-            graph.add(product(second, cos), product(first, sin), name="rotary", origin=origin),
-        ]
-        return graph.concat(turned, axis=3, name="rotary", origin=origin)
-
-    def feed_forward(self, x: Tensor) -> Tensor:
-        """Gated: down(activation(gate(x)) * up(x)) (Shazeer 2020, arXiv 2002.05202, equation 6)."""
-        graph, spec, origin = self._graph, self._spec, self._origin
-        gate = self.linear(x, "gate_proj", spec.intermediate, bias=spec.mlp_bias)
-        up = self.linear(x, "up_proj", spec.intermediate, bias=spec.mlp_bias)
-        with graph.scope("act_fn"):
-            gate = self.activate(gate)
-        product = graph.mul(gate, up, name="gate", origin=origin)
-        return self.linear(product, "down_proj", spec.hidden, bias=spec.mlp_bias)
-
-    def activate(self, x: Tensor) -> Tensor:
-        graph, origin = self._graph, self._origin
-        match self._spec.activation:
-            case "silu":
-                return graph.silu(x, name="act_fn", origin=origin)
-            case "relu":
-                return graph.relu(x, name="act_fn", origin=origin)
-            case "gelu":
-                return graph.gelu(x, name="act_fn", origin=origin)
-            case "gelu_tanh":
-                return graph.gelu(x, approximate="tanh", name="act_fn", origin=origin)
+def _mlp(modules: Modules, spec: Decoder, x: Tensor) -> Tensor:
+    """Gated: down(activation(gate(x)) * up(x)) (Shazeer 2020, arXiv 2002.05202, equation 6)."""
+    if spec.feed_forward == "plain":
+        inner = modules.activate(modules.linear(x, "c_fc", spec.intermediate, bias=spec.mlp_bias), spec.activation)
+        return modules.linear(inner, "c_proj", spec.hidden, bias=spec.mlp_bias)
+    if spec.feed_forward == "fused":
+        joint = modules.linear(x, "gate_up_proj", 2 * spec.intermediate, bias=spec.mlp_bias)
+        gate = modules.part(joint, 0, spec.intermediate)
+        up = modules.part(joint, spec.intermediate, 2 * spec.intermediate)
+    else:
+        gate = modules.linear(x, "gate_proj", spec.intermediate, bias=spec.mlp_bias)
+        up = modules.linear(x, "up_proj", spec.intermediate, bias=spec.mlp_bias)
+    product = modules.mul(modules.activate(gate, spec.activation), up, "gate")
+    return modules.linear(product, "down_proj", spec.hidden, bias=spec.mlp_bias)

@@ -1,0 +1,109 @@
+"""transformers as oracle: the parameters of its own model of a config, and FlopCounterMode's count of that model."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import flopcore as fc
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    torch = pytest.importorskip("torch", reason="needs the extra 'oracle'")
+    flop_counter = pytest.importorskip("torch.utils.flop_counter", reason="needs the extra 'oracle'")
+    transformers = pytest.importorskip("transformers", reason="needs the extra 'oracle'")
+
+BATCH, SEQ = 2, 16
+DECODER = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 50,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+ENCODER = DECODER | {"num_key_value_heads": None, "max_position_embeddings": 40}
+
+CASES: list[tuple[str, str, dict[str, Any]]] = [
+    ("Llama", "ForCausalLM", {"attention_bias": True, "mlp_bias": True}),
+    ("Llama", "ForCausalLM", {"tie_word_embeddings": True, "head_dim": 24}),
+    ("Llama", "Model", {}),
+    ("Mistral", "ForCausalLM", {"sliding_window": None}),
+    ("Mistral", "ForCausalLM", {"sliding_window": 16}),
+    ("Qwen2", "ForCausalLM", {}),
+    ("Qwen2", "ForCausalLM", {"use_sliding_window": True, "sliding_window": 20, "max_window_layers": 1}),
+    ("Qwen3", "ForCausalLM", {"attention_bias": True, "head_dim": 32}),
+    ("Gemma", "ForCausalLM", {"head_dim": 32}),
+    ("Granite", "ForCausalLM", {"embedding_multiplier": 12.0, "logits_scaling": 8.0}),
+    ("Olmo2", "ForCausalLM", {}),
+    ("Phi3", "ForCausalLM", {}),
+    (
+        "Phi3",
+        "ForCausalLM",
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
+    ),
+    ("Starcoder2", "ForCausalLM", {}),
+    ("Starcoder2", "ForCausalLM", {"use_bias": False, "tie_word_embeddings": False}),
+    ("GPT2", "LMHeadModel", {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 40}),
+    ("GPT2", "Model", {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_inner": 100}),
+    ("Bert", "Model", {}),
+    ("Bert", "ForMaskedLM", {}),
+    ("Bert", "ForSequenceClassification", {"num_labels": 3}),
+    ("Bert", "ForTokenClassification", {"num_labels": 5}),
+    ("Bert", "ForQuestionAnswering", {"hidden_act": "gelu_new"}),
+    ("Roberta", "Model", {"pad_token_id": 1}),
+    ("Roberta", "ForMaskedLM", {"pad_token_id": 1}),
+    ("Roberta", "ForSequenceClassification", {"num_labels": 3, "pad_token_id": 1}),
+    ("ViT", "ForImageClassification", {"image_size": 32, "patch_size": 8, "num_labels": 7}),
+    ("ViT", "Model", {"image_size": 33, "patch_size": 8, "qkv_bias": False}),
+]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    transformers.logging.set_verbosity_error()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def make(family: str, task: str, keys: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A small model with eager attention, and the content of its config.json."""
+    base = ENCODER if family in ("Bert", "Roberta", "ViT") else DECODER
+    known = getattr(transformers, f"{family}Config")().to_dict()
+    config = getattr(transformers, f"{family}Config")(
+        **{key: value for key, value in base.items() if key in known and value is not None} | keys
+    )
+    config._attn_implementation = "eager"
+    model = getattr(transformers, f"{family}{task}")(config).eval()
+    return model, config.to_dict() | {"architectures": [f"{family}{task}"], "num_labels": config.num_labels}
+
+
+def measured(model: Any, config: dict[str, Any]) -> int:
+    """FLOP by FlopCounterMode."""
+    with torch.no_grad(), flop_counter.FlopCounterMode(display=False) as counter:
+        if config["model_type"] == "vit":
+            model(pixel_values=torch.zeros(BATCH, 3, config["image_size"], config["image_size"]))
+        else:
+            ids = torch.zeros(BATCH, SEQ, dtype=torch.long)
+            model(input_ids=ids, attention_mask=torch.ones_like(ids), return_dict=False)
+    return int(counter.get_total_flops())
+
+
+@pytest.mark.parametrize(("family", "task", "keys"), CASES, ids=lambda part: part if isinstance(part, str) else "")
+def test_parameters_and_flop_equal_those_of_transformers(family: str, task: str, keys: dict[str, Any]) -> None:
+    model, config = make(family, task, keys)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # no key of these families is unknown
+        graph = fc.from_huggingface(config)
+    assert graph.parameters == sum(weight.numel() for weight in model.parameters())
+    at = {"batch": BATCH} if family == "ViT" else {"batch": BATCH, "seq": SEQ}
+    assert fc.count(graph, at=at).flop("torch-2.13") == measured(model, config)
