@@ -22,8 +22,9 @@ from .frontends import from_huggingface, from_onnx, load_model
 from .graph import Graph, Tensor, ops
 from .study.epoch import read_epoch
 from .study.estimate import Estimate, estimate_from_graph, estimate_from_hardware, estimate_from_parameters
-from .study.hooker import HookerResult, Scenario, run_hooker
+from .study.hooker import HookerResult, run_hooker
 from .study.population import Population
+from .study.scenario import Scenario
 from .sweep import Entity, Factor, SweepResult, sweep
 from .thresholds import Threshold, ThresholdPolicy, thresholds
 

@@ -10,7 +10,8 @@ import pytest
 
 from flopcore.distributions import LogNormal, Uniform
 from flopcore.study.dynamic import RULES, TopShare, WithinOrders, count_dynamic
-from flopcore.study.hooker import Scenario, run_hooker
+from flopcore.study.hooker import run_hooker
+from flopcore.study.scenario import Scenario
 from flopcore.sweep import Entity, Factor, draw_totals, sweep
 from flopcore.thresholds import Threshold
 

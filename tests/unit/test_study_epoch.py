@@ -8,8 +8,9 @@ import pytest
 
 from flopcore.errors import DataError
 from flopcore.study.epoch import read_epoch
-from flopcore.study.hooker import Scenario, run_hooker
+from flopcore.study.hooker import run_hooker
 from flopcore.study.population import Population
+from flopcore.study.scenario import Scenario
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 NO_DATA = "this machine has no shared/data beside the checkout"

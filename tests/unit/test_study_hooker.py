@@ -12,8 +12,9 @@ import pytest
 
 from flopcore.closed_form import Product, lognormal_sigma
 from flopcore.quantity import Interval
-from flopcore.study.hooker import LINES, HookerResult, Scenario, run_hooker
+from flopcore.study.hooker import LINES, HookerResult, run_hooker
 from flopcore.study.population import Bands, Model, Population
+from flopcore.study.scenario import Scenario
 from flopcore.thresholds import Threshold, thresholds
 
 DRAWS = 200_000

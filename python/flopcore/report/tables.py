@@ -201,6 +201,12 @@ def print_study(document: Json) -> None:
         captured = [str(rule["point"]) for rule in year["rules"]]
         rows.add_row(str(year["year"]), str(year["n_models"]), *captured, f"{year['rules'][0]['cutoff']:.3g}")
     out.print(rows)
+    rows = table(
+        "way of counting", *policies, title="By way of counting: models over each line by figure, and expected number"
+    )
+    for other in ({"scenario": document["scenario"], "thresholds": document["thresholds"]}, *document["scenarios"]):
+        rows.add_row(other["scenario"], *(f"{c['point']} ({c['expected']:.1f})" for c in other["thresholds"]))
+    out.print(rows)
     largest = sorted(document["models"], key=lambda model: -model["flop"])[:LARGEST]
     rows = table(
         "model", "date", "FLOP", *policies, left=2, title="The largest models: probability of being over each line"

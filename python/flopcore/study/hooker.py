@@ -19,6 +19,7 @@ from flopcore.thresholds import Comparator, Threshold, ThresholdPolicy
 from .dynamic import DynamicCount, count_dynamic
 from .population import Bands, Model, Population
 from .reading import read_hooker, read_policies
+from .scenario import Flips, Scenario, find_flips, named_scenarios
 from .shrink import Figure, Prior, fit_prior
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
     "GroupCount",
     "HookerResult",
     "ModelResult",
-    "Scenario",
+    "ScenarioCount",
     "ThresholdCount",
     "run_hooker",
 ]
@@ -43,36 +44,6 @@ _DYNAMIC_DRAWS = 20_000  # of the sweep's draws: ranks need every value sorted
 
 LINES: tuple[Number, ...] = (10**23, 10**24, 10**25, 10**26)
 """The static lines of the study unless others are named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """A way of counting, as a factor on each model's FLOP.
-
-    Parameters
-    ----------
-    name : str
-        What the factor stands for, such as ``"a multiply-accumulate is one operation"``.
-    factor : int or Fraction
-        Factor of every model that `by_model` does not name.
-    by_model : tuple of (key, factor)
-        Factors of single models.
-    """
-
-    name: str = "as published"
-    factor: Number = 1
-    by_model: tuple[tuple[str, Number], ...] = ()
-
-    def __post_init__(self) -> None:
-        """Make the factors exact and refuse one that is not positive."""
-        object.__setattr__(self, "factor", parse_quantity(self.factor, name="factor"))
-        object.__setattr__(self, "by_model", tuple((key, parse_quantity(f, name=key)) for key, f in self.by_model))
-        if any(factor <= 0 for factor in (self.factor, *dict(self.by_model).values())):
-            raise ValueError(f"scenario {self.name!r}: every factor is positive")
-
-    def of(self, key: str) -> Number:
-        """Return the factor of a model."""
-        return dict(self.by_model).get(key, self.factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +118,23 @@ class DynamicYear:
 
 
 @dataclass(frozen=True, slots=True)
+class ScenarioCount:
+    """The counts under another way of counting, and the models that change side by their figures."""
+
+    scenario: Scenario
+    counts: tuple[ThresholdCount, ...]
+    flips: tuple[Flips, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the counts as JSON types."""
+        return {
+            "scenario": self.scenario.name,
+            "thresholds": [count.to_dict() for count in self.counts],
+            "flips": [flips.to_dict() for flips in self.flips],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ModelResult:
     """One model's probability of being over each line (nan where a line's modality condition leaves it out)."""
 
@@ -195,6 +183,7 @@ class HookerResult:
     per_year: tuple[GroupCount, ...]
     per_domain: tuple[GroupCount, ...]
     dynamic: tuple[DynamicYear, ...]
+    scenarios: tuple[ScenarioCount, ...]
     excluded: tuple[Excluded, ...]
     policies: tuple[ThresholdPolicy, ...]
     scenario: Scenario
@@ -237,6 +226,7 @@ class HookerResult:
             "per_year": [group.to_dict("year") for group in self.per_year],
             "per_domain": [group.to_dict("domain") for group in self.per_domain],
             "dynamic": [year.to_dict() for year in self.dynamic],
+            "scenarios": [count.to_dict() for count in self.scenarios],
             "excluded": [item.to_dict() for item in self.excluded],
             "policies": [policy.to_dict() for policy in self.policies],
             "reading": list(self.reading),
@@ -269,6 +259,7 @@ def run_hooker(
     threads: int | None = None,
     bands: Bands | None = None,
     scenario: Scenario | None = None,
+    compare: Iterable[Scenario] | None = None,
     estimate_error: EstimateError = "resample",
     precision: Precision = "double",
     progress: Progress | None = None,
@@ -293,7 +284,9 @@ def run_hooker(
     bands : Bands, optional
         What the confidence labels mean, instead of the population's own table.
     scenario : Scenario, optional
-        A way of counting, as a factor per model.
+        The way of counting, as a factor per model; the figures as published when absent.
+    compare : iterable of Scenario, optional
+        Other ways of counting to set beside it; by default those that the population's columns allow.
     estimate_error : {"resample", "shrink"}
         ``resample`` draws the truth around each published figure. ``shrink`` draws it from its empirical-Bayes
         posterior: the population's own trend and spread say how likely a figure is to be too high.
@@ -331,20 +324,32 @@ def run_hooker(
         raise ValueError(f"population {table.name}: no model has a training_flop")
     if estimate_error not in ("resample", "shrink"):
         raise ValueError(f"estimate_error={estimate_error!r}: 'resample' or 'shrink'")
-    prior = fit_prior([_figure(model, table.bands, how) for model in models]) if estimate_error == "shrink" else None
     seed = seed_sequence(rng)
 
-    def entity(model: Model) -> Entity:
-        return _entity(model, table.bands, how, prior)
+    def prior_of(counting: Scenario) -> Prior | None:
+        if estimate_error == "resample":
+            return None
+        return fit_prior([_figure(model, table.bands, counting) for model in models])
 
-    def run(some: Sequence[Model], over: Sequence[_Line], report: Progress | None = None) -> SweepResult:
-        entities = [entity(model) for model in some]
-        marks = [line.threshold for line in over]
-        return sweep(entities, marks, draws=draws, rng=seed, threads=threads, precision=precision, progress=report)
+    def runner(counting: Scenario, prior: Prior | None) -> Run:
+        def run(some: Sequence[Model], over: Sequence[_Line], report: Progress | None = None) -> SweepResult:
+            entities = [_entity(model, table.bands, counting, prior) for model in some]
+            marks = [line.threshold for line in over]
+            return sweep(entities, marks, draws=draws, rng=seed, threads=threads, precision=precision, progress=report)
+
+        return run
 
     def group(label: str, some: Sequence[Model]) -> GroupCount:
         return GroupCount(label, len(some), _counts(some, lines, how, run))
 
+    def beside(other: Scenario) -> ScenarioCount:
+        flips = tuple(
+            find_flips([model for model in models if line.covers(model)], line.threshold, how, other) for line in lines
+        )
+        return ScenarioCount(other, _counts(models, lines, other, runner(other, prior_of(other))), flips)
+
+    prior = prior_of(how)
+    run = runner(how, prior)
     whole = run(models, lines, progress)
     return HookerResult(
         thresholds=_counts(models, lines, how, run, whole),
@@ -358,9 +363,17 @@ def run_hooker(
             for domain in sorted({model.domain for model in models})
         ),
         dynamic=tuple(
-            _dynamic(year, [model for model in models if model.date.year == year], entity, how, draws, seed)
+            _dynamic(
+                year,
+                [model for model in models if model.date.year == year],
+                lambda model: _entity(model, table.bands, how, prior),
+                how,
+                draws,
+                seed,
+            )
             for year in sorted({model.date.year for model in models})
         ),
+        scenarios=tuple(beside(other) for other in (named_scenarios(table) if compare is None else compare)),
         excluded=tuple(
             Excluded(model.key, model.name, _reason(model)) for model in table if model.training_flop is None
         ),
