@@ -112,17 +112,18 @@ class Integer:
 
 @dataclass(frozen=True, slots=True)
 class Rational:
-    """An exact number: an integer, or text such as "1/2" or "0.25" (a binary float would not be exact)."""
+    """An exact number of at most 18 digits: an integer, or text such as "1/2" or "0.25" (a float is not exact)."""
 
     def check(self, value: object, path: str, report: Report) -> None:
         """Report all that is wrong with the value at this path."""
         if isinstance(value, float):
             report.add(path, f"{value!r} is a binary float, which is not exact", f'write it as text: "{value!r}"')
-        elif isinstance(value, str):
-            if not _RATIONAL.fullmatch(value):
-                report.add(path, f"{value!r} is not an exact number", 'write 2, "1/2" or "0.25"')
-        elif isinstance(value, bool) or not isinstance(value, int):
+        elif isinstance(value, bool) or not isinstance(value, int | str):
             report.add(path, f"expected an exact number, got {_described(value)}", 'write 2, "1/2" or "0.25"')
+        elif isinstance(value, str) and not _RATIONAL.fullmatch(value):
+            report.add(path, f"{value!r} is not an exact number", 'write 2, "1/2" or "0.25"')
+        elif len(str(value)) > 40 or max(abs(Fraction(value).numerator), Fraction(value).denominator) >= 10**18:
+            report.add(path, "has too many digits", "numerator and denominator have at most 18")
 
     @staticmethod
     def value(value: int | str) -> int | Fraction:
@@ -229,8 +230,10 @@ def load(
     """
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as caught:
+    except ValueError as caught:  # not TOML, or an integer of thousands of digits
         raise error(f"{source}: not valid TOML: {caught}") from None
+    except RecursionError:
+        raise error(f"{source}: not valid TOML: brackets are nested too deep") from None
     report = Report(key_lines(text))
     kind.check(document, "", report)
     raise_problems(report, source=source, error=error)

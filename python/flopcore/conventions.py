@@ -240,6 +240,8 @@ def convention(name_or_path: str | os.PathLike[str]) -> Convention:
             text = path.read_text(encoding="utf-8")
         except OSError as caught:
             raise ConventionError(f"cannot read the convention file {path}: {caught.strerror}") from None
+        except UnicodeDecodeError:
+            raise ConventionError(f"cannot read the convention file {path}: it is not UTF-8 text") from None
         return parse(text, source=str(path))
     found = _catalogue().get(name_or_path)
     if found is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -188,3 +189,14 @@ def test_a_convention_is_what_its_peer_reports(peer: str, name: str) -> None:
     graph = fc.Graph()
     case.build(graph, [graph.input(f"x{index}", shape) for index, shape in enumerate(shapes)])
     assert fc.count(graph).flop(peer) == reported
+
+
+@pytest.mark.parametrize("name", ["densenet121", "inception_v2", "resnet50", "shufflenet", "squeezenet", "vgg19"])
+def test_onnx_tool_reports_the_same_on_a_whole_model(name: str) -> None:
+    onnx = pytest.importorskip("onnx", reason="needs the oracle extra")
+    onnx_tool = pytest.importorskip("onnx_tool", reason="needs the oracle extra")
+    path = Path(onnx.__file__).parent / "backend/test/data/light" / f"light_{name}.onnx"
+    peer = onnx_tool.Model(str(path), {"verbose": False}).graph
+    peer.shape_infer()
+    peer.profile()
+    assert fc.count(fc.from_onnx(path)).flop("onnx-tool-1.0.1") == peer.macs[0]
