@@ -26,7 +26,7 @@ import flopcore as fc
 import peers_sweep as peers
 from flopcore import _core
 from flopcore.distributions import LogNormal
-from flopcore.sweep import _plan
+from flopcore.sweep_plan import make_plan
 
 Work = Callable[[], int]
 Pair = tuple[Work, Work]
@@ -68,7 +68,7 @@ def sweep_pair(precision: str, dtype: type) -> Pair:
     ln10 = float(np.log(10.0))
     entity = fc.Entity("m", tuple(fc.Factor(f"x{i}", LogNormal(1e6, 0.3 * ln10)) for i in range(4)))
     lines = [fc.Threshold(str(k), 10**22 if k == 0 else round(10 ** (22 + k / 2)), ">") for k in range(8)]
-    plan = _plan([entity], lines, [1, 2], precision)
+    plan = make_plan([entity], lines, [1, 2], precision).build()
     rng = np.random.Generator(np.random.SFC64(1))
     _, expected = peers.numpy_sweep(dtype, rng)
     counts = plan.evaluate(0, peers.SWEEP_ROWS, 1)[0][0]
@@ -100,7 +100,7 @@ def population_plan() -> _core.SweepPlan:
         for i, (m, s) in enumerate(zip(mu, sd, strict=True))
     ]
     lines = [fc.Threshold(str(k), round(10 ** (22 + 5 * k / 64)), ">=") for k in range(peers.LINES)]
-    return _plan(entities, lines, [1, 2], "single")
+    return make_plan(entities, lines, [1, 2], "single").build()
 
 
 def population_ours() -> Work:

@@ -25,7 +25,7 @@ from .study.estimate import Estimate, estimate_from_graph, estimate_from_hardwar
 from .study.hooker import HookerResult, run_hooker
 from .study.population import Population
 from .study.scenario import Scenario
-from .sweep import Entity, Factor, SweepResult, sweep
+from .sweep import Entity, Factor, SweepResult, rel_error, sweep
 from .thresholds import Threshold, ThresholdPolicy, thresholds
 
 __all__ = [
@@ -76,6 +76,7 @@ __all__ = [
     "minimum",
     "ops",
     "read_epoch",
+    "rel_error",
     "run_hooker",
     "sweep",
     "thresholds",

@@ -10,7 +10,7 @@ import flopcore as fc
 from flopcore import _core
 from flopcore.distributions import Fixed, LogNormal, LogUniform, Uniform
 from flopcore.reference import philox, sampling
-from flopcore.sweep import _plan
+from flopcore.sweep_plan import make_plan
 
 # No result is subnormal: the reference knows no bound of the exponent.
 SCALES = st.integers(-3 * 2**20, 3 * 2**20).map(lambda n: n / 2**20)
@@ -71,7 +71,7 @@ def studies(draw):
 @given(studies(), PRECISIONS, st.integers(0, 2**40), st.integers(0, 2**64 - 1))
 def test_draws_of_a_study(entities, precision, begin, key):
     words = [key & 0xFFFFFFFF, key >> 32]
-    plan = _plan(entities, [fc.Threshold("t", 10**24, ">")], words, precision)
+    plan = make_plan(entities, [fc.Threshold("t", 10**24, ">")], words, precision).build()
     end = begin + 3
     round_ = sampling.Arithmetic(precision).round
     for m, entity in enumerate(entities):

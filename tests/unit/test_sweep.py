@@ -12,8 +12,7 @@ import pytest
 import flopcore as fc
 from flopcore import _core
 from flopcore.distributions import Fixed, LogNormal, LogUniform, Normal, Uniform
-from flopcore.sweep import _offset as log10_offset
-from flopcore.sweep import _plan as make_plan
+from flopcore.sweep_plan import log10_offset, make_plan
 
 LINES = [fc.Threshold("hi", 10**26, ">="), fc.Threshold("lo", 10**24, ">"), fc.Threshold("mid", 10**25, ">")]
 
@@ -126,7 +125,7 @@ def test_histogram_and_counts_tell_the_same():
 @pytest.mark.parametrize("precision", ["double", "single"])
 def test_ranges_add_up_to_the_whole(precision):
     entities = population(5)
-    plan = make_plan(entities, LINES[1:], [3, 4], precision)
+    plan = make_plan(entities, LINES[1:], [3, 4], precision).build()
     whole = plan.evaluate(0, 5000, 1)
     for cuts in ([0, 1, 2, 5000], [0, 777, 1024, 1025, 4096, 5000], list(range(0, 5001, 50))):
         parts = [plan.evaluate(a, b, 1) for a, b in itertools.pairwise(cuts)]
@@ -138,7 +137,7 @@ def test_ranges_add_up_to_the_whole(precision):
 def test_counts_are_those_of_the_drawn_values(precision):
     entities = population(4)
     lines = [replace(line, comparator=">") for line in sorted(LINES, key=lambda t: t.value)]
-    plan = make_plan(entities, lines, [3, 4], precision)
+    plan = make_plan(entities, lines, [3, 4], precision).build()
     begin, end = 1001, 3003
     exceeded, histogram = plan.evaluate(begin, end, 2)
     rows = np.zeros((3, end - begin), dtype=int)

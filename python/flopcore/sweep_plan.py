@@ -1,0 +1,292 @@
+"""What is swept: entities with uncertain factors, and their plan as the arrays that the core takes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from .distributions import DIGITS, Distribution, Fixed, LogTerm, log10_exact
+from .quantity import Number, parse_quantity
+from .thresholds import Threshold
+
+__all__ = ["Entity", "Factor", "PlanSpec", "Precision", "log10_offset", "make_plan"]
+
+Precision: TypeAlias = Literal["double", "single"]
+
+_KINDS = {"normal": 0, "uniform": 1, "log_linear": 2}
+_MAX_POWER = 64
+_TermColumns: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One uncertain input of an entity's FLOP total, raised to a power.
+
+    Parameters
+    ----------
+    name : str
+        Name of the input: together with the entity's key the address of its random numbers.
+    distribution : Distribution
+        What is known of it.
+    power : int
+        Exponent, not zero; -1 divides.
+    shared : bool
+        True: one draw serves all entities of the study that have a shared factor of this name.
+    """
+
+    name: str
+    distribution: Distribution
+    power: int = 1
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"factor name {self.name!r}: expected a text that is not empty")
+        if not isinstance(self.distribution, Distribution):
+            raise TypeError(
+                f"factor {self.name!r}: {self.distribution!r} is not a Distribution; use Fixed for a number"
+            )
+        if isinstance(self.power, bool) or not isinstance(self.power, int):
+            raise TypeError(f"factor {self.name!r}: power={self.power!r} is not an int")
+        if self.power == 0 or abs(self.power) > _MAX_POWER:
+            raise ValueError(f"factor {self.name!r}: power={self.power}; expected 1 to {_MAX_POWER} or its negative")
+        if not isinstance(self.shared, bool):
+            raise TypeError(f"factor {self.name!r}: shared={self.shared!r} is not a bool")
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """Something with an uncertain FLOP total: ``coefficient`` times the product of its factors' powers.
+
+    Parameters
+    ----------
+    key : str
+        Unique in a study; the address of the entity's random numbers, so that dropping another entity moves nothing.
+    factors : tuple of Factor
+        Inputs, in any order.
+    coefficient : int, Fraction or float
+        Known multiplier, exact; a float stands for its shortest decimal text.
+
+    Examples
+    --------
+    >>> from flopcore.distributions import LogNormal
+    >>> Entity("m", (Factor("N", LogNormal(7e10, 0.1)), Factor("D", LogNormal(15e12, 0.2))), 6).coefficient
+    6
+    """
+
+    key: str
+    factors: tuple[Factor, ...] = ()
+    coefficient: Number = 1
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        if not isinstance(self.key, str) or not self.key:
+            raise ValueError(f"entity key {self.key!r}: expected a text that is not empty")
+        factors = tuple(self.factors)
+        for factor in factors:
+            if not isinstance(factor, Factor):
+                raise TypeError(f"entity {self.key!r}: {factor!r} is not a Factor")
+        names = [factor.name for factor in factors]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"entity {self.key!r}: two factors are named {name!r}")
+        coefficient = parse_quantity(self.coefficient, name=f"entity {self.key!r}: coefficient")
+        if coefficient <= 0:
+            raise ValueError(f"entity {self.key!r}: coefficient {coefficient} is not positive")
+        object.__setattr__(self, "factors", factors)
+        object.__setattr__(self, "coefficient", coefficient)
+
+    def exact_value(self) -> Number | None:
+        """Return the exact total when every factor is Fixed, otherwise None."""
+        value = Fraction(self.coefficient)
+        for factor in self.factors:
+            if not isinstance(factor.distribution, Fixed):
+                return None
+            factor.distribution.log10_term()  # refuses what is not positive
+            value *= Fraction(factor.distribution.value) ** factor.power
+        return value.numerator if value.denominator == 1 else value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanSpec:
+    """A plan as data: it can be sent to another process and named by a digest.
+
+    The fields are those of ``SweepInputs`` in cpp/include/flopcore/sweep.hpp.
+    """
+
+    key: tuple[int, int]
+    precision: Precision
+    shared: _TermColumns
+    own: _TermColumns
+    own_begin: NDArray[np.uint64]
+    use_terms: NDArray[np.uint32]
+    use_factors: NDArray[np.float64]
+    uses_begin: NDArray[np.uint64]
+    thresholds: NDArray[np.float64]
+
+    def build(self) -> _core.SweepPlan:
+        """Return the core's plan."""
+        return _core.SweepPlan(
+            key=self.key,
+            single=self.precision == "single",
+            shared=self.shared,
+            own=self.own,
+            own_begin=self.own_begin,
+            use_terms=self.use_terms,
+            use_factors=self.use_factors,
+            uses_begin=self.uses_begin,
+            thresholds=self.thresholds,
+        )
+
+    def digest(self) -> str:
+        """Return SHA-256 over everything that the counts of a range of draws depend on."""
+        state = hashlib.sha256(f"flopcore sweep, stream {_core.stream_version}, {self.precision}, {self.key}".encode())
+        for array in (
+            *self.shared,
+            *self.own,
+            self.own_begin,
+            self.use_terms,
+            self.use_factors,
+            self.uses_begin,
+            self.thresholds,
+        ):
+            state.update(f"{array.dtype.str}{array.shape}".encode())
+            state.update(array.tobytes())
+        return state.hexdigest()
+
+
+@dataclass(slots=True)
+class _Columns:
+    """Terms as the columns the core takes."""
+
+    stream: list[int] = field(default_factory=list)
+    kind: list[int] = field(default_factory=list)
+    scale: list[float] = field(default_factory=list)
+    half: list[float] = field(default_factory=list)
+
+    def append(self, stream: int, term: LogTerm, power: int) -> None:
+        self.stream.append(stream)
+        self.kind.append(_KINDS[term.kind])
+        self.scale.append(power * term.scale)
+        self.half.append(term.half)
+
+    def arrays(self) -> _TermColumns:
+        return (
+            np.array(self.stream, dtype=np.uint64),
+            np.array(self.kind, dtype=np.uint8),
+            np.array(self.scale, dtype=np.float64),
+            np.array(self.half, dtype=np.float64),
+        )
+
+
+class _Streams:
+    """Hands out stream numbers and refuses a collision of two addresses."""
+
+    def __init__(self) -> None:
+        self._taken: dict[int, tuple[str, str]] = {}
+
+    def number(self, variable: str, entity: str) -> int:
+        stream = _core.stream_hash("factor", variable, entity)
+        holder = self._taken.setdefault(stream, (variable, entity))
+        if holder != (variable, entity):
+            raise ValueError(f"the random streams of {(variable, entity)} and {holder} collide; rename one of them")
+        return stream
+
+
+def _split(values: Sequence[Decimal]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the nearest doubles and what they miss."""
+    high = [float(v) for v in values]
+    with localcontext(DIGITS):
+        return np.array(high), np.array([float(v - Decimal(h)) for v, h in zip(values, high, strict=True)])
+
+
+def _limits(offsets: Sequence[Decimal], thresholds: Sequence[Threshold]) -> NDArray[np.float64]:
+    """Return log10(threshold) - offset, entities x thresholds, rounded once; >= becomes > at the double below."""
+    t_high, t_low = _split([log10_exact(threshold.value) for threshold in thresholds])
+    o_high, o_low = (part[:, None] for part in _split(offsets))
+    difference = t_high - o_high
+    back = difference + o_high
+    rest = (t_high - back) + ((back - difference) - o_high)  # exact: Knuth's two-sum of t_high and -o_high
+    limits = difference + (rest + (t_low - o_low))
+    at_or_above = np.array([threshold.comparator == ">=" for threshold in thresholds])
+    limits = np.where(at_or_above, np.nextafter(limits, -np.inf), limits)
+    # Distinct thresholds may round to one double; a count of passed thresholds needs them in order.
+    ascending: NDArray[np.float64] = np.maximum.accumulate(limits, axis=1)
+    return ascending
+
+
+def _log10_term(entity: Entity, factor: Factor) -> LogTerm:
+    """Return the factor's term, or say which factor of which entity has none."""
+    try:
+        return factor.distribution.log10_term()
+    except ValueError as error:
+        raise ValueError(f"entity {entity.key!r}, factor {factor.name!r}: {error}") from None
+
+
+def log10_offset(entity: Entity) -> Decimal:
+    """Return the constant part of log10 of the entity's total."""
+    with localcontext(DIGITS):
+        return log10_exact(entity.coefficient) + sum(
+            (factor.power * _log10_term(entity, factor).offset for factor in entity.factors), Decimal(0)
+        )
+
+
+def make_plan(
+    entities: Sequence[Entity], thresholds: Sequence[Threshold], key: list[int], precision: Precision
+) -> PlanSpec:
+    """Return the plan of a study; `thresholds` ascend, `key` is two words."""
+    streams = _Streams()
+    shared_index: dict[str, tuple[int, Distribution]] = {}
+    shared, own = _Columns(), _Columns()
+    own_begin, uses_begin = [0], [0]
+    use_terms: list[int] = []
+    use_factors: list[float] = []
+    offsets: list[Decimal] = []
+    exact: dict[int, Number] = {}
+    for m, entity in enumerate(entities):
+        # By name: the order of addition, and so the last bit, does not depend on the order of writing.
+        for factor in sorted(entity.factors, key=lambda f: f.name):
+            term = _log10_term(entity, factor)
+            if factor.shared:
+                first = shared_index.setdefault(factor.name, (len(shared.stream), factor.distribution))
+                if first[1] != factor.distribution:
+                    raise ValueError(
+                        f"entity {entity.key!r}: shared factor {factor.name!r} is {factor.distribution!r}, "
+                        f"another entity has {first[1]!r}"
+                    )
+                if term.kind != "constant":
+                    if first[0] == len(shared.stream):
+                        shared.append(streams.number(factor.name, ""), term, 1)
+                    use_terms.append(first[0])
+                    use_factors.append(float(factor.power))
+            elif term.kind != "constant":
+                own.append(streams.number(factor.name, entity.key), term, factor.power)
+        offsets.append(log10_offset(entity))
+        own_begin.append(len(own.stream))
+        uses_begin.append(len(use_terms))
+        value = entity.exact_value()
+        if value is not None:
+            exact[m] = value
+    limits = _limits(offsets, thresholds)
+    for m, value in exact.items():
+        limits[m] = [-np.inf if threshold.is_exceeded_by(value) else np.inf for threshold in thresholds]
+    return PlanSpec(
+        key=(key[0], key[1]),
+        precision=precision,
+        shared=shared.arrays(),
+        own=own.arrays(),
+        own_begin=np.array(own_begin, dtype=np.uint64),
+        use_terms=np.array(use_terms, dtype=np.uint32),
+        use_factors=np.array(use_factors, dtype=np.float64),
+        uses_begin=np.array(uses_begin, dtype=np.uint64),
+        thresholds=limits,
+    )
