@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
 
 import flopcore as fc
 from flopcore.architectures import cnn
+from flopcore.architectures.densenet import densenet
+from flopcore.architectures.fasternet import Variant, fasternet
 
 # The peers' totals are ours as measured (see the summary of each convention); each is a sum of these.
 MAC = 4_089_184_256
@@ -129,9 +132,51 @@ def test_modules_are_those_of_torchvision() -> None:
         (lambda: cnn.vgg(17), "depth must be one of 11, 13, 16, 19"),
         (lambda: cnn.vgg(16, batch_norm="yes"), "batch_norm"),
         (lambda: cnn.vgg(16, pool="max"), "pool"),
+        (lambda: cnn.squeezenet("2"), "version must be one of 1.0, 1.1"),
+        (lambda: densenet(100), "depth must be one of 121, 161, 169, 201"),
+        (lambda: fasternet("XL"), "variant must be one of T0, T1, T2, S, M, L"),
     ],
 )
 def test_wrong_arguments_are_named(call: object, words: str) -> None:
     assert callable(call)
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize(
+    ("graph", "gmac", "parameters"),
+    [
+        (cnn.alexnet, "0.714", 61_100_840),
+        (lambda: cnn.squeezenet("1.0"), "0.819", 1_248_424),
+        (lambda: cnn.squeezenet("1.1"), "0.349", 1_235_496),
+        (lambda: densenet(121), "2.834", 7_978_856),
+        (lambda: densenet(161), "7.728", 28_681_000),
+        (lambda: densenet(169), "3.360", 14_149_480),
+        (lambda: densenet(201), "4.291", 20_013_928),
+    ],
+    ids=["alexnet", "squeezenet1_0", "squeezenet1_1", *(f"densenet{depth}" for depth in (121, 161, 169, 201))],
+)
+def test_other_networks_match_torchvision(graph: Callable[[], fc.Graph], gmac: str, parameters: int) -> None:
+    built = graph()
+    macs = fc.count(built).flop("macs")
+    assert isinstance(macs, int)
+    assert f"{macs / 1e9:.3f}" == gmac
+    assert built.parameters == parameters
+
+
+# Table of the FasterNet repository (GMAC and millions of parameters as printed), with the exact numbers behind it.
+@pytest.mark.parametrize(
+    ("variant", "macs", "parameters"),
+    [
+        ("T0", 335_422_720, 3_905_500),
+        ("T1", 850_511_872, 7_595_368),
+        ("T2", 1_904_334_848, 14_982_888),
+        ("S", 4_549_740_544, 31_181_032),
+        ("M", 8_721_938_432, 53_521_464),
+        ("L", 15_494_383_616, 93_465_192),
+    ],
+)
+def test_fasternets_are_exact(variant: Variant, macs: int, parameters: int) -> None:
+    graph = fasternet(variant)
+    assert fc.count(graph).flop("macs") == macs
+    assert graph.parameters == parameters

@@ -1,4 +1,4 @@
-"""Convolutional networks as their papers and torchvision define them: ResNet and VGG.
+"""Convolutional networks as torchvision defines them: AlexNet, VGG, SqueezeNet, ResNet.
 
 Module scopes and node names are those of torchvision. Dropout is left out: in inference it passes its input on.
 """
@@ -12,7 +12,9 @@ from typing import Literal
 from flopcore.expr import Expr
 from flopcore.graph import Graph, Tensor
 
-__all__ = ["resnet", "vgg"]
+from .conv_modules import ConvModules
+
+__all__ = ["alexnet", "resnet", "squeezenet", "vgg"]
 
 # Blocks per stage, and whether a block is a bottleneck (He et al. 2015, arXiv 1512.03385, table 1).
 _RESNETS: Mapping[int, tuple[tuple[int, int, int, int], bool]] = MappingProxyType(
@@ -76,30 +78,23 @@ def resnet(
     if pool not in ("adaptive", "average"):
         raise ValueError(f"pool must be 'adaptive' or 'average', is {pool!r}")
     blocks, bottleneck = _RESNETS[depth]
-    net = _Net(f"resnet{depth}", dtype)
+    net = ConvModules(f"resnet{depth}", dtype)
     x = net.graph.input("x", (batch, 3, image_size, image_size), dtype)
     x = net.relu(net.norm(net.conv(x, "conv1", 64, 7, stride=2, padding=3, bias=False), "bn1"), "relu")
-    with net.graph.scope("maxpool"):
-        x = net.graph.max_pool(x, 3, stride=2, padding=1, name="maxpool")
+    x = net.max_pool(x, "maxpool", 3, stride=2, padding=1)
     for stage, n_blocks in enumerate(blocks):
         for index in range(n_blocks):
             stride = 2 if stage > 0 and index == 0 else 1
             x = _residual(net, x, f"layer{stage + 1}.{index}", 64 << stage, stride, stride_in, bottleneck)
-    with net.graph.scope("avgpool"):
-        if pool == "adaptive":
-            x = net.graph.global_average_pool(x, name="avgpool")
-        else:
-            x = net.graph.average_pool(x, _window(x), name="avgpool")
+    x = net.average_pool(x, "avgpool", 1 if pool == "adaptive" else None)
     x = net.graph.flatten(x, axis=1, name="flatten")
     net.graph.output(net.linear(x, "fc", classes))
     return net.graph
 
 
-def _window(x: Tensor) -> list[int]:
-    return [size for size in x.shape[2:] if isinstance(size, int)]
-
-
-def _residual(net: _Net, x: Tensor, name: str, width: int, stride: int, stride_in: str, bottleneck: bool) -> Tensor:
+def _residual(
+    net: ConvModules, x: Tensor, name: str, width: int, stride: int, stride_in: str, bottleneck: bool
+) -> Tensor:
     out = 4 * width if bottleneck else width
     shortcut = x
     if stride != 1 or x.shape[1] != out:
@@ -165,7 +160,7 @@ def vgg(
         raise ValueError(f"batch_norm must be 'none' or 'eval', is {batch_norm!r}")
     if pool not in ("adaptive", "none"):
         raise ValueError(f"pool must be 'adaptive' or 'none', is {pool!r}")
-    net = _Net(f"vgg{depth}" + ("_bn" if batch_norm == "eval" else ""), dtype)
+    net = ConvModules(f"vgg{depth}" + ("_bn" if batch_norm == "eval" else ""), dtype)
     x = net.graph.input("x", (batch, 3, image_size, image_size), dtype)
     layer = 0
     for stage, n_convs in enumerate(_VGGS[depth]):
@@ -177,12 +172,10 @@ def vgg(
                 layer += 1
             x = net.relu(x, f"features.{layer}")
             layer += 1
-        with net.graph.scope(f"features.{layer}"):
-            x = net.graph.max_pool(x, 2, name=f"features.{layer}")
+        x = net.max_pool(x, f"features.{layer}", 2, stride=2)
         layer += 1
     if pool == "adaptive":
-        with net.graph.scope("avgpool"):
-            x = net.graph.adaptive_average_pool(x, 7, name="avgpool")
+        x = net.average_pool(x, "avgpool", 7)
     x = net.graph.flatten(x, axis=1, name="flatten")
     for index, width in ((0, 4096), (3, 4096)):  # torchvision counts the ReLU and the dropout in between
         x = net.relu(net.linear(x, f"classifier.{index}", width), f"classifier.{index + 1}")
@@ -190,35 +183,109 @@ def vgg(
     return net.graph
 
 
-class _Net:
-    """A graph that is filled module by module, each with the weights that PyTorch would give it."""
+def alexnet(*, classes: int = 1000, image_size: int = 224, batch: int | Expr = 1, dtype: str = "float32") -> Graph:
+    """Return the graph of torchvision's AlexNet (Krizhevsky 2014, arXiv 1404.5997) in inference.
 
-    def __init__(self, name: str, dtype: str) -> None:
-        self.graph = Graph(name)
-        self._dtype = dtype
+    Parameters
+    ----------
+    classes, image_size, batch, dtype
+        Outputs, height and width of the image, images at a time, and the number format of everything.
 
-    def conv(
-        self, x: Tensor, name: str, out: int, kernel: int, *, stride: int = 1, padding: int = 0, bias: bool = True
-    ) -> Tensor:
-        with self.graph.scope(name):
-            weight = self.graph.parameter(f"{name}.weight", (out, x.shape[1], kernel, kernel), self._dtype)
-            term = self.graph.parameter(f"{name}.bias", (out,), self._dtype) if bias else None
-            return self.graph.conv(x, weight, term, stride=stride, padding=padding, name=name)
+    Returns
+    -------
+    Graph
+        Scopes and names are those of torchvision.
 
-    def norm(self, x: Tensor, name: str) -> Tensor:
-        size = (x.shape[1],)
-        with self.graph.scope(name):
-            learned = [self.graph.parameter(f"{name}.{part}", size, self._dtype) for part in ("weight", "bias")]
-            running = [
-                self.graph.constant(size, self._dtype, name=f"{name}.running_{part}") for part in ("mean", "var")
-            ]
-            return self.graph.batch_norm(x, *learned, *running, name=name)
+    Examples
+    --------
+    >>> import flopcore as fc
+    >>> from flopcore.architectures import cnn
+    >>> fc.count(cnn.alexnet()).flop("macs")
+    714188480
+    """
+    net = ConvModules("alexnet", dtype)
+    x = net.graph.input("x", (batch, 3, image_size, image_size), dtype)
+    # (place, channels, kernel, stride, padding), and whether a pooling follows.
+    for place, channels, kernel, stride, padding, pooled in (
+        (0, 64, 11, 4, 2, True),
+        (3, 192, 5, 1, 2, True),
+        (6, 384, 3, 1, 1, False),
+        (8, 256, 3, 1, 1, False),
+        (10, 256, 3, 1, 1, True),
+    ):
+        x = net.conv(x, f"features.{place}", channels, kernel, stride=stride, padding=padding)
+        x = net.relu(x, f"features.{place + 1}")
+        if pooled:
+            x = net.max_pool(x, f"features.{place + 2}", 3, stride=2)
+    x = net.graph.flatten(net.average_pool(x, "avgpool", 6), axis=1, name="flatten")
+    for place in (1, 4):
+        x = net.relu(net.linear(x, f"classifier.{place}", 4096), f"classifier.{place + 1}")
+    net.graph.output(net.linear(x, "classifier.6", classes))
+    return net.graph
 
-    def relu(self, x: Tensor, name: str) -> Tensor:
-        with self.graph.scope(name):
-            return self.graph.relu(x, name=name)
 
-    def linear(self, x: Tensor, name: str, out: int) -> Tensor:
-        with self.graph.scope(name):
-            weight = self.graph.parameter(f"{name}.weight", (out, x.shape[1]), self._dtype)
-            return self.graph.linear(x, weight, self.graph.parameter(f"{name}.bias", (out,), self._dtype), name=name)
+# Squeeze and expand channels of each fire module; None is a pooling (Iandola et al. 2016, arXiv 1602.07360, table 1).
+_SQUEEZENETS: Mapping[str, tuple[int, int, tuple[tuple[int, int] | None, ...]]] = MappingProxyType(
+    {
+        "1.0": (
+            96,
+            7,
+            (None, (16, 64), (16, 64), (32, 128), None, (32, 128), (48, 192), (48, 192), (64, 256), None, (64, 256)),
+        ),
+        "1.1": (
+            64,
+            3,
+            (None, (16, 64), (16, 64), None, (32, 128), (32, 128), None, (48, 192), (48, 192), (64, 256), (64, 256)),
+        ),
+    }
+)
+
+
+def squeezenet(
+    version: Literal["1.0", "1.1"] = "1.0",
+    *,
+    classes: int = 1000,
+    image_size: int = 224,
+    batch: int | Expr = 1,
+    dtype: str = "float32",
+) -> Graph:
+    """Return the graph of a SqueezeNet in inference.
+
+    Parameters
+    ----------
+    version
+        ``"1.0"`` of the paper, or ``"1.1"``, which pools earlier.
+    classes, image_size, batch, dtype
+        Outputs, height and width of the image, images at a time, and the number format of everything.
+
+    Returns
+    -------
+    Graph
+        Scopes and names are those of torchvision.
+
+    Examples
+    --------
+    >>> from flopcore.architectures import cnn
+    >>> cnn.squeezenet("1.1").parameters
+    1235496
+    """
+    if version not in _SQUEEZENETS:
+        raise ValueError(f"version must be one of {', '.join(_SQUEEZENETS)}, is {version!r}")
+    channels, kernel, stages = _SQUEEZENETS[version]
+    net = ConvModules(f"squeezenet{version}", dtype)
+    x = net.graph.input("x", (batch, 3, image_size, image_size), dtype)
+    x = net.relu(net.conv(x, "features.0", channels, kernel, stride=2), "features.1")
+    for place, fire in enumerate(stages, start=2):
+        name = f"features.{place}"
+        if fire is None:
+            x = net.max_pool(x, name, 3, stride=2, ceil_mode=True)
+            continue
+        squeeze, expand = fire
+        x = net.relu(net.conv(x, f"{name}.squeeze", squeeze, 1), f"{name}.squeeze_activation")
+        narrow = net.relu(net.conv(x, f"{name}.expand1x1", expand, 1), f"{name}.expand1x1_activation")
+        wide = net.relu(net.conv(x, f"{name}.expand3x3", expand, 3, padding=1), f"{name}.expand3x3_activation")
+        x = net.concat([narrow, wide], name)
+    x = net.relu(net.conv(x, "classifier.1", classes, 1), "classifier.2")
+    x = net.average_pool(x, "classifier.3", 1)
+    net.graph.output(net.graph.flatten(x, axis=1, name="flatten"))
+    return net.graph

@@ -255,7 +255,8 @@ class _Importer:
             f"{_qualified(domain, op)} x {count} (first: node {self._reasons[domain, op]})"
             for (domain, op), count in sorted(self._unsupported.items())
         )
-        return f"{sum(self._unsupported.values())} nodes cannot be counted yet: {listed}"
+        n_nodes = sum(self._unsupported.values())
+        return f"{n_nodes} node{'s' if n_nodes > 1 else ''} cannot be counted yet: {listed}"
 
     # -------------------------------------------------------------------------------- what rules may do
     def emit(
