@@ -65,9 +65,13 @@ class _Commands(click.Group):
 
 @contextmanager
 def _usage() -> Iterator[None]:
-    """Report a wrong value of an option as a usage error."""
+    """Report a wrong value of an option as a usage error; an error of ours keeps its own exit code."""
+    from .errors import FlopcoreError
+
     try:
         yield
+    except FlopcoreError:
+        raise
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 

@@ -381,6 +381,12 @@ def test_estimate_beside_a_walk_needs_its_sequence_length(config: Path, onnx_fil
     assert "dims batch and seq" in fails(2, "estimate", "--config", onnx_file, "--tokens", "1e9", "--dim", "seq=8")
 
 
+def test_estimate_of_a_bad_config_exits_4(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "llama"}')
+    assert "hidden_size" in fails(4, "estimate", "--config", path, "--tokens", "1e9", "--dim", "seq=8")
+
+
 # -------------------------------------------------------------------------------------- bad input to count
 
 
