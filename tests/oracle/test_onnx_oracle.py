@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import flopcore as fc
 from flopcore import _core
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'oracle'")
+google = pytest.importorskip("google", reason="needs protobuf, which onnx brings along")
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 ALL = sorted(LIGHT.glob("*.onnx"))
@@ -128,3 +130,29 @@ def test_every_truncation_of_a_real_model_is_an_error() -> None:
     for length in range(len(data)):
         with pytest.raises(fc.DataError):
             _core.parse_onnx(data[:length])
+
+
+def test_what_both_read_of_damaged_files_is_the_same() -> None:
+    data = (LIGHT / "light_squeezenet.onnx").read_bytes()
+    rng = random.Random(3)
+    both = 0
+    for _ in range(1500):
+        mutated = bytearray(data)
+        mutated[rng.randrange(len(mutated))] = rng.randrange(256)
+        try:
+            ours = _core.parse_onnx(bytes(mutated))
+        except fc.DataError:
+            continue
+        try:
+            theirs = onnx.load_from_string(bytes(mutated))
+        except google.protobuf.message.DecodeError:
+            continue
+        both += 1
+        nodes = ours.graph.nodes(range(ours.graph.n_nodes))
+        assert [node[:5] for node in nodes] == [
+            (node.op_type, node.domain, node.name, tuple(node.input), tuple(node.output)) for node in theirs.graph.node
+        ]
+        assert [tensor.dims for tensor in ours.graph.initializers()] == [
+            tuple(tensor.dims) for tensor in theirs.graph.initializer
+        ]
+    assert both > 500

@@ -221,6 +221,11 @@ def test_sum_of_three_is_two_additions() -> None:
     assert ops(single("Sum", [(2, 3)] * 3)) == ["add", "add"]
 
 
+def test_stored_operands_of_arithmetic_are_parameters() -> None:
+    graph = single("Mul", [(2, 3)], [(3,)])
+    assert (ops(graph), graph.parameters) == (["mul"], 3)
+
+
 def test_identity_and_dropout_cost_nothing() -> None:
     body = [ow.node("Identity", ["x"], ["a"]), ow.node("Dropout", ["a"], ["b", "mask"]), ow.node("Relu", ["b"], ["y"])]
     assert ops(fc.from_onnx(ow.model(body, [ow.value("x", [2])], ["y"]))) == ["relu"]
@@ -402,6 +407,14 @@ def test_shape_errors_name_file_and_node(tmp_path: Path) -> None:
 def test_opsets_that_are_not_known_are_refused(opset: int) -> None:
     with pytest.raises(fc.UnsupportedOp, match="7 to 28 are known"):
         single("Relu", [(2,)], opset=opset)
+
+
+def test_the_default_domain_must_be_imported() -> None:
+    model = ow.model([ow.node("Softmax", ["x"], ["y"], "it")], [ow.value("x", [2])], ["y"])
+    assert model.count(ow.message(8, ow.message(1, "") + ow.number(2, 17))) == 1
+    other = model.replace(ow.message(8, ow.message(1, "") + ow.number(2, 17)), ow.message(8, ow.message(1, "own")))
+    with pytest.raises(fc.DataError, match="'it' is of the default domain, which opset_import does not name"):
+        fc.from_onnx(other)
 
 
 def test_inputs_without_shape_or_dtype_are_refused() -> None:

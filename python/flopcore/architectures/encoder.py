@@ -230,6 +230,6 @@ def _layers(outer: Modules, spec: BertEncoder | VisionEncoder, hidden: Tensor, s
     y = modules.activate(modules.linear(y, "intermediate.dense", spec.intermediate, bias=True), spec.activation)
     x = modules.add(x, modules.linear(y, "output.dense", spec.hidden, bias=True))
     block.output(x if vision else modules.layer_norm(x, "output.LayerNorm"))
-    called = graph.call(block, [hidden], times=spec.layers, scope=scope, name="layers", origin=outer.origin)
+    called = graph.call(block, [hidden], times=spec.layers, scope=scope, origin=outer.origin)
     assert isinstance(called, Tensor)
     return called

@@ -75,7 +75,7 @@ def gpt2(spec: GPT2, *, batch: int | Expr, seq: int | Expr, name: str = "gpt2", 
     positions, _ = modules.embedding(places, "transformer.wpe", spec.positions, spec.hidden)
     x = modules.add(x, positions, "add_positions")
     layer = _layer(modules, spec, x)
-    called = graph.call(layer, [x], times=spec.layers, scope="transformer.h", name="h", origin=origin)
+    called = graph.call(layer, [x], times=spec.layers, scope="transformer.h", origin=origin)
     assert isinstance(called, Tensor)
     x = modules.layer_norm(called, "transformer.ln_f")
     if spec.head == "logits":

@@ -135,7 +135,6 @@ def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = ""
         [x, cos, sin],
         times=spec.layers,
         scope="model.layers",
-        name="layers",
         origin=origin,
     )
     assert isinstance(called, Tensor)

@@ -12,7 +12,7 @@ from flopcore.errors import DataError, FlopcoreError, GraphError, UnsupportedNod
 from flopcore.expr import dim
 from flopcore.graph import AttrValue, Graph, Tensor
 
-from .onnx_ops import OPS, Result
+from .onnx_ops import DIRECT, OPS, Result
 from .onnx_shapes import MAX_ELEMENTS, RULES, result_dtype
 from .onnx_values import FLOATING, Attribute, Node, NotCountable, Size, Value, dtype_name, literal_learned
 
@@ -161,6 +161,7 @@ class _Importer:
         self._n_nodes += len(order)
         if self._n_nodes > _MAX_NODES:
             raise DataError(f"more than {_MAX_NODES} nodes once the model's functions are written out")
+        direct = {op: ours for op, ours in DIRECT.items() if ("", op) not in self._functions}
         # A few nodes at a time as Python objects: the garbage collector looks at all that live.
         for start in range(0, len(order), _CHUNK):
             chunk = source.nodes(order[start : start + _CHUNK])
@@ -170,6 +171,8 @@ class _Importer:
                     self._scope = f"{scope}.{inner}" if scope and inner else scope or inner
                 else:
                     self._scope = scope
+                if op in direct and domain == "" and self._add(direct[op], op, name, inputs, outputs, values):
+                    continue
                 node = Node(
                     op,
                     "" if domain == "ai.onnx" else domain,
@@ -181,6 +184,28 @@ class _Importer:
                 )
                 node.opset = opsets.get(node.domain, 0)
                 self._node(node, values, opsets)
+
+    def _add(
+        self,
+        ours: tuple[str, int],
+        op: str,
+        name: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        values: dict[str, Value | None],
+    ) -> bool:
+        """Add a node that is one op of ours, if its inputs are in the graph: most nodes of most files, at once."""
+        ids: list[int | None] = []
+        for key in inputs:
+            value = values[key] if key else None
+            if value is None or value.id is None:
+                return False
+            ids.append(value.id)
+        if len(ids) != ours[1] or len(outputs) != 1:
+            return False
+        made = self._core.add_node(ours[0], ids, {}, _MAIN, name or outputs[0], self._scope, _origin(op))
+        values[outputs[0]] = Value.placed(outputs[0], self._core, made)
+        return True
 
     def _node(self, node: Node, values: dict[str, Value | None], opsets: Mapping[str, int]) -> None:
         if self._functions:
@@ -209,6 +234,8 @@ class _Importer:
         follow = RULES.get(node.op) if node.domain == "" else None
         if rule is None and follow is None:
             raise NotCountable
+        if node.opset == 0:
+            raise DataError(f"{node.describe()} is of the default domain, which opset_import does not name")
         for value in node.inputs:
             if value is not None and value.lost:
                 if self._unsupported:

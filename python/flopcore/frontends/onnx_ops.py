@@ -48,16 +48,8 @@ Result: TypeAlias = Value | None
 Rule: TypeAlias = Callable[[Builder, Node], Result | Sequence[Result]]
 
 
-def _unary(op: str) -> Rule:
-    return lambda b, node: b.emit(node, op, [node.input(0)])
-
-
 def _same(b: Builder, node: Node) -> Result:
     return node.input(0)
-
-
-def _binary(op: str) -> Rule:
-    return lambda b, node: b.emit(node, op, [node.input(0), node.input(1)])
 
 
 def _sum(b: Builder, node: Node) -> Result:
@@ -449,9 +441,27 @@ def _constant_of_shape(b: Builder, node: Node) -> Result:
     return Value(node.outputs[0], dtype, shape.elements, learned=learned)
 
 
-OPS: Mapping[str, Rule] = MappingProxyType(
+# One op of ours with the same inputs in the same order: its name and how many inputs.
+DIRECT: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
-        "Add": _binary("add"),
+        "Add": ("add", 2),
+        "Div": ("div", 2),
+        "Mul": ("mul", 2),
+        "Relu": ("relu", 1),
+        "Sigmoid": ("sigmoid", 1),
+        "Sub": ("sub", 2),
+        "Tanh": ("tanh", 1),
+    }
+)
+
+
+def _direct(op: str, n_inputs: int) -> Rule:
+    return lambda b, node: b.emit(node, op, [node.input(i) for i in range(n_inputs)])
+
+
+OPS: Mapping[str, Rule] = MappingProxyType(
+    {op: _direct(*ours) for op, ours in DIRECT.items()}
+    | {
         "Attention": _attention,
         "AveragePool": _pool("average_pool"),
         "BatchNormalization": _batch_norm,
@@ -460,7 +470,6 @@ OPS: Mapping[str, Rule] = MappingProxyType(
         "Constant": _constant,
         "ConstantOfShape": _constant_of_shape,
         "Conv": _conv,
-        "Div": _binary("div"),
         "Dropout": _dropout,
         "Flatten": _flatten,
         "Gather": _gather,
@@ -472,22 +481,17 @@ OPS: Mapping[str, Rule] = MappingProxyType(
         "LayerNormalization": _layer_norm,
         "MatMul": _matmul,
         "MaxPool": _pool("max_pool"),
-        "Mul": _binary("mul"),
         "RMSNormalization": _rms_norm,
         "ReduceMax": _reduce("reduce_max"),
         "ReduceMean": _reduce("reduce_mean"),
         "ReduceSum": _reduce("reduce_sum"),
-        "Relu": _unary("relu"),
         "Reshape": _reshape,
-        "Sigmoid": _unary("sigmoid"),
         "Slice": _slice,
         "Softmax": _softmax,
         "Split": _split,
         "Squeeze": _squeeze,
-        "Sub": _binary("sub"),
         "Sum": _sum,
         "Swish": _swish,
-        "Tanh": _unary("tanh"),
         "Transpose": _transpose,
         "Unsqueeze": _unsqueeze,
     }
