@@ -9,6 +9,12 @@ from flopcore.conventions import Convention, Override, convention, conventions
 from flopcore.specification import OpSpec, specification
 
 HERE = Path(__file__).parent
+# The columns of the table of switches, and how their values are abbreviated in it.
+SHOWN = (
+    *("multiply_add", "bias", "elementwise", "activations", "normalisation", "softmax", "pooling", "reductions"),
+    *("attention", "integer_operations"),
+)
+SHORT = {"counted": "yes", "in part": "part", "not counted": "-"}
 ORIGIN = "<!-- Made by docs/make_tables.py from {source}; change that, not this. -->\n\n"
 
 
@@ -57,26 +63,26 @@ def conventions_page() -> str:
         "",
         "| name | also | unit | in one line |",
         "|---|---|---|---|",
-        *(f"| [`{one.name}`](#{_anchor(one.name)}) | {_codes(one.aliases)} | {one.unit} | {_cell(one.summary)} |"
-          for one in found),
+        *(
+            f"| [`{one.name}`](#{_anchor(one.name)}) | {_codes(one.aliases)} | {one.unit} | {_cell(one.summary)} |"
+            for one in found
+        ),
         "",
         "## Switches",
         "",
-        "Stated in each file and checked against its weights when it is read; *in part*: some of the ops the switch",
-        "speaks of, see the sections below.",
+        "Stated in each file and checked against its weights when it is read. Yes: counted; part: some of the ops the",
+        "switch speaks of. All switches of a convention stand in its section below.",
         "",
-        "| | " + " | ".join(f"`{one.name}`" for one in found) + " |",
-        "|---|" + "---|" * len(found),
-    ]  # fmt: skip
-    lines += [
-        f"| {switch.replace('_', ' ')} | " + " | ".join(one.switches[switch] for one in found) + " |"
-        for switch in found[0].switches
+        "| | " + " | ".join(name.replace("_", " ") for name in SHOWN) + " | causal |",
+        "|---|" + "---|" * (len(SHOWN) + 1),
     ]
     lines += [
-        f"| {kind.replace('_', ' ')} extent | " + " | ".join(one.extents[kind] for one in found) + " |"
-        for kind in found[0].extents
+        f"| `{one.name}` | "
+        + " | ".join(SHORT.get(one.switches[name], one.switches[name]) for name in SHOWN)
+        + f" | {one.extents['causal']} |"
+        for one in found
     ]
-    lines += ["| branches | " + " | ".join(one.branches for one in found) + " |", "", "## One by one", ""]
+    lines += ["", "## One by one", ""]
     for one in found:
         lines += _convention_section(one)
     return "\n".join(lines).rstrip() + "\n"
@@ -115,7 +121,13 @@ def _op_section(op: OpSpec) -> list[str]:
 def _convention_section(one: Convention) -> list[str]:
     lines = [f"### {one.name}", "", _text(one.summary), ""]
     lines += [f"- source: {_text(one.source)}", f"- version {one.version}, digest `{one.digest[:16]}`"]
-    lines += [f"- phases: {', '.join(one.phases)}"]
+    lines += [f"- phases: {', '.join(one.phases)}; branches: {one.branches}"]
+    for state in ("counted", "in part", "not counted"):
+        named = [name.replace("_", " ") for name, value in one.switches.items() if value == state]
+        lines += [f"- {state}: {', '.join(named)}"] if named else []
+    for state in ("nominal", "used"):
+        named = [kind.replace("_", " ") for kind, value in one.extents.items() if value == state]
+        lines += [f"- extents taken as {state}: {', '.join(named)}"] if named else []
     lines += [f"- {_text(note)}" for note in one.notes]
     lines += ["", "| rows | price | because |", "|---|---|---|"]
     lines += [f"| {_matched(rule)} | {_form(rule.weights)} | {_cell(rule.reason)} |" for rule in one.overrides]
