@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._core import version as __version__
 from .accelerators import Accelerator, accelerator, accelerators
 from .build import BuildInfo, build_info
+from .compare import Comparison, Difference, compare
 from .conventions import Convention, convention, conventions
 from .count import Extent, Row, Tally, count
 from .errors import (
@@ -31,10 +32,12 @@ from .thresholds import Threshold, ThresholdPolicy, thresholds
 __all__ = [
     "Accelerator",
     "BuildInfo",
+    "Comparison",
     "Convention",
     "ConventionError",
     "CountOverflowError",
     "DataError",
+    "Difference",
     "Dim",
     "Entity",
     "Estimate",
@@ -62,6 +65,7 @@ __all__ = [
     "build_info",
     "ceildiv",
     "clamp",
+    "compare",
     "convention",
     "conventions",
     "count",

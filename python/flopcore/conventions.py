@@ -86,7 +86,7 @@ class Override:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Convention:
     """A named, versioned answer to "what counts as one operation".
 
@@ -122,6 +122,9 @@ class Convention:
     summary: str = ""
     source: str = ""
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Convention({self.name}@{self.version}, {self.unit}, digest {self.digest[:8]})"
 
     @property
     def digest(self) -> str:

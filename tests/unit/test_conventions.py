@@ -197,3 +197,8 @@ def test_a_convention_prints_as_plain_data() -> None:
     assert json.loads(json.dumps(data))["weights"] == {"mac": 1}
     assert data["digest"] == convention("fvcore-0.1.5").digest
     assert hash(convention("macs")) == hash(convention("macs@1"))
+
+
+def test_repr_is_short() -> None:
+    macs = convention("macs")
+    assert repr(macs) == f"Convention(macs@1, MAC, digest {macs.digest[:8]})"
