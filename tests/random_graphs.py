@@ -62,6 +62,7 @@ class Recipe:
     values: dict[int, list[Value]] = field(default_factory=lambda: {0: []})
     next_number: int = 0
     scopes: tuple[str, ...] = ("", "enc", "enc.0", "dec")
+    callable_blocks: list[tuple[int, Value, list[Value]]] = field(default_factory=list)
 
     # ---------------------------------------------------------------------------------------- choices
     def chance(self, one_in: int) -> bool:
@@ -503,35 +504,52 @@ OPS: dict[str, Callable[[Recipe, str], Value]] = {
 }  # fmt: skip
 
 
-def body(r: Recipe) -> None:
-    """A block of its own, called once or twice from the main one."""
+def body(r: Recipe, depth: int = 0) -> None:
+    """A block of its own, called once or twice from the current one, and perhaps again from a later one."""
+    caller = r.block
     x = r.existing(
         lambda value: value.known and len(value.dims) >= 1, lambda: r.leaf([r.dim(), r.dim()], dtype="float32")
     )
     dims = [dim for dim in x.dims if dim is not None]
     r.blocks.append({"name": f"body{len(r.blocks)}", "outputs": []})
-    r.block = len(r.blocks) - 1
-    r.values[r.block] = []
+    callee = r.block = len(r.blocks) - 1
+    r.values[callee] = []
     inner = r.leaf(dims, dtype=x.dtype, kind="input")
     for _ in range(r.size(1, 3)):
-        op = r.pick(sorted(OPS))
-        OPS[op](r, op)
-    outputs = [inner, r.values[r.block][-1]][r.choose.integer(0, 1) :]
-    callee = r.block
+        if depth < 2 and r.chance(5):
+            body(r, depth + 1)
+            r.mark("call", nested=True)
+        else:
+            op = r.pick(sorted(OPS))
+            OPS[op](r, op)
+    outputs = [inner, r.values[callee][-1]][r.choose.integer(0, 1) :]
     r.blocks[callee]["outputs"] = [value.number for value in outputs]
-    r.block = 0
+    r.block = caller
     for _ in range(r.size(1, 2)):
-        numbers = [r._number() for _ in outputs]
-        times: Dim = r.pick(("depth", "seq", "2*depth + 1")) if r.symbolic and r.flip() else r.choose.integer(0, 5)
-        params = r.pick(("per_call", "shared"))
-        r.mark("call", times="symbol" if isinstance(times, str) else "int", params=params)
-        r.seen["call"] += 1
-        call = {"op": "call", "block": 0, "callee": callee, "times": times, "params": params}
-        r.nodes.append(
-            call | {"inputs": [x.number], "outputs": numbers, "name": f"call{callee}", "scope": r.pick(r.scopes)}
-        )
-        for number, value in zip(numbers, outputs, strict=True):
-            r.values[0].append(Value(number, value.dims, value.least, value.dtype))
+        call(r, callee, x, outputs)
+    r.mark("call", nested=False)
+    # A block may be called again from another one, on an argument of the same shape.
+    again = [other for other in r.callable_blocks if other[1].dims == x.dims and other[1].dtype == x.dtype]
+    r.mark("call", again=bool(again))
+    if again:
+        other, _, results = r.pick(again)
+        call(r, other, x, results)
+    r.callable_blocks.append((callee, inner, outputs))
+
+
+def call(r: Recipe, callee: int, x: Value, outputs: Sequence[Value]) -> None:
+    """A call of a finished block from the current one."""
+    numbers = [r._number() for _ in outputs]
+    times: Dim = r.pick(("depth", "seq", "2*depth + 1")) if r.symbolic and r.flip() else r.choose.integer(0, 5)
+    params = r.pick(("per_call", "shared"))
+    r.mark("call", times="symbol" if isinstance(times, str) else "int", params=params)
+    r.seen["call"] += 1
+    node = {"op": "call", "block": r.block, "callee": callee, "times": times, "params": params}
+    r.nodes.append(
+        node | {"inputs": [x.number], "outputs": numbers, "name": f"call{callee}", "scope": r.pick(r.scopes)}
+    )
+    for number, value in zip(numbers, outputs, strict=True):
+        r.values[r.block].append(Value(number, value.dims, value.least, value.dtype))
 
 
 def random_graph(choose: Chooser, *, n_nodes: int = 12, symbolic: bool | None = None) -> Recipe:
