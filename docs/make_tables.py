@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from importlib.resources import files
 from pathlib import Path
 
 from flopcore.conventions import Convention, Override, convention, conventions
@@ -11,10 +12,15 @@ from flopcore.specification import OpSpec, specification
 HERE = Path(__file__).parent
 # The columns of the table of switches, and how their values are abbreviated in it.
 SHOWN = (
-    *("multiply_add", "bias", "elementwise", "activations", "normalisation", "softmax", "pooling", "reductions"),
-    *("attention", "integer_operations"),
+    "## A convention of your own",
+    "",
+    'Is a TOML file: read it with `fc.convention("mine.toml")` or give it to `--convention mine.toml`. Every key is',
+    "required but `aliases`, `notes` and `[[override]]`. A weight that is left out is 0; one that is no integer is text",
+    '(`"1/2"`). An override replaces all weights for the rows that match its `op`, `variant` (flags the row must have,',
+    "or with a leading `!` must not have), `origin` (exact, or a prefix ending in `*`), `dtype` and `phase`; the first",
+    "that matches wins. A file with mistakes gives one error that lists all of them by line. This is `macs`:",
+    "",
 )
-SHORT = {"counted": "yes", "in part": "part", "not counted": "-"}
 ORIGIN = "<!-- Made by docs/make_tables.py from {source}; change that, not this. -->\n\n"
 
 
@@ -82,10 +88,14 @@ def conventions_page() -> str:
         + f" | {one.extents['causal']} |"
         for one in found
     ]
-    lines += ["", "## One by one", ""]
+    lines += ["", *OWN, "```toml", _file("macs.toml").rstrip(), "```", "", "## One by one", ""]
     for one in found:
         lines += _convention_section(one)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _file(name: str) -> str:
+    return files("flopcore").joinpath("data/conventions", name).read_text(encoding="utf-8")
 
 
 def _op_section(op: OpSpec) -> list[str]:
