@@ -12,10 +12,15 @@ from flopcore.specification import OpSpec, specification
 HERE = Path(__file__).parent
 # The columns of the table of switches, and how their values are abbreviated in it.
 SHOWN = (
+    *("multiply_add", "bias", "elementwise", "activations", "normalisation", "softmax", "pooling", "reductions"),
+    *("attention", "integer_operations"),
+)
+SHORT = {"counted": "yes", "in part": "part", "not counted": "-"}
+OWN = (
     "## A convention of your own",
     "",
     'Is a TOML file: read it with `fc.convention("mine.toml")` or give it to `--convention mine.toml`. Every key is',
-    "required but `aliases`, `notes` and `[[override]]`. A weight that is left out is 0; one that is no integer is text",
+    "required but `aliases`, `notes` and `[[override]]`. A weight left out is 0; one that is no integer is text",
     '(`"1/2"`). An override replaces all weights for the rows that match its `op`, `variant` (flags the row must have,',
     "or with a leading `!` must not have), `origin` (exact, or a prefix ending in `*`), `dtype` and `phase`; the first",
     "that matches wins. A file with mistakes gives one error that lists all of them by line. This is `macs`:",
