@@ -91,3 +91,41 @@ def test_random_bytes_are_refused() -> None:
     rng = random.Random(5)
     for _ in range(500):
         assert isinstance(outcome(rng.randbytes(rng.randint(1, 200))), type)
+
+
+def hostile() -> Iterator[object]:
+    """Small files that ask for much."""
+    one = [ow.value("x", [2, 3])]
+    scalars = [ow.tensor("zero", [], "int64", [0]), ow.tensor("big", [], "int64", [2**62])]
+    low = ow.tensor("low", [], "int64", [-(2**62)])
+    unit = ow.tensor("unit", [], "int64", [1])
+    body = [ow.node("Range", ["low", "big", "unit"], ["r"]), ow.node("Reshape", ["x", "r"], ["y"])]
+    yield pytest.param(ow.model(body, one, ["y"], [*scalars, low, unit]), id="a range of 2**63 numbers")
+    body = [ow.node("Mul", [f"a{i}", f"a{i}"], [f"a{i + 1}"]) for i in range(1000)]
+    body.append(ow.node("Reshape", ["x", "a1000"], ["y"]))
+    yield pytest.param(ow.model(body, one, ["y"], [ow.tensor("a0", [1], "int64", [9])]), id="squares of squares")
+    body = [ow.node("Shape", ["x"], ["a0"]), *body]
+    symbolic = [ow.value("x", ["a", "b"])]
+    yield pytest.param(ow.model(body, symbolic, ["y"]), id="squares of squares of dims")
+    body = [ow.node("Unsqueeze", ["zero", "axes"], ["u"]), ow.node("Reshape", ["x", "u"], ["y"])]
+    axes = ow.tensor("axes", [2], "int64", [0, 0])
+    yield pytest.param(ow.model(body, one, ["y"], [*scalars, axes]), id="an axis twice")
+    stored = [ow.tensor("w", [2**62] * 100_000)]
+    yield pytest.param(ow.model([ow.node("Size", ["w"], ["y"])], [], ["y"], stored), id="100,000 dims")
+    functions = [
+        ow.function("own", f"F{i}", ["a"], ["c"], [
+            ow.node(f"F{i + 1}", ["a"], ["b"], "", "own"), ow.node(f"F{i + 1}", ["b"], ["c"], "", "own")
+        ])
+        for i in range(30)
+    ]  # fmt: skip
+    functions.append(ow.function("own", "F30", ["a"], ["c"], [ow.node("Relu", ["a"], ["c"])]))
+    call = [ow.node("F0", ["x"], ["y"], "", "own")]
+    model = ow.model(call, one, ["y"], opsets={"own": 1}, functions=functions)
+    yield pytest.param(model, id="2**30 calls", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("data", hostile())
+def test_small_files_that_ask_for_much_are_refused(data: bytes) -> None:
+    began = time.process_time()
+    assert isinstance(outcome(data), type)
+    assert time.process_time() - began < 60

@@ -22,7 +22,8 @@ _OLDEST_OPSET, _NEWEST_OPSET = 7, 28
 _MAX_CALL_DEPTH = 32
 _CHUNK = 4096
 _MAIN = 0  # the block of the main graph
-_MAX_NODES = 10_000_000  # after the model's functions are written out
+_MAX_RANK = 64
+_MAX_WRITTEN = 1_000_000  # nodes that functions may write out to: each call doubles them in a hostile file
 
 
 def from_onnx(model: str | os.PathLike[str] | bytes, *, at: Mapping[str, int] | None = None) -> Graph:
@@ -79,7 +80,7 @@ class _Importer:
         self._dims: dict[str, Size] = {}
         self._depth = 0  # of the function that is being written out
         self._shared = frozenset((*model.graph.shared(), *(name for name, *_ in model.graph.outputs())))
-        self._n_nodes = 0
+        self._n_written = 0  # nodes of functions
         self._unsupported: Counter[tuple[str, str]] = Counter()
         self._reasons: dict[tuple[str, str], str] = {}
 
@@ -142,6 +143,8 @@ class _Importer:
             dtype = dtype_name(tensor.dtype, f"tensor {name!r}")
         except NotCountable as error:
             raise UnsupportedOp(str(error)) from error
+        if len(tensor.dims) > _MAX_RANK:
+            raise DataError(f"tensor {name!r} has {len(tensor.dims)} dims; at most {_MAX_RANK} make sense")
         value = Value(name, dtype, tensor.dims, elements=tensor.values)
         if dtype.startswith(FLOATING):
             value.learned = "always" if tensor.dims else "weight"
@@ -158,9 +161,10 @@ class _Importer:
     ) -> None:
         """Translate the nodes of the main graph, or of a function with the attributes of its call."""
         order = source.order()
-        self._n_nodes += len(order)
-        if self._n_nodes > _MAX_NODES:
-            raise DataError(f"more than {_MAX_NODES} nodes once the model's functions are written out")
+        if self._depth > 0:
+            self._n_written += len(order)
+            if self._n_written > _MAX_WRITTEN:
+                raise DataError(f"the model's functions write out to more than {_MAX_WRITTEN} nodes")
         direct = {op: ours for op, ours in DIRECT.items() if ("", op) not in self._functions}
         # A few nodes at a time as Python objects: the garbage collector looks at all that live.
         for start in range(0, len(order), _CHUNK):

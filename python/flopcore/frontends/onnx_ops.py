@@ -15,7 +15,7 @@ from flopcore.errors import DataError
 from flopcore.expr import ceildiv, clamp, maximum, minimum
 from flopcore.graph import AttrValue
 
-from .onnx_shapes import MAX_ELEMENTS, axes_of, integers, product, slice_arguments
+from .onnx_shapes import MAX_ELEMENTS, axes_of, integers, product, slice_arguments, with_ones
 from .onnx_values import FLOATING, Node, NotCountable, Size, Value, dtype_name, literal_learned, whole
 
 __all__: list[str] = []
@@ -289,12 +289,7 @@ def _unsqueeze(b: Builder, node: Node) -> Result:
     x, axes = node.input(0), axes_of(node)
     if axes is None:
         raise NotCountable("axes computed from data")
-    rank = x.rank + len(axes)
-    added = {node.axis(axis, rank) for axis in axes}
-    if len(added) != len(axes):
-        raise DataError(f"{node.describe()}: an axis appears twice")
-    sizes = iter(x.shape)
-    return b.emit(node, "reshape", [x], {"shape": [1 if i in added else next(sizes) for i in range(rank)]})
+    return b.emit(node, "reshape", [x], {"shape": list(with_ones(node, x.shape, axes))})
 
 
 def _transpose(b: Builder, node: Node) -> Result:

@@ -120,10 +120,17 @@ def _unsqueeze(node: Node) -> Elements | None:
     axes = axes_of(node)
     if value.elements is None or axes is None:
         return None
-    rank = value.rank + len(axes)
-    kept = {node.axis(axis, rank) for axis in axes}
-    sizes = iter(value.shape)
-    return value.elements, tuple(1 if i in kept else next(sizes) for i in range(rank))
+    return value.elements, with_ones(node, value.shape, axes)
+
+
+def with_ones(node: Node, shape: tuple[Size, ...], axes: tuple[int, ...]) -> tuple[Size, ...]:
+    """Return a shape with dims of 1 put in at these axes of the result."""
+    rank = len(shape) + len(axes)
+    added = {node.axis(axis, rank) for axis in axes}
+    if len(added) != len(axes):
+        raise DataError(f"{node.describe()}: an axis appears twice")
+    sizes = iter(shape)
+    return tuple(1 if i in added else next(sizes) for i in range(rank))
 
 
 def _squeeze(node: Node) -> Elements | None:
@@ -195,6 +202,8 @@ def _broadcast(node: Node, compute: Callable[[Size, Size], Size | None]) -> Elem
     a = a * length if len(a) == 1 else a
     b = b * length if len(b) == 1 else b
     results = [compute(x, y) for x, y in zip(a, b, strict=True)]
+    if any(isinstance(result, int) and not -(2**63) <= result < 2**63 for result in results):
+        raise DataError(f"{node.describe()}: an element does not fit int64")
     values = tuple(result for result in results if result is not None)
     if len(values) != len(results):
         return None
@@ -229,7 +238,7 @@ def _range(node: Node) -> Elements | None:
     if len(flat) != 3 or flat[2] == 0:
         return None
     values = range(flat[0], flat[1], flat[2])
-    return (tuple(values), (len(values),)) if len(values) <= MAX_ELEMENTS else None
+    return None if values[MAX_ELEMENTS:] else (tuple(values), (len(values),))
 
 
 def _reduce_prod(node: Node) -> Elements | None:

@@ -5,7 +5,6 @@ Relies on the graph builder only.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -72,7 +71,7 @@ FLOATING = ("float", "bfloat", "complex")  # dtypes that can be learned begin so
 
 def literal_learned(shape: Sequence[int]) -> Learned:
     """Return whether a float tensor written into a node is a weight: a single number is one only in a weight slot."""
-    return "always" if math.prod(shape) > 1 else "weight"
+    return "weight" if 0 in shape or all(size == 1 for size in shape) else "always"
 
 
 class NotCountable(Exception):
