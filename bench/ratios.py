@@ -152,6 +152,30 @@ def _() -> Pair | None:
     return lambda: run(2), lambda: run(1)
 
 
+@row("ONNX chain vs onnx load + infer", 1.0, "nodes/s")
+def _() -> Pair | None:
+    """Read, infer and count 100,000 nodes; the peer reads and infers."""
+    try:
+        import onnx
+    except ImportError:
+        return None
+    n_nodes = 100_000
+    nodes = [onnx.helper.make_node("Relu", [f"t{i}"], [f"t{i + 1}"], name=f"n{i}") for i in range(n_nodes)]
+    ends = [onnx.helper.make_tensor_value_info(name, 1, [1, "seq"]) for name in ("t0", f"t{n_nodes}")]
+    data = onnx.helper.make_model(onnx.helper.make_graph(nodes, "chain", ends[:1], ends[1:])).SerializeToString()
+
+    def ours() -> int:
+        count = fc.count(fc.from_onnx(data)).flop("all-arithmetic")
+        check(count == n_nodes * fc.dim("seq"), f"chain of {n_nodes} counts {count}")
+        return n_nodes
+
+    def peer() -> int:
+        onnx.shape_inference.infer_shapes(onnx.load_from_string(data))
+        return n_nodes
+
+    return ours, peer
+
+
 def measure(pair: Pair, rounds: int, clock: Callable[[], float]) -> tuple[float, float]:
     """Best rates of ours and the peer's, timed in turns."""
     best = [0.0, 0.0]

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import TypeAlias
 
 from flopcore import _core
 from flopcore.errors import DataError, FlopcoreError, GraphError, UnsupportedNodes, UnsupportedOp
@@ -67,6 +68,10 @@ def from_onnx(model: str | os.PathLike[str] | bytes, *, at: Mapping[str, int] | 
         raise type(error)(f"{label}: {error}") from error
 
 
+# By name: a value, None for an input that a call leaves out, or just the number of a tensor in the graph.
+_Values: TypeAlias = dict[str, Value | int | None]
+
+
 class _Importer:
     """Builds one graph; also what the rules of `onnx_ops` see of it."""
 
@@ -97,7 +102,7 @@ class _Importer:
             raise UnsupportedNodes(self._unsupported_text(), counts)
         outputs = []
         for name, *_ in main.outputs():
-            value = values.get(name)
+            value = self._value(values, name) if name in values else None
             if value is None:
                 raise GraphError(f"graph output {name!r} is made by no node")
             outputs.append(Tensor(self._graph, self._place(value)))
@@ -105,8 +110,8 @@ class _Importer:
         return self._graph
 
     # ------------------------------------------------------------------------------------------------ leaves
-    def _leaves(self, graph: _core.OnnxGraph) -> dict[str, Value | None]:
-        values: dict[str, Value | None] = {}
+    def _leaves(self, graph: _core.OnnxGraph) -> _Values:
+        values: _Values = {}
         for tensor in graph.initializers():
             values[tensor.name] = self._stored(tensor, tensor.name)
         for name, kind, dtype, shape in graph.inputs():
@@ -154,7 +159,7 @@ class _Importer:
     def _nodes(
         self,
         source: _core.OnnxGraph | _core.OnnxFunction,
-        values: dict[str, Value | None],
+        values: _Values,
         opsets: Mapping[str, int],
         scope: str,
         bound: Mapping[str, Attribute] | None = None,
@@ -181,7 +186,7 @@ class _Importer:
                     op,
                     "" if domain == "ai.onnx" else domain,
                     name,
-                    [values[key] if key else None for key in inputs],
+                    [self._value(values, key) for key in inputs],
                     outputs,
                     attributes if bound is None else _resolved(attributes, bound),
                     0,
@@ -196,22 +201,30 @@ class _Importer:
         name: str,
         inputs: Sequence[str],
         outputs: Sequence[str],
-        values: dict[str, Value | None],
+        values: _Values,
     ) -> bool:
         """Add a node that is one op of ours, if its inputs are in the graph: most nodes of most files, at once."""
         ids: list[int | None] = []
         for key in inputs:
             value = values[key] if key else None
-            if value is None or value.id is None:
+            tensor = value if value is None or isinstance(value, int) else value.id
+            if tensor is None:
                 return False
-            ids.append(value.id)
+            ids.append(tensor)
         if len(ids) != ours[1] or len(outputs) != 1:
             return False
-        made = self._core.add_node(ours[0], ids, {}, _MAIN, name or outputs[0], self._scope, _origin(op))
-        values[outputs[0]] = Value.placed(outputs[0], self._core, made)
+        output = outputs[0]
+        values[output] = self._core.add_node(ours[0], ids, {}, _MAIN, name or output, self._scope, _origin(op))
         return True
 
-    def _node(self, node: Node, values: dict[str, Value | None], opsets: Mapping[str, int]) -> None:
+    def _value(self, values: _Values, name: str) -> Value | None:
+        """Return the value of a name; the empty name is an input left out."""
+        value = values[name] if name else None
+        if isinstance(value, int):
+            value = values[name] = Value.placed(name, self._core, value)
+        return value
+
+    def _node(self, node: Node, values: _Values, opsets: Mapping[str, int]) -> None:
         if self._functions:
             function = self._functions.get((node.domain, node.op))
             if function is not None:
@@ -258,7 +271,7 @@ class _Importer:
         self,
         function: _core.OnnxFunction,
         node: Node,
-        values: dict[str, Value | None],
+        values: _Values,
         opsets: Mapping[str, int],
     ) -> None:
         """Write out a function of the model in place of the node that calls it."""
@@ -267,7 +280,7 @@ class _Importer:
         if len(node.inputs) > len(function.inputs) or len(node.outputs) > len(function.outputs):
             raise GraphError(f"{node.describe()}: more inputs or outputs than function {function.name!r} has")
         absent = (*node.inputs, *[None] * (len(function.inputs) - len(node.inputs)))
-        local: dict[str, Value | None] = dict(zip(function.inputs, absent, strict=True))
+        local: _Values = dict(zip(function.inputs, absent, strict=True))
         own = self._scope
         called = node.name.strip("/").replace("/", ".") or function.name
         bound = function.defaults() | dict(node.attributes)
