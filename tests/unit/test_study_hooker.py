@@ -10,6 +10,7 @@ from importlib import resources
 
 import pytest
 
+from flopcore import _core
 from flopcore.closed_form import Product, lognormal_sigma
 from flopcore.quantity import Interval
 from flopcore.study.hooker import LINES, HookerResult, run_hooker
@@ -105,6 +106,19 @@ def test_threads_do_not_change_the_result(result: HookerResult) -> None:
     text = json.dumps(result.to_dict())
     for threads in (1, 2, 3):
         assert json.dumps(run_hooker(draws=DRAWS, rng=0, threads=threads).to_dict()) == text
+
+
+def test_the_instruction_set_does_not_change_the_result() -> None:
+    """Counts, moving lines, shrunk estimates: the same bytes of JSON on base, v3 and v4."""
+    before = _core.isa()
+    texts = set()
+    try:
+        for isa in _core.available_isas():
+            _core.select_isa(isa)
+            texts.add(json.dumps(run_hooker(draws=20_000, rng=0, estimate_error="shrink").to_dict()))
+    finally:
+        _core.select_isa(before)
+    assert len(texts) == 1
 
 
 def test_fresh_entropy_is_recorded_and_repeats_the_study() -> None:
