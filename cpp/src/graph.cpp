@@ -60,11 +60,21 @@ TensorId Graph::push_tensor(std::span<const ExprRef> dims, DType dtype, NodeId p
                         .parameter = op == Op::kParameter,
                         .leaf = is_leaf(op),
                         .symbolic = is_leaf(op) && std::ranges::any_of(dims, [](ExprRef d) { return !d.is_small(); })});
-    if (tensors_.back().symbolic) symbolic_leaves_.push_back(static_cast<TensorId>(tensors_.size() - 1));
     dims_.append(dims);
     producer_.push_back(producer);
     nodes_[producer].n_outputs += 1;
+    if (tensors_.back().symbolic) note_symbolic(static_cast<TensorId>(tensors_.size() - 1));
     return static_cast<TensorId>(tensors_.size() - 1);
+}
+
+void Graph::note_symbolic(TensorId leaf) {
+    symbolic_leaves_.push_back(leaf);
+    leaf_expr_known_.resize(exprs_.n_expressions(), false);
+    for (const ExprRef dim : tensor(leaf).dims) {
+        if (dim.is_small() || leaf_expr_known_[dim.id()]) continue;
+        leaf_expr_known_[dim.id()] = true;
+        leaf_exprs_.push_back(dim);
+    }
 }
 
 NodeId Graph::push_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label) {
@@ -197,6 +207,7 @@ NodeId Graph::add_call(BlockId callee, std::span<const TensorId> inputs, ExprRef
         push_tensor(dims, tensor(output).dtype, id);
     }
     blocks_[label.block].nodes.push_back(id);
+    blocks_[label.block].calls.push_back(id);
     return id;
 }
 
@@ -238,8 +249,8 @@ std::vector<BlockId> Graph::reachable_blocks() const {
     std::vector<BlockId> found{0};
     reached[0] = 1;
     for (std::size_t i = 0; i < found.size(); ++i)
-        for (const NodeId id : blocks_[found[i]].nodes) {
-            if (nodes_[id].op != Op::kCall || reached[call(id).block]) continue;
+        for (const NodeId id : blocks_[found[i]].calls) {
+            if (reached[call(id).block]) continue;
             reached[call(id).block] = 1;
             found.push_back(call(id).block);
         }
@@ -258,8 +269,7 @@ std::vector<Symbol> Graph::symbols() const {
         seen[ref.id()] = true;
         for (Symbol& symbol : exprs_.free_symbols(ref)) found.try_emplace(symbol.name, std::move(symbol));
     };
-    for (const TensorId leaf : symbolic_leaves_)
-        for (const ExprRef dim : tensor(leaf).dims) collect(dim);
+    for (const ExprRef dim : leaf_exprs_) collect(dim);
     for (const ExprRef value : attrs_.values()) collect(value);
     for (const Call& each : calls_) collect(each.times);
     std::vector<Symbol> symbols;
@@ -289,7 +299,7 @@ std::size_t Graph::memory_bytes() const {
                         dims_.memory_bytes() + tensors_.memory_bytes() + producer_.memory_bytes() +
                         nodes_.memory_bytes() + inputs_.memory_bytes() + symbolic_leaves_.memory_bytes();
     for (const Block& block : blocks_)
-        for (const auto* ids : {&block.nodes, &block.inputs, &block.outputs, &block.parameters})
+        for (const auto* ids : {&block.nodes, &block.calls, &block.inputs, &block.outputs, &block.parameters})
             total += ids->memory_bytes();
     return total;
 }

@@ -1,6 +1,7 @@
 #include "flopcore/walk.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "flopcore/error_context.hpp"
 #include "flopcore/rule.hpp"
@@ -90,6 +91,13 @@ class Walker {
     }
 
     [[nodiscard]] ExprRef elements(const ExprRef* dims, std::size_t rank) {
+        std::int64_t twice = 2;  // the handle of a small integer is twice its value, so this ends as the handle
+        for (std::size_t i = 0; i < rank; ++i)
+            if (!dims[i].is_small() || __builtin_mul_overflow(twice, dims[i].value(), &twice)) [[unlikely]]
+                return elements_slow(dims, rank);
+        return ExprRef::small(twice >> 1);
+    }
+    [[nodiscard]] ExprRef elements_slow(const ExprRef* dims, std::size_t rank) {
         ExprRef product = ExprRef::small(1);
         for (std::size_t i = 0; i < rank; ++i) product = tally_.exprs_.mul(product, dims[i]);
         return product;
@@ -163,7 +171,7 @@ class Walker {
 
     void walk_node(NodeId id) {
         const NodeRecord& node = graph_.node_record(id);
-        const OpRule& rule = rule_of(node.op);
+        const OpRule& rule = rules_[static_cast<std::size_t>(node.op)];
         const std::span<const TensorId> ids = graph_.node_inputs(node);
         if (ids.size() > views_.size()) views_.resize(ids.size());
         for (std::size_t i = 0; i < ids.size(); ++i)
@@ -198,23 +206,28 @@ class Walker {
     std::uint16_t signature(Op op) {
         const std::span<const AmountTag> tags(context_.tags.data(), context_.n_amounts);
         std::uint16_t& last = last_signature_[static_cast<std::size_t>(op)];
-        if (last < tally_.signatures_.size() && std::ranges::equal(tally_.signatures_[last], tags)) return last;
-        const auto known =
-            std::ranges::find_if(tally_.signatures_, [&](const auto& s) { return std::ranges::equal(s, tags); });
+        const auto same = [&](const std::vector<AmountTag>& known) {
+            return known.size() == tags.size() && std::memcmp(known.data(), tags.data(), tags.size_bytes()) == 0;
+        };
+        if (last < tally_.signatures_.size() && same(tally_.signatures_[last])) return last;
+        const auto known = std::ranges::find_if(tally_.signatures_, same);
         last = static_cast<std::uint16_t>(known - tally_.signatures_.begin());
         if (known == tally_.signatures_.end()) tally_.signatures_.emplace_back(tags.begin(), tags.end());
         return last;
     }
 
     void infer(const OpRule& rule, TensorId output) {
-        InferContext context{tally_.exprs_, context_.attrs, context_.inputs, shape_};
+        infer_.attrs = context_.attrs;
+        infer_.inputs = context_.inputs;
         shape_.clear();
-        rule.infer(context);
-        const auto dims = shape_.dims();
-        FLOPCORE_ASSERT(dims.size() == graph_.tensor_record(output).rank);
-        ExprRef* place = dims_.data() + graph_.tensor_record(output).dims_begin;
-        for (std::size_t i = 0; i < dims.size(); ++i) {
-            if (dims[i].is_small() && dims[i].value() < 0) throw ShapeError("a dim is negative once dims are bound");
+        rule.infer(infer_);
+        const TensorRecord& y = graph_.tensor_record(output);
+        FLOPCORE_ASSERT(shape_.dims().size() == y.rank);
+        const ExprRef* dims = shape_.dims().data();
+        ExprRef* place = dims_.data() + y.dims_begin;
+        for (std::uint8_t i = 0; i < y.rank; ++i) {
+            if (dims[i].is_small() && dims[i].bits() < 0) [[unlikely]]
+                throw ShapeError("a dim is negative once dims are bound");
             place[i] = dims[i];
         }
     }
@@ -255,6 +268,7 @@ class Walker {
     }
 
     const Graph& graph_;
+    const OpRule* rules_ = all_rules().data();
     bool bound_;
     std::span<const Binding> bindings_;
     Tally tally_;
@@ -265,6 +279,7 @@ class Walker {
     std::vector<TensorView> views_ = std::vector<TensorView>(8);
     ShapeWriter shape_;
     std::array<std::uint16_t, kOpCount> last_signature_{};
+    InferContext infer_{.exprs = tally_.exprs_, .attrs = {}, .inputs = {}, .out = shape_};
     CountContext context_{.exprs = tally_.exprs_, .extents = tally_.extents_};
 };
 

@@ -140,10 +140,11 @@ class Graph {
     struct Block {
         std::uint32_t name = 0;
         std::uint32_t finished = 0;  // order of finishing, from 1
-        Column<NodeId> nodes;
+        Column<NodeId> nodes, calls;
         Column<TensorId> inputs, outputs, parameters;
     };
 
+    void note_symbolic(TensorId leaf);
     void check_block(BlockId block) const;
     void check_inputs(std::span<const TensorId> inputs, BlockId block) const;
     NodeId push_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label);
@@ -165,6 +166,8 @@ class Graph {
     Column<NodeRecord> nodes_;
     Column<TensorId> inputs_;
     Column<TensorId> symbolic_leaves_;
+    Column<ExprRef> leaf_exprs_;         // the different dims of symbolic leaves
+    std::vector<bool> leaf_expr_known_;  // by id of the expression
 };
 
 }  // namespace flopcore

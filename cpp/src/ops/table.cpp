@@ -85,10 +85,10 @@ constexpr bool in_order() {
 }
 static_assert(in_order());
 
-ExprRef bytes(ExprStore& exprs, ExprRef elements, DType dtype) {
-    const int bits = info(dtype).bits;
-    return bits % 8 == 0 ? exprs.mul(elements, ExprRef::small(bits / 8))
-                         : exprs.ceildiv(exprs.mul(elements, ExprRef::small(bits)), ExprRef::small(8));
+inline ExprRef bytes(ExprStore& exprs, ExprRef elements, DType dtype) {
+    const unsigned bits = info(dtype).bits;
+    return (bits & 7U) == 0 ? exprs.mul(elements, ExprRef::small(bits >> 3))
+                            : exprs.ceildiv(exprs.mul(elements, ExprRef::small(bits)), ExprRef::small(8));
 }
 
 }  // namespace
@@ -111,12 +111,15 @@ void count_node(const OpRule& rule, CountContext& context) {
     ExprRef in, weights, read;
     for (const TensorView& t : context.inputs) {
         if (!t.given()) continue;
-        const ExprRef elements = t.elements;
-        ExprRef& side = t.weight ? weights : in;
-        side = exprs.add(side, elements);
-        // An embedding reads the rows it gathers, not its whole table.
-        const bool table = rule.op == Op::kEmbedding && &t == context.inputs.data();
-        read = exprs.add(read, bytes(exprs, table ? out : elements, t.dtype));
+        if (t.weight)
+            weights = exprs.add(weights, t.elements);
+        else
+            in = exprs.add(in, t.elements);
+        read = exprs.add(read, bytes(exprs, t.elements, t.dtype));
+    }
+    if (rule.op == Op::kEmbedding) {  // reads the rows it gathers, not its whole table
+        const TensorView &table = context.inputs[0], &ids = context.inputs[1];
+        read = exprs.add(bytes(exprs, out, table.dtype), bytes(exprs, ids.elements, ids.dtype));
     }
     context.emit(Feature::kOutElems, out);
     context.emit(Feature::kInElems, in);
