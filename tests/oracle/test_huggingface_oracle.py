@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import flopcore as fc
+from flopcore.reference.verification import verify
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 with warnings.catch_warnings():
@@ -50,6 +51,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
         "ForCausalLM",
         {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
     ),
+    ("Phi", "ForCausalLM", {"intermediate_size": 100}),
     ("Starcoder2", "ForCausalLM", {}),
     ("Starcoder2", "ForCausalLM", {"use_bias": False, "tie_word_embeddings": False}),
     ("GPT2", "LMHeadModel", {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 40}),
@@ -64,6 +66,9 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("Roberta", "ForSequenceClassification", {"num_labels": 3, "pad_token_id": 1}),
     ("ViT", "ForImageClassification", {"image_size": 32, "patch_size": 8, "num_labels": 7}),
     ("ViT", "Model", {"image_size": 33, "patch_size": 8, "qkv_bias": False}),
+    ("DeiT", "ForImageClassification", {"image_size": 32, "patch_size": 8, "num_labels": 7}),
+    ("DeiT", "ForImageClassificationWithTeacher", {"image_size": 32, "patch_size": 8, "num_labels": 7}),
+    ("DeiT", "Model", {"image_size": 32, "patch_size": 16}),
 ]
 
 
@@ -77,7 +82,7 @@ def quiet() -> Iterator[None]:
 
 def make(family: str, task: str, keys: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """A small model with eager attention, and the content of its config.json."""
-    base = ENCODER if family in ("Bert", "Roberta", "ViT") else DECODER
+    base = ENCODER if family in ("Bert", "Roberta", "ViT", "DeiT") else DECODER
     known = getattr(transformers, f"{family}Config")().to_dict()
     config = getattr(transformers, f"{family}Config")(
         **{key: value for key, value in base.items() if key in known and value is not None} | keys
@@ -90,7 +95,7 @@ def make(family: str, task: str, keys: dict[str, Any]) -> tuple[Any, dict[str, A
 def measured(model: Any, config: dict[str, Any]) -> int:
     """FLOP by FlopCounterMode."""
     with torch.no_grad(), flop_counter.FlopCounterMode(display=False) as counter:
-        if config["model_type"] == "vit":
+        if "image_size" in config:
             model(pixel_values=torch.zeros(BATCH, 3, config["image_size"], config["image_size"]))
         else:
             ids = torch.zeros(BATCH, SEQ, dtype=torch.long)
@@ -105,5 +110,7 @@ def test_parameters_and_flop_equal_those_of_transformers(family: str, task: str,
         warnings.simplefilter("error")  # no key of these families is unknown
         graph = fc.from_huggingface(config)
     assert graph.parameters == sum(weight.numel() for weight in model.parameters())
-    at = {"batch": BATCH} if family == "ViT" else {"batch": BATCH, "seq": SEQ}
-    assert fc.count(graph, at=at).flop("torch-2.13") == measured(model, config)
+    at = {"batch": BATCH} if family in ("ViT", "DeiT") else {"batch": BATCH, "seq": SEQ}
+    tally = fc.count(graph, at=at)
+    assert tally.flop("torch-2.13") == measured(model, config)
+    verify(graph, tally, fc.convention("all-arithmetic"), at=at)  # our own reference implementation agrees

@@ -65,8 +65,11 @@ class VisionEncoder:
         Whether the projections to queries, keys and values have a bias.
     activation
         Non-linearity of the feed-forward.
+    family
+        ``"vit"``, or ``"deit"`` with a second token for distillation (Touvron et al. 2020, arXiv 2012.12877).
     head
-        ``"pooled"`` the first token through a layer with tanh, ``"classes"`` logits, or ``"none"`` hidden states.
+        ``"pooled"`` the first token through a layer with tanh, ``"classes"`` logits, ``"two_heads"`` the mean of the
+        logits of both tokens, or ``"none"`` hidden states.
     classes
         Number of classes where the head has them.
     dtype
@@ -82,7 +85,8 @@ class VisionEncoder:
     channels: int = 3
     qkv_bias: bool = True
     activation: Activation = "gelu"
-    head: Literal["pooled", "classes", "none"] = "classes"
+    family: Literal["vit", "deit"] = "vit"
+    head: Literal["pooled", "classes", "two_heads", "none"] = "classes"
     classes: int = 1000
     dtype: str = "float32"
 
@@ -180,7 +184,8 @@ def vit(spec: VisionEncoder, *, batch: int | Expr, name: str = "vit", origin: st
     modules = Modules(graph, spec.dtype, origin)
     side = spec.image // spec.patch
     pixels = graph.input("pixel_values", (batch, spec.channels, spec.image, spec.image), spec.dtype, origin=origin)
-    with graph.scope("vit"):
+    tokens = ["cls_token", "distillation_token"] if spec.family == "deit" else ["cls_token"]
+    with graph.scope(spec.family):
         with graph.scope("embeddings"):
             with graph.scope("patch_embeddings.projection"):
                 weight = modules.parameter("weight", spec.hidden, spec.channels, spec.patch, spec.patch)
@@ -188,11 +193,11 @@ def vit(spec: VisionEncoder, *, batch: int | Expr, name: str = "vit", origin: st
                 x = graph.conv(pixels, weight, bias, stride=spec.patch, name="projection", origin=origin)
             x = graph.flatten(x, axis=2, name="patches", origin=origin)
             x = graph.transpose(x, (0, 2, 1), name="patches", origin=origin)
-            # The class token is one row, copied for each image.
-            row = modules.constant("class_ids", (batch, 1), "int64")
-            token, _ = modules.embedding(row, "cls_token", 1, spec.hidden)
-            x = graph.concat([token, x], axis=1, name="with_class_token", origin=origin)
-            table = modules.parameter("position_embeddings", side * side + 1, spec.hidden)
+            # A special token is one row, copied for each image.
+            row = modules.constant("token_ids", (batch, 1), "int64")
+            special = [modules.embedding(row, token, 1, spec.hidden)[0] for token in tokens]
+            x = graph.concat([*special, x], axis=1, name="with_tokens", origin=origin)
+            table = modules.parameter("position_embeddings", side * side + len(tokens), spec.hidden)
             x = modules.add(x, table, "add_positions")
         x = modules.layer_norm(_layers(modules, spec, x, "encoder.layer"), "layernorm")
         if spec.head == "pooled":
@@ -200,6 +205,13 @@ def vit(spec: VisionEncoder, *, batch: int | Expr, name: str = "vit", origin: st
             graph.output(x, modules.activate(pooled, "tanh", "pooler"))
     if spec.head == "classes":
         graph.output(modules.linear(modules.first_token(x), "classifier", spec.classes, bias=True))
+    elif spec.head == "two_heads":
+        logits = modules.linear(modules.first_token(x), "cls_classifier", spec.classes, bias=True)
+        second = graph.slice(x, axis=1, start=1, stop=2, name="second_token", origin=origin)
+        second = graph.reshape(second, (batch, spec.hidden), name="second_token", origin=origin)
+        others = modules.linear(second, "distillation_classifier", spec.classes, bias=True)
+        both = modules.add(logits, others, "mean_of_heads")
+        graph.output(graph.div(both, modules.constant("two"), name="mean_of_heads", origin=origin))
     elif spec.head == "none":
         graph.output(x)
     return graph

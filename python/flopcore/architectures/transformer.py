@@ -41,6 +41,8 @@ class Decoder:
         ``"rms"``, ``"rms_offset"`` (its factor is 1 + weight), or ``"layer"`` (with weight and bias).
     norm_place
         ``"before"`` each sublayer, or ``"after"`` it, before its result joins the residual stream.
+    residual
+        ``"sequential"`` sublayers, or both ``"parallel"`` on the same normed input.
     qk_norm
         An RMS norm before the rotation over each ``"head"``, or over the whole ``"projection"``.
     embedding_scale, residual_scale, logits_scale
@@ -49,6 +51,10 @@ class Decoder:
         ``"tied"`` when the output layer reads the input embedding, which is then counted once.
     head
         Whether the model ends in logits over the vocabulary or in the normed hidden states.
+    head_bias
+        Whether the output layer has a bias.
+    names
+        Whose names the modules have.
     dtype
         Number format of weights and activations.
     """
@@ -69,12 +75,15 @@ class Decoder:
     mlp_bias: bool = False
     norm: Literal["rms", "rms_offset", "layer"] = "rms"
     norm_place: Literal["before", "after"] = "before"
+    residual: Literal["sequential", "parallel"] = "sequential"
     qk_norm: Literal["none", "head", "projection"] = "none"
     embedding_scale: bool = False
     residual_scale: bool = False
     logits_scale: bool = False
     embeddings: Literal["tied", "separate"] = "separate"
     head: Literal["logits", "none"] = "logits"
+    head_bias: bool = False
+    names: Literal["llama", "phi", "starcoder"] = "llama"
     dtype: str = "bfloat16"
 
     def __post_init__(self) -> None:
@@ -138,10 +147,10 @@ def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = ""
         origin=origin,
     )
     assert isinstance(called, Tensor)
-    x = _norm(modules, spec, called, "model.norm")
+    x = _norm(modules, spec, called, "model.final_layernorm" if spec.names == "phi" else "model.norm")
     if spec.head == "logits":
         tied = table if spec.embeddings == "tied" else None
-        x = modules.linear(x, "lm_head", spec.vocab, bias=False, weight=tied)
+        x = modules.linear(x, "lm_head", spec.vocab, bias=spec.head_bias, weight=tied)
         if spec.logits_scale:
             x = graph.div(x, modules.constant("scale"), name="scale", origin=origin)
     graph.output(x)
@@ -165,6 +174,14 @@ def _layer(outer: Modules, spec: Decoder, hidden: Tensor, cos: Tensor, sin: Tens
             y = modules.mul(y, modules.constant("scale"), "scale")
         return modules.add(x, y)
 
+    if spec.residual == "parallel":
+        normed = _norm(modules, spec, x, "input_layernorm")
+        with block.scope("self_attn"):
+            y = _attention(modules, spec, normed, cosines, sines)
+        with block.scope("mlp"):
+            z = _mlp(modules, spec, normed)
+        block.output(modules.add(modules.add(y, z), x))
+        return block
     x = sublayer(x, "self_attn", "input_layernorm", "post_attention_layernorm")
     x = sublayer(x, "mlp", "post_attention_layernorm", "post_feedforward_layernorm")
     block.output(x)
@@ -198,14 +215,15 @@ def _attention(modules: Modules, spec: Decoder, x: Tensor, cos: Tensor, sin: Ten
     query, key = heads(flat[0], "q", spec.heads), heads(flat[1], "k", spec.kv_heads)
     query, key = modules.rotate(query, cos, sin), modules.rotate(key, cos, sin)
     mixed = modules.attend(query, key, heads(flat[2], "v", spec.kv_heads), "top_left")
-    return modules.linear(mixed, "o_proj", spec.hidden, bias=spec.out_bias)
+    return modules.linear(mixed, "dense" if spec.names == "phi" else "o_proj", spec.hidden, bias=spec.out_bias)
 
 
 def _mlp(modules: Modules, spec: Decoder, x: Tensor) -> Tensor:
     """Gated: down(activation(gate(x)) * up(x)) (Shazeer 2020, arXiv 2002.05202, equation 6)."""
     if spec.feed_forward == "plain":
-        inner = modules.activate(modules.linear(x, "c_fc", spec.intermediate, bias=spec.mlp_bias), spec.activation)
-        return modules.linear(inner, "c_proj", spec.hidden, bias=spec.mlp_bias)
+        into, back = ("c_fc", "c_proj") if spec.names == "starcoder" else ("fc1", "fc2")
+        inner = modules.activate(modules.linear(x, into, spec.intermediate, bias=spec.mlp_bias), spec.activation)
+        return modules.linear(inner, back, spec.hidden, bias=spec.mlp_bias)
     if spec.feed_forward == "fused":
         joint = modules.linear(x, "gate_up_proj", 2 * spec.intermediate, bias=spec.mlp_bias)
         gate = modules.part(joint, 0, spec.intermediate)

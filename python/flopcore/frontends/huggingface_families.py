@@ -92,7 +92,9 @@ def _heads_divide(config: Config, heads: int, hidden: int, key: str) -> None:
 
 
 # -------------------------------------------------------------------------------- decoders with rotary positions
-def _decoder(config: Config, *, kv_heads: int | None = None, head_dim: int | None = None) -> Decoder:
+def _decoder(
+    config: Config, *, kv_heads: int | None = None, head_dim: int | None = None, rotary: float = 1.0
+) -> Decoder:
     """Return what all of them have in common; the arguments are a family's own defaults."""
     config.fixed("pretraining_tp", (1,), "slices of tensor-parallel pretraining are not built")
     hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
@@ -110,7 +112,7 @@ def _decoder(config: Config, *, kv_heads: int | None = None, head_dim: int | Non
         heads=heads,
         kv_heads=shared,
         head_dim=width,
-        rotary_dim=_rotary_dim(config, width),
+        rotary_dim=_rotary_dim(config, width, rotary),
         activation=_activation(config, "hidden_act", "silu"),
         embeddings=_tied(config, False),
         head=_causal_head(config),
@@ -118,11 +120,11 @@ def _decoder(config: Config, *, kv_heads: int | None = None, head_dim: int | Non
     )
 
 
-def _rotary_dim(config: Config, width: int) -> int:
+def _rotary_dim(config: Config, width: int, default: float) -> int:
     parameters = config.get("rope_parameters")
     older = config.get("partial_rotary_factor")
     newer = parameters.get("partial_rotary_factor") if isinstance(parameters, Mapping) else None
-    factor = 1 if older is None and newer is None else newer if older is None else older
+    factor = default if older is None and newer is None else newer if older is None else older
     if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 1:
         raise DataError(f"{config.label}: key 'partial_rotary_factor' must be over 0 and at most 1, is {short(factor)}")
     turned = int(width * factor)
@@ -213,6 +215,23 @@ def _olmo2(config: Config) -> Graph:
     return _build(config, spec)
 
 
+def _phi(config: Config) -> Graph:
+    config.fixed("qk_layernorm", (False,), "layer norms of queries and keys are not built")
+    spec = replace(
+        _decoder(config, rotary=0.5),
+        activation=_activation(config, "hidden_act", "gelu_new"),
+        qkv_bias=True,
+        out_bias=True,
+        mlp_bias=True,
+        norm="layer",
+        residual="parallel",
+        feed_forward="plain",
+        head_bias=True,
+        names="phi",
+    )
+    return _build(config, spec)
+
+
 def _phi3(config: Config) -> Graph:
     spec = replace(_decoder(config), projections="fused", feed_forward="fused")
     return _build(config, spec, _window(config))
@@ -229,6 +248,7 @@ def _starcoder2(config: Config) -> Graph:
         norm="layer",
         feed_forward="plain",
         embeddings=_tied(config, True),
+        names="starcoder",
     )
     return _build(config, spec, _window(config))
 
@@ -305,7 +325,20 @@ def _bert_like(config: Config, family: Literal["bert", "roberta"], *, reserved: 
     return bert(spec, batch=dim("batch"), seq=_seq(positions - reserved), name=family, origin=_ORIGIN)
 
 
+_VISION_TASKS: Mapping[str, Literal["pooled", "classes", "two_heads"]] = MappingProxyType(
+    {"ForImageClassification": "classes", "ForImageClassificationWithTeacher": "two_heads", "Model": "pooled"}
+)
+
+
 def _vit(config: Config) -> Graph:
+    return _vision(config, "vit")
+
+
+def _deit(config: Config) -> Graph:
+    return _vision(config, "deit")
+
+
+def _vision(config: Config, family: Literal["vit", "deit"]) -> Graph:
     config.fixed("pooler_act", ("tanh",), "another activation of the pooler is not built")
     hidden, heads = config.size("hidden_size", 768), config.size("num_attention_heads", 12)
     _heads_divide(config, heads, hidden, "num_attention_heads")
@@ -313,7 +346,8 @@ def _vit(config: Config) -> Graph:
     image, patch = config.size("image_size", 224), config.size("patch_size", 16)
     if patch > image:
         raise DataError(f"{config.label}: patch_size={patch} is larger than image_size={image}")
-    task = _task(config, {"ForImageClassification": "classes", "Model": "pooled"}, "classes")
+    tasks = {end: task for end, task in _VISION_TASKS.items() if family == "deit" or task != "two_heads"}
+    task = _task(config, tasks, "classes")
     spec = VisionEncoder(
         layers=config.size("num_hidden_layers", 12),
         hidden=hidden,
@@ -324,22 +358,25 @@ def _vit(config: Config) -> Graph:
         channels=config.size("num_channels", 3),
         qkv_bias=config.flag("qkv_bias", True),
         activation=_activation(config, "hidden_act", "gelu"),
-        head="classes" if task == "classes" else "pooled",
+        family=family,
+        head=next(head for head in _VISION_TASKS.values() if head == task),
         classes=_classes(config),
         dtype=_dtype(config),
     )
-    return vit(spec, batch=dim("batch"), origin=_ORIGIN)
+    return vit(spec, batch=dim("batch"), name=family, origin=_ORIGIN)
 
 
 FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
     {
         "bert": _bert,
+        "deit": _deit,
         "gemma": _gemma,
         "gpt2": _gpt2,
         "granite": _granite,
         "llama": _llama,
         "mistral": _mistral,
         "olmo2": _olmo2,
+        "phi": _phi,
         "phi3": _phi3,
         "qwen2": _qwen2,
         "qwen3": _qwen3,
