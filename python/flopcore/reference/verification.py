@@ -111,7 +111,7 @@ def verify(graph: _Graph, tally: _Tally, convention: Convention, *, at: At | Non
     rows = count(data, at=bound)
     ours = _by_key(rows)
     theirs = _by_key(_core_rows(tally, bound))
-    for key in sorted(ours.keys() | theirs.keys(), key=str):
+    for key in sorted(ours.keys() | theirs.keys(), key=lambda key: (key[0], str(key))):
         if ours.get(key) != theirs.get(key):
             raise VerificationError(_difference(key, ours.get(key, 0), theirs.get(key, 0)))
     _compare("parameters", count_parameters(data, at=bound), _value(tally.parameters, bound))
