@@ -143,10 +143,10 @@ void SweepPlan::find_word_limits(LimitRows<Word>& rows) {
             return static_cast<std::size_t>(std::lower_bound(begin, limits.end(), static_cast<Word>(word)) -
                                             limits.begin());
         };
-        std::array<std::uint16_t, 256> start;
+        std::array<std::uint16_t, 1u << simd::kCellBits> start;
         for (std::uint64_t cell = 0; cell < start.size(); ++cell) {
-            const std::uint64_t word = cell << (bits - 8);
-            const std::size_t low = passed_by(word), high = passed_by(word + (last >> 8));
+            const std::uint64_t word = cell << (bits - simd::kCellBits);
+            const std::size_t low = passed_by(word), high = passed_by(word + (last >> simd::kCellBits));
             start[cell] = static_cast<std::uint16_t>(low | (high - low > 1 ? simd::kManyLimits : 0u));
         }
         rows.limits.insert(rows.limits.end(), limits.begin(), limits.end());

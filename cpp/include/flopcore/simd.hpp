@@ -12,8 +12,9 @@ namespace flopcore::simd {
 // precision takes one word per draw (draw 4 b + j), double precision two (draw 2 b + j from words 2 j and 2 j + 1).
 
 constexpr uint16_t kManyLimits = 0x8000;
+constexpr unsigned kCellBits = 8;
 
-// Thresholds as words: limits ascend and end with the largest word; start tells by the top 8 bits of a word how many
+// Thresholds as words: limits ascend and end with the largest word; start tells by the top kCellBits of a word how many
 // limits the first word of its cell passes, with kManyLimits set where the cell holds more than one.
 template <class Word>
 struct WordLimits {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "flopcore/parallel.hpp"
+#include "flopcore/simd.hpp"
 
 namespace flopcore {
 
@@ -86,7 +87,7 @@ class SweepPlan {
     struct LimitRows {
         std::vector<Word> limits;  // n_thresholds + 1 an entity
         std::vector<Word> flip;
-        std::vector<std::array<std::uint16_t, 256>> start;
+        std::vector<std::array<std::uint16_t, 1u << simd::kCellBits>> start;
     };
     template <class Real>
     struct Tile;

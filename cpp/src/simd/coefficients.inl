@@ -1,4 +1,4 @@
-// Written by fit_coefficients.py; do not edit. Highest power of (x - centre) first.
+// Written by fit_coefficients.py; do not edit. Highest power of (x - centre) first; see there.
 // clang-format off
 
 constexpr int32_t k_icdf_centre_f32_centre = -5;
@@ -50,26 +50,26 @@ constexpr float k_log_f32[8] = {
     0x1.fffffe0000000p-1f,
 };
 
-constexpr double k_icdf_centre_f64_centre = -5;
+constexpr double k_icdf_centre_f64_centre = 6;
 constexpr double k_icdf_centre_f64[18] = {
     -0x1.f62179a3077dep-62,
-    0x1.bc047c5a317b4p-57,
-    0x1.3f6d004530bebp-53,
-    -0x1.8f0f2ffbb2f96p-50,
-    -0x1.cabff84669f4fp-46,
-    -0x1.e4246136173c3p-45,
-    0x1.32e2305fb62d9p-39,
-    0x1.f039efd00e121p-36,
-    0x1.b79eecc41cb33p-35,
-    -0x1.7b4b44b40ae3ap-29,
-    -0x1.35cb0b815a4d6p-25,
-    -0x1.365ba7fb7f38bp-24,
-    0x1.dd2ce63f3dd91p-19,
-    0x1.b99becea191bdp-15,
-    0x1.f101c71e30271p-13,
-    -0x1.28da706ce93eap-8,
-    -0x1.d96b379243b7ep-3,
-    0x1.3a06520750b6bp+1,
+    -0x1.3749e44ed0499p-54,
+    -0x1.3c61ee1d8e1f0p+13,
+    0x1.3d73382b4ae73p-41,
+    -0x1.0596f93d39d20p+10,
+    0x1.3515342c2b640p-34,
+    -0x1.3af2a27a8884ap+8,
+    0x1.09f996a07b180p-27,
+    -0x1.c40fa1e7323c6p+6,
+    0x1.dcf19f6b25c17p-22,
+    -0x1.4f9302e206c89p+5,
+    0x1.5ec60cd5db130p-17,
+    -0x1.262859c341d80p+4,
+    0x1.2d863189dea6ep-14,
+    -0x1.9a522d9b244bcp+0,
+    0x1.3877b57ff397bp-7,
+    0x1.fe6454a9d52afp+8,
+    0x1.465ccb4e62440p+2,
 };
 
 constexpr double k_icdf_tail_f64_centre = -31;
@@ -106,21 +106,20 @@ constexpr double k_icdf_tail_f64[30] = {
     0x1.95a119915ff13p+2,
 };
 
-constexpr double k_log2_f64_centre = 0;
-constexpr double k_log2_f64[13] = {
-    0x1.35673bb33fc05p-4,
-    -0x1.21af6d5ddd93cp-3,
-    0x1.28dbd2cf0a272p-3,
-    -0x1.25de4aa3aaf85p-3,
-    0x1.453051c8c9c33p-3,
-    -0x1.7131ef80d3e2cp-3,
-    0x1.a63df11f4d312p-3,
-    -0x1.ec7352cb89bf3p-3,
-    0x1.277658c21e745p-2,
-    -0x1.71546f4871651p-2,
-    0x1.ec709ea6a0c5ep-2,
-    -0x1.715476572cc31p-1,
-    0x1.71547652a44dbp+0,
+constexpr double k_log2_f64_centre = -1;
+constexpr double k_log2_f64[12] = {
+    -0x1.596fe0ad18378p-4,
+    0x1.14c59a66718dap+0,
+    -0x1.06f48fcfd3a86p+6,
+    -0x1.d60ab365aa6cep+5,
+    -0x1.a3e231f636f4ap+2,
+    -0x1.707782350585cp+5,
+    -0x1.e397df5e712a6p+0,
+    -0x1.e0086f7023f4ap+4,
+    -0x1.ff528aad16d0ep-2,
+    -0x1.43acf24c3e142p+3,
+    -0x1.7cef649242977p-2,
+    0x1.9d622ea7c483cp+0,
 };
 
 constexpr double k_ppf_centre_f64_centre = 3;

@@ -2,7 +2,8 @@
 
 Writes ``coefficients.inl`` beside this file (read by kernels.cpp) and ``python/flopcore/data/polynomials.json`` (read
 by the reference implementation). Each polynomial is a Chebyshev interpolant (within a small factor of minimax) turned
-into powers of (x - centre), highest power first, its coefficients rounded to the precision they are used in.
+into powers of (x - centre), highest power first, or into the form of Knuth and Eve; its coefficients are rounded to the
+precision they are used in.
 
 The inverse normal CDF is z = x g(w), x = 1 - o, w = -log(o (2 - o)), where o is twice the tail probability; that
 variable is Giles', "Approximating the erfinv function" (GPU Computing Gems, 2011). erfc uses the variable of Shepherd
@@ -101,6 +102,29 @@ def fit(function: Callable[[mp.mpf], mp.mpf], low: mp.mpf, high: mp.mpf, degree:
     return centre, list(reversed(moved))
 
 
+def preconditioned(coefficients: list[mp.mpf], move: int) -> list[mp.mpf]:
+    """Return the form of Knuth and Eve of a polynomial of odd degree, given in powers of v, highest first.
+
+    In x = v - move it is (... ((p x + q) (x^2 - a_m) + b_m) ...) (x^2 - a_1) + b_1, half the multiplications of Horner.
+    The a are the roots of its odd part, which are real once all roots of the polynomial lie on one side (Eve, "The
+    evaluation of polynomials", Numer. Math. 6, 1964). Gives p, q, a_m, b_m, ... a_1, b_1 with ascending a.
+    """
+    n = len(coefficients)
+    ascending = coefficients[::-1]
+    rest = [mp.fsum(ascending[i] * mp.binomial(i, j) * mp.mpf(move) ** (i - j) for i in range(j, n)) for j in range(n)]
+    roots = mp.polyroots(rest[1::2][::-1], maxsteps=500, extraprec=400)
+    assert all(abs(mp.im(root)) < mp.mpf(10) ** -30 for root in roots), "move further"
+    pairs: list[mp.mpf] = []
+    for a in sorted((mp.re(root) for root in roots), reverse=True):
+        quotient = [mp.mpf(0)] * (len(rest) - 2)
+        for i in range(len(rest) - 1, 1, -1):
+            quotient[i - 2] = rest[i]
+            rest[i - 2] += a * rest[i]
+        pairs = [a, rest[0], *pairs]
+        rest = quotient
+    return [rest[1], rest[0], *pairs]
+
+
 # name: function, low, high, degree, precision in bits
 SHAPES = {
     "icdf_centre_f32": (icdf_of_log2, -CENTRE_RANGE, mp.mpf(0), 9, 32),
@@ -109,7 +133,7 @@ SHAPES = {
     "log_f32": (log_ratio, ROOT_HALF - 1, 2 * ROOT_HALF - 1, 7, 32),
     "icdf_centre_f64": (icdf_of_log2, -CENTRE_RANGE, mp.mpf(0), 17, 64),
     "icdf_tail_f64": (icdf_of_log2, mp.mpf("-52.01"), -TAIL_START, 29, 64),
-    "log2_f64": (log2_ratio, ROOT_HALF - 1, 2 * ROOT_HALF - 1, 12, 64),
+    "log2_f64": (log2_ratio, ROOT_HALF - 1, 2 * ROOT_HALF - 1, 11, 64),
     "ppf_centre_f64": (icdf_ratio, mp.mpf(0), mp.mpf("6.54"), 23, 64),
     "ppf_tail_f64": (icdf_ratio, mp.mpf("6.5"), mp.mpf("36.2"), 30, 64),
     "ppf_far_f64": (icdf_far, mp.mpf(6), mp.mpf("27.5"), 29, 64),
@@ -119,16 +143,24 @@ SHAPES = {
 }
 
 
+# Polynomials in the form of Knuth and Eve, and how far their variable moves.
+MOVES = {"icdf_centre_f64": 11, "log2_f64": -1}
+
+
 def main() -> None:
     """Fit all shapes and write both files."""
     table: dict[str, dict[str, object]] = {}
     lines = [
-        "// Written by fit_coefficients.py; do not edit. Highest power of (x - centre) first.",
+        "// Written by fit_coefficients.py; do not edit. Highest power of (x - centre) first; see there.",
         "// clang-format off",
         "",
     ]
     for name, (function, low, high, degree, bits) in SHAPES.items():
         centre, powers = fit(function, low, high, degree)
+        move = MOVES.get(name, 0)
+        if name in MOVES:
+            powers = preconditioned(powers, move)
+            centre += move
         if bits == 32:
             values = [float(np.float32(mp.nstr(c, 30))) for c in powers]
             texts = [v.hex() + "f" for v in values]
@@ -145,14 +177,21 @@ def main() -> None:
         for g in grid:
             exact = function(g)
             total = mp.mpf(0)
-            for v in values:
-                total = total * (g - mp.mpf(float(centre))) + mp.mpf(v)
+            x = g - centre
+            if name in MOVES:
+                total = mp.mpf(values[0]) * x + mp.mpf(values[1])
+                for a, b in zip(values[2::2], values[3::2], strict=True):
+                    total = total * (x * x - mp.mpf(a)) + mp.mpf(b)
+            else:
+                for v in values:
+                    total = total * x + mp.mpf(v)
             worst = max(worst, abs(total / exact - 1))
         print(f"{name}: degree {degree}, largest relative error {mp.nstr(worst, 3)}")
         table[name] = {
             "bits": bits,
             "centre": int(centre),
             "coefficients": [v.hex() for v in values],
+            "form": "preconditioned" if name in MOVES else "powers",
             "low": float(low),
             "high": float(high),
         }

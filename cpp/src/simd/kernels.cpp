@@ -43,7 +43,7 @@ void passed(const Real* __restrict x, size_t n, const Real* __restrict threshold
 template <unsigned bits, class Word>
 inline size_t limits_below(const WordLimits<Word>& table, Word word) {
     word ^= table.flip;
-    const uint32_t cell = table.start[word >> (bits - 8)];
+    const uint32_t cell = table.start[word >> (bits - kCellBits)];
     uint32_t k = cell & (kManyLimits - 1u);
     k += word > table.limits[k] ? 1u : 0u;
     if (cell & kManyLimits) {

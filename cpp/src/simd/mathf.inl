@@ -44,38 +44,44 @@ inline float with_sign(float magnitude, uint32_t word) {
     return __builtin_bit_cast(float, __builtin_bit_cast(uint32_t, magnitude) | (~word & 0x80000000u));
 }
 
-// z = x g(log2 y) with x = 1 - o, y = 1 - x^2 = o (2 - o), and g the polynomial given.
-template <size_t n>
-inline float normal_with(const float (&g)[n], int32_t centre, float o) {
-    const float y = o * (2.0f - o);
+// log2 of a positive normal number, less `centre`, to 4e-6.
+inline float level_of(float y, int32_t centre) {
     const int32_t bits = __builtin_bit_cast(int32_t, y);
     const int32_t exponent = (bits - 0x3f3504f3) >> 23;
     const float f = __builtin_bit_cast(float, bits - exponent * (1 << 23)) - 1.0f;
-    const float level = fused(f, polynomial(k_log2_f32, f), static_cast<float>(exponent - centre));
-    return (1.0f - o) * polynomial(g, level);
+    return fused(f, polynomial(k_log2_f32, f), static_cast<float>(exponent - centre));
+}
+
+// z = x g(log2 y) with x = 1 - o, y = 1 - x^2 = o (2 - o); here beyond the central part of the polynomial g.
+inline float normal_tail(float o) {
+    return (1.0f - o) * polynomial(k_icdf_tail_f32, level_of(o * (2.0f - o), k_icdf_tail_f32_centre));
 }
 
 // Normal quantiles to 1e-6 in z over all 2^32 words.
 void add_normal_f32(const uint32_t* __restrict words, size_t n, float scale, float* __restrict acc) {
     constexpr size_t kPart = 128;
-    float z[kPart];
+    float z[kPart], level[kPart];
     for (size_t start = 0; start < n; start += kPart) {
         const size_t length = n - start < kPart ? n - start : kPart;
         const uint32_t* __restrict part = words + start;
         float* __restrict sum = acc + start;
-        // The tail is rare: all lanes take the central polynomial, then the few that need it are done again.
+        // The tail is rare: all lanes take the central polynomial, then the few that need it are done again. Two loops
+        // with short chains of dependent operations keep more lanes under way than one with a long chain.
         int32_t nearest = 0x7fffffff;
 #pragma omp simd reduction(min : nearest)
         for (size_t i = 0; i < length; ++i) {
             const int32_t tail = tail_word(part[i]);
             nearest = tail < nearest ? tail : nearest;
-            z[i] = with_sign(normal_with(k_icdf_centre_f32, k_icdf_centre_f32_centre, two_tails(tail)), part[i]);
+            const float o = two_tails(tail);
+            z[i] = with_sign(1.0f - o, part[i]);
+            level[i] = level_of(o * (2.0f - o), k_icdf_centre_f32_centre);
         }
+#pragma omp simd
+        for (size_t i = 0; i < length; ++i) z[i] *= polynomial(k_icdf_centre_f32, level[i]);
         if (nearest < kTailWord) {
             for (size_t i = 0; i < length; ++i) {
                 const int32_t tail = tail_word(part[i]);
-                if (tail >= kTailWord) continue;
-                z[i] = with_sign(normal_with(k_icdf_tail_f32, k_icdf_tail_f32_centre, two_tails(tail)), part[i]);
+                if (tail < kTailWord) z[i] = with_sign(normal_tail(two_tails(tail)), part[i]);
             }
         }
 #pragma omp simd

@@ -48,14 +48,20 @@ class Arithmetic:
         """Return a b + c, rounded once."""
         return self.round(a * b + c)
 
-    def table(self, name: str) -> tuple[int, tuple[Fraction, ...]]:
-        """Return the centre and the coefficients of a polynomial in this precision."""
+    def table(self, name: str) -> tuple[int, tuple[Fraction, ...], str]:
+        """Return the centre, the coefficients and the form of a polynomial in this precision."""
         return _table(f"{name}_f{32 if self.precision == 'single' else 64}")
 
     def polynomial(self, name: str, x: Fraction) -> Fraction:
-        """Return a polynomial of the table at centre + x: even and odd powers apart, by fused multiply-adds."""
-        _, coefficients = self.table(name)
+        """Return a polynomial of the table at centre + x, by fused multiply-adds."""
+        _, coefficients, form = self.table(name)
         square = self.round(x * x)
+        if form == "preconditioned":
+            value = self.fma(coefficients[0], x, coefficients[1])
+            for a, b in zip(coefficients[2::2], coefficients[3::2], strict=True):
+                value = self.fma(value, self.round(square - a), b)
+            return value
+        # Even and odd powers apart.
         first, second = coefficients[0], coefficients[1]
         rest = coefficients[2:]
         for even, odd in zip(rest[0::2], rest[1::2], strict=False):
@@ -99,17 +105,18 @@ class Arithmetic:
         y = self.round(o * self.round(2 - o))
         part = "icdf_tail" if o < Fraction(_TAIL) else "icdf_centre"
         e, f = self.split(y)
-        level = self.fma(f, self.polynomial("log2", f), Fraction(e - self.table(part)[0]))
+        level = self.fma(f, self.polynomial("log2", f - self.table("log2")[0]), Fraction(e - self.table(part)[0]))
         return sign * self.round(self.round(1 - o) * self.polynomial(part, level))
 
 
 @cache
-def _table(name: str) -> tuple[int, tuple[Fraction, ...]]:
+def _table(name: str) -> tuple[int, tuple[Fraction, ...], str]:
     path = Path(__file__).resolve().parent.parent / "data" / "polynomials.json"
     row = json.loads(path.read_text(encoding="utf-8"))[name]
     return (
         int(row["centre"]),
         tuple(Fraction(float.fromhex(text)) for text in row["coefficients"]),
+        row["form"],
     )
 
 
