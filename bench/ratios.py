@@ -176,6 +176,32 @@ def _() -> Pair | None:
     return ours, peer
 
 
+@row("Expr at 1e6 points vs lambdify", 5.0, "points/s")
+def _() -> Pair | None:
+    try:
+        import sympy
+    except ImportError:
+        return None
+    batch, seq, width, vocabulary = (fc.dim(name) for name in ("batch", "seq", "width", "vocabulary"))
+    attention, dense = 4 * batch * width * seq * (seq + 1) / 2, 24 * batch * seq * width**2
+    cost = 32 * (attention + dense + 7 * batch * seq * width + 5 * width) + 2 * batch * seq * width * vocabulary
+    rng = np.random.Generator(np.random.SFC64(1))
+    n = 1_000_000
+    at = {"batch": rng.integers(1, 64, n), "seq": rng.integers(1, 10**5, n)}
+    at |= {"width": rng.integers(1, 10**4, n), "vocabulary": rng.integers(1, 10**5, n)}
+    translated = cost.to_sympy()
+    symbols = sorted(translated.free_symbols, key=str)
+    compiled = sympy.lambdify(symbols, translated, "numpy")
+    columns = [at[str(symbol)].astype(np.float64) for symbol in symbols]
+
+    def ours() -> int:
+        return int(cost.evaluate(at, threads=1).size)
+
+    error = np.abs(cost.evaluate(at) / compiled(*columns) - 1).max()
+    check(error < 1e-14, f"a polynomial off by {error}")
+    return ours, lambda: int(compiled(*columns).size)
+
+
 def measure(pair: Pair, rounds: int, clock: Callable[[], float]) -> tuple[float, float]:
     """Best rates of ours and the peer's, timed in turns."""
     best = [0.0, 0.0]

@@ -1,4 +1,5 @@
 // ExprValue and the operations of flopcore.expr.
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include "bind.hpp"
@@ -74,6 +75,10 @@ const char* kind_name(AtomKind kind) {
             return "min";
         case AtomKind::maximum:
             return "max";
+        case AtomKind::index:
+            return "index";
+        case AtomKind::sum:
+            return "sum";
     }
     return "";
 }
@@ -82,6 +87,11 @@ py::object head(const ExprValue& value) {
     const std::optional<Head> head = value.store.head(value.root);
     if (!head) return py::none();
     if (head->kind == AtomKind::symbol) return py::make_tuple(kind_name(head->kind), describe(head->symbol));
+    if (head->kind == AtomKind::index) {
+        const Interval range = value.store.bounds(value.root);
+        return py::make_tuple(kind_name(head->kind),
+                              py::make_tuple(head->level, end_of(range.low), end_of(range.high)));
+    }
     py::tuple args(head->args.size());
     for (std::size_t i = 0; i < args.size(); ++i) args[i] = to_python(value.store, head->args[i]);
     return py::make_tuple(kind_name(head->kind), args);
@@ -126,6 +136,62 @@ py::object evaluate(const ExprValue& value, const py::dict& at) {
     return to_python(value.store.evaluate(value.root, std::span<const Point>(point)));
 }
 
+using Integers = py::array_t<std::int64_t, py::array::c_style>;
+
+// Columns of equal length, and the arrays that own them.
+struct Columns {
+    std::vector<std::string> names;
+    std::vector<Integers> arrays;
+    std::vector<PointColumn> columns;
+    std::size_t n = 0;
+};
+
+Columns to_columns(const py::dict& at) {
+    Columns result;
+    for (const auto& [name, values] : at) {
+        result.names.push_back(name.cast<std::string>());
+        result.arrays.push_back(values.cast<Integers>());
+    }
+    for (std::size_t i = 0; i < result.names.size(); ++i) {
+        const Integers& array = result.arrays[i];
+        result.columns.push_back({result.names[i], {array.data(), static_cast<std::size_t>(array.size())}});
+        if (i != 0 && result.columns[i].values.size() != result.n) throw py::value_error("columns of unequal length");
+        result.n = result.columns[i].values.size();
+    }
+    return result;
+}
+
+py::array_t<double> evaluate_float(const ExprValue& value, const py::dict& at, unsigned threads) {
+    const Columns points = to_columns(at);
+    py::array_t<double> result(static_cast<py::ssize_t>(points.n));
+    const std::span<double> out(result.mutable_data(), points.n);
+    {
+        const py::gil_scoped_release release;  // spans of arrays that `points` and `result` hold
+        value.store.evaluate_float(value.root, points.columns, out, threads);
+    }
+    return result;
+}
+
+py::list evaluate_exact(const ExprValue& value, const py::dict& at) {
+    const Columns points = to_columns(at);
+    std::vector<Rational> result;
+    {
+        const py::gil_scoped_release release;
+        result = value.store.evaluate_exact(value.root, points.columns, points.n);
+    }
+    py::list numbers(result.size());
+    for (std::size_t i = 0; i < result.size(); ++i) numbers[i] = to_python(result[i]);
+    return numbers;
+}
+
+py::object sum_over(const py::object& body, const std::string& index, const py::object& low, const py::object& high) {
+    ExprStore store;
+    const ExprRef summand = to_ref(store, body, "the body");
+    const ExprRef first = to_ref(store, low, "low");
+    const ExprRef last = to_ref(store, high, "high");
+    return to_python(store, store.sum(summand, index, first, last));
+}
+
 py::object symbol(std::string name, std::int64_t min, std::optional<std::int64_t> max, std::int64_t multiple_of) {
     ExprStore store;
     const ExprRef root = store.symbol({std::move(name), min, max, multiple_of});
@@ -157,7 +223,9 @@ void bind_expr(py::module_& m) {
         .def("head", &head)
         .def("terms", &terms)
         .def("substitute", &substitute, py::arg("at"))
-        .def("evaluate", &evaluate, py::arg("at"));
+        .def("evaluate", &evaluate, py::arg("at"))
+        .def("evaluate_float", &evaluate_float, py::arg("at"), py::arg("threads"))
+        .def("evaluate_exact", &evaluate_exact, py::arg("at"));
     m.def("expr_dim", &symbol, py::arg("name"), py::arg("low"), py::arg("high"), py::arg("multiple_of"));
     m.def("expr_add", &binary<&ExprStore::add>, py::arg("left"), py::arg("right"));
     m.def("expr_sub", &binary<&ExprStore::sub>, py::arg("left"), py::arg("right"));
@@ -166,6 +234,7 @@ void bind_expr(py::module_& m) {
     m.def("expr_ceildiv", &binary<&ExprStore::ceildiv>, py::arg("left"), py::arg("right"));
     m.def("expr_minimum", &binary<&ExprStore::min>, py::arg("left"), py::arg("right"));
     m.def("expr_maximum", &binary<&ExprStore::max>, py::arg("left"), py::arg("right"));
+    m.def("expr_sum", &sum_over, py::arg("body"), py::arg("index"), py::arg("low"), py::arg("high"));
     m.def("expr_scale", &scaled, py::arg("left"), py::arg("factor"));
     m.def("expr_pow", &power, py::arg("base"), py::arg("exponent"));
 }

@@ -145,6 +145,25 @@ ExprRef ExprStore::max(ExprRef a, ExprRef b) {
     return arena_->extremum(AtomKind::maximum, both);
 }
 
+ExprRef ExprStore::sum(ExprRef body, std::string_view index, ExprRef low, ExprRef high) {
+    for (const ExprRef end : {low, high})
+        if (!arena_->divisibility(end).integer)
+            throw DataError("a sum over '" + std::string(index) + "' needs integer ends, not " + text(end));
+    const std::optional<std::uint32_t> atom = arena_->find_symbol(index);
+    if (!atom) return mul(body, sub(max(low, high), low));  // body cannot depend on it
+    const Symbol& symbol = arena_->symbol_of(*atom);
+    const Interval first = bounds(low);
+    const Interval last = bounds(high);
+    const bool fits = first.low && compare(*first.low, {symbol.min, 1}) >= 0 && symbol.multiple_of == 1 &&
+                      (!symbol.max || (last.high && compare(*last.high, {Int128{*symbol.max} + 1, 1}) <= 0));
+    if (!fits && low != high)
+        throw DataError("the sum over '" + symbol.name + "' from " + text(low) + " to " + text(high) +
+                        " - 1 leaves what that dim may be (min=" + std::to_string(symbol.min) +
+                        ", max=" + (symbol.max ? std::to_string(*symbol.max) : "None") +
+                        ", multiple_of=" + std::to_string(symbol.multiple_of) + ")");
+    return arena_->sum(body, *atom, low, high);
+}
+
 bool ExprStore::is_constant(ExprRef a) const { return arena_->is_constant(a); }
 Rational ExprStore::constant_value(ExprRef a) const { return arena_->constant_value(a); }
 std::optional<Int128> ExprStore::as_integer(ExprRef a) const {
@@ -200,6 +219,13 @@ Rational ExprStore::evaluate(ExprRef a, std::span<const Binding> bindings) const
     }
     return arena_->evaluate(a, point);
 }
+void ExprStore::evaluate_float(ExprRef a, std::span<const PointColumn> columns, std::span<double> out,
+                               unsigned threads) const {
+    arena_->evaluate_float(a, columns, out, threads);
+}
+std::vector<Rational> ExprStore::evaluate_exact(ExprRef a, std::span<const PointColumn> columns, std::size_t n) const {
+    return arena_->evaluate_exact(a, columns, n);
+}
 Interval ExprStore::bounds(ExprRef a) const { return arena_->bounds(a); }
 
 std::vector<Symbol> ExprStore::free_symbols(ExprRef a) const {
@@ -239,8 +265,12 @@ std::optional<std::uint32_t> ExprStore::degree(ExprRef a, std::string_view name)
             case AtomKind::floordiv:
                 if (degree_of(args[1]) == 0U) degrees[i] = degree_of(args[0]);
                 break;
+            case AtomKind::index:
+                degrees[i] = 0U;
+                break;
             case AtomKind::minimum:
             case AtomKind::maximum:
+            case AtomKind::sum:
                 if (std::ranges::all_of(args, [&](ExprRef arg) { return degree_of(arg) == 0U; })) degrees[i] = 0U;
                 break;
         }
@@ -263,8 +293,9 @@ std::vector<TermView> ExprStore::terms(ExprRef a) const {
 std::optional<Head> ExprStore::head(ExprRef a) const {
     const std::optional<std::uint32_t> atom = arena_->lone_atom(a);
     if (!atom) return std::nullopt;
-    Head head{arena_->atoms[*atom].kind, {}, {}};
+    Head head{arena_->atoms[*atom].kind, {}, 0, {}};
     if (head.kind == AtomKind::symbol) head.symbol = arena_->symbol_of(*atom);
+    if (head.kind == AtomKind::index) head.level = arena_->atoms[*atom].symbol;
     const auto args = arena_->args_of(*atom);
     head.args.assign(args.begin(), args.end());
     return head;

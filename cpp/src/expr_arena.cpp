@@ -26,6 +26,12 @@ std::uint32_t next_id(std::size_t size) {
     return static_cast<std::uint32_t>(size);
 }
 
+// A missing end comes first.
+int compare_ends(const std::optional<Rational>& a, const std::optional<Rational>& b) {
+    if (a && b) return compare(*a, *b);
+    return (a ? 1 : 0) - (b ? 1 : 0);
+}
+
 std::string describe(const Symbol& symbol) {
     std::string text = "min=" + std::to_string(symbol.min) + ", max=";
     text += symbol.max ? std::to_string(*symbol.max) : "None";
@@ -202,6 +208,11 @@ int ExprStore::Arena::compare_atoms(std::uint32_t a, std::uint32_t b) const {
         const Atom& right = atoms[b];
         if (left.kind != right.kind) return left.kind < right.kind ? -1 : 1;
         if (left.kind == AtomKind::symbol) return symbol_of(a).name < symbol_of(b).name ? -1 : 1;
+        if (left.kind == AtomKind::index) {
+            if (left.symbol != right.symbol) return left.symbol < right.symbol ? -1 : 1;
+            const int low = compare_ends(left.bounds.low, right.bounds.low);
+            return low != 0 ? low : compare_ends(left.bounds.high, right.bounds.high);
+        }
         if (left.n_args != right.n_args) return left.n_args < right.n_args ? -1 : 1;
         std::uint32_t i = 0;
         while (args[left.first_arg + i] == args[right.first_arg + i]) ++i;  // interned: some argument differs
@@ -310,7 +321,18 @@ std::uint32_t ExprStore::Arena::intern_symbol(const Symbol& symbol) {
     }
     const auto index = next_id(symbols.size());
     symbols.push_back(symbol);
-    return add_atom({AtomKind::symbol, true, 1, 0, 0, index, hash_text(symbol.name), step, bounds, {}});
+    return add_atom({AtomKind::symbol, true, 1, 0, 0, index, 0, 0, hash_text(symbol.name), step, bounds, {}});
+}
+
+std::uint32_t ExprStore::Arena::intern_index(std::uint32_t level, const Interval& range) {
+    std::uint64_t hash = mix(mix(0x082efa98ec4e6c89U, static_cast<std::uint64_t>(AtomKind::index)), level);
+    for (const auto& end : {range.low, range.high}) hash = end ? hash_int(hash, end->num) : mix(hash, 0x452821e6U);
+    const auto equal = [&](std::uint32_t id) {
+        return atoms[id].kind == AtomKind::index && atoms[id].symbol == level && atoms[id].bounds.low == range.low &&
+               atoms[id].bounds.high == range.high;
+    };
+    if (const auto found = atom_table.find(hash, equal)) return *found;
+    return add_atom({AtomKind::index, true, 1, 0, 0, level, 0, 1U << level, hash, 1, range, {}});
 }
 
 std::uint32_t ExprStore::Arena::intern_atom(AtomKind kind, std::span<const ExprRef> arguments) {
@@ -323,23 +345,36 @@ std::uint32_t ExprStore::Arena::intern_atom(AtomKind kind, std::span<const ExprR
     };
     if (const auto found = atom_table.find(hash, equal)) return *found;
 
-    Atom atom{kind, true, 1, next_id(args.size()), static_cast<std::uint32_t>(arguments.size()), 0, hash, 1, {}, {}};
+    Atom atom{kind, true, 1, next_id(args.size()), static_cast<std::uint32_t>(arguments.size()), 0, 0, 0, hash,
+              1,    {},   {}};
     Divisibility common;
     for (const ExprRef argument : arguments) {
         Term room{};
         for (const Term& term : terms_of(argument, &room))
-            for (const Factor& factor : factors_of(term.monomial))
+            for (const Factor& factor : factors_of(term.monomial)) {
                 atom.depth = std::max(atom.depth, atoms[factor.atom].depth + 1);
+                atom.height = std::max(atom.height, atoms[factor.atom].height);
+                atom.open |= atoms[factor.atom].open;
+            }
         const Divisibility own = divisibility(argument);
         common.integer = common.integer && own.integer;
         common.multiple = static_cast<Int128>(gcd(magnitude(common.multiple), magnitude(own.multiple)));
     }
     if (atom.depth > kMaxDepth)
-        throw OverflowError_("an expression nests more than " + std::to_string(kMaxDepth) + " divisions, min or max");
+        throw OverflowError_("an expression nests more than " + std::to_string(kMaxDepth) +
+                             " divisions, min, max or sums");
     if (kind == AtomKind::floordiv) {
         atom.bounds = quotient_bounds(bounds(arguments[0]), bounds(arguments[1]));
         for (auto* end : {&atom.bounds.low, &atom.bounds.high})
             if (*end) *end = Rational{floor_of(**end), 1};
+    } else if (kind == AtomKind::sum) {
+        const std::uint32_t level = atoms[*lone_atom(arguments[0])].symbol;
+        const Divisibility own = divisibility(arguments[1]);
+        atom.height = level;
+        atom.open &= ~(1U << level);
+        atom.integer = own.integer;
+        if (own.integer) atom.multiple = own.multiple;
+        atom.bounds = sum_bounds(arguments[1], arguments[2], arguments[3]);
     } else {
         atom.integer = common.integer;
         if (common.integer) atom.multiple = common.multiple;

@@ -32,8 +32,10 @@ inline constexpr std::uint32_t kUnit = 0;              // the monomial without f
 inline constexpr std::size_t kMaxTerms = 1U << 16;     // in one polynomial
 inline constexpr std::size_t kMaxProducts = 1U << 20;  // in one multiplication, before like terms are combined
 inline constexpr std::uint32_t kMaxDegree = 512;
-inline constexpr std::uint32_t kMaxDepth = 100;  // of nested floordiv / min / max
-inline constexpr std::size_t kMaxArgs = 64;      // of one min or max
+inline constexpr std::uint32_t kMaxDepth = 100;       // of nested floordiv / min / max
+inline constexpr std::size_t kMaxArgs = 64;           // of one min or max
+inline constexpr std::uint32_t kMaxLevel = 8;         // of sums inside sums
+inline constexpr std::uint64_t kMaxSteps = 1U << 24;  // of all sums in one evaluation
 
 [[nodiscard]] constexpr std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
     hash = (hash ^ value) * 0x9e3779b97f4a7c15U;
@@ -80,7 +82,9 @@ struct ExprStore::Arena {
         std::uint32_t depth;      // 1 for a symbol
         std::uint32_t first_arg;  // into args
         std::uint32_t n_args;
-        std::uint32_t symbol;  // into symbols, for a symbol
+        std::uint32_t symbol;  // into symbols, for a symbol; the level, for an index
+        std::uint32_t height;  // greatest level of a sum in it, itself included; 0 without
+        std::uint32_t open;    // bit l set: depends on an index of level l that no sum in it binds
         std::uint64_t hash;
         Int128 multiple;
         Interval bounds;
@@ -160,6 +164,7 @@ struct ExprStore::Arena {
     [[nodiscard]] ExprRef collect(std::vector<Term>& any_order);  // sorts, combines, interns
     [[nodiscard]] std::uint32_t intern_symbol(const Symbol& symbol);
     [[nodiscard]] std::uint32_t intern_atom(AtomKind kind, std::span<const ExprRef> arguments);
+    [[nodiscard]] std::uint32_t intern_index(std::uint32_t level, const Interval& range);
     [[nodiscard]] std::uint32_t add_atom(Atom atom);
     [[nodiscard]] std::optional<std::uint32_t> find_symbol(std::string_view name) const;
     [[nodiscard]] std::optional<std::uint32_t> lone_atom(ExprRef a) const;         // if a is 1 * atom ** 1
@@ -183,6 +188,10 @@ struct ExprStore::Arena {
     // expr_extremum.cpp: min and max
     [[nodiscard]] ExprRef extremum(AtomKind kind, std::span<const ExprRef> arguments);
 
+    // expr_sum.cpp
+    [[nodiscard]] ExprRef sum(ExprRef body, std::uint32_t index, ExprRef low, ExprRef high);
+    [[nodiscard]] ExprRef lazy_sum(ExprRef body, std::uint32_t index, ExprRef low, ExprRef high);
+
     // expr_bounds.cpp
     [[nodiscard]] Interval product_bounds(std::span<const Factor> product_of) const;
     [[nodiscard]] Interval bounds(std::span<const Term> polynomial) const;
@@ -191,13 +200,28 @@ struct ExprStore::Arena {
     [[nodiscard]] Divisibility divisibility(std::span<const Term> polynomial) const;
     [[nodiscard]] Divisibility divisibility(ExprRef a) const;
     [[nodiscard]] Interval quotient_bounds(const Interval& num, const Interval& den) const;  // den > 0
+    [[nodiscard]] Interval sum_bounds(ExprRef body, ExprRef low, ExprRef high) const;
 
     // expr_evaluate.cpp
     [[nodiscard]] Rational evaluate(ExprRef root, std::span<const Point> point) const;
+    void evaluate_float(ExprRef root, std::span<const PointColumn> columns, std::span<double> out,
+                        unsigned threads) const;
+    [[nodiscard]] std::vector<Rational> evaluate_exact(ExprRef root, std::span<const PointColumn> columns,
+                                                       std::size_t n) const;
+    // Positions among columns or points of the symbols of atoms; DataError naming all that are missing.
+    template <class Bound>
+    [[nodiscard]] std::vector<std::size_t> find_bound(std::span<const std::uint32_t> symbols_only,
+                                                      std::span<const Bound> bound) const;
 
     // expr_substitute.cpp
     [[nodiscard]] ExprRef import(const Arena& other, ExprRef root);
     [[nodiscard]] ExprRef substitute(ExprRef root, std::span<const Binding> bindings);
+    // The expression with some atoms replaced, built up again; nothing is checked.
+    struct Replacement {
+        std::uint32_t atom;
+        ExprRef value;
+    };
+    [[nodiscard]] ExprRef replace(ExprRef root, std::span<const Replacement> replacements);
 
     // expr_text.cpp
     [[nodiscard]] std::string text(ExprRef root, bool latex) const;

@@ -42,7 +42,7 @@ End product(const End& a, const End& b) {
 }
 
 // The caller says to which side an overflow may fall.
-End sum(const End& a, const End& b, int overflow) {
+End plus(const End& a, const End& b, int overflow) {
     if (a.infinity != 0) return a;
     if (b.infinity != 0) return b;
     Int128 left;
@@ -112,8 +112,8 @@ Interval ExprStore::Arena::bounds(std::span<const Term> polynomial) const {
     for (const Term& term : polynomial) {
         const End factor{0, coef_value(term.coef)};
         const Range own = range(interval(product(range(monomials[term.monomial].bounds), {factor, factor})));
-        total.low = sum(total.low, own.low, -1);
-        total.high = sum(total.high, own.high, 1);
+        total.low = plus(total.low, own.low, -1);
+        total.high = plus(total.high, own.high, 1);
     }
     return interval(total);
 }
@@ -131,8 +131,8 @@ Interval ExprStore::Arena::difference_bounds(ExprRef a, ExprRef b) const {
     Range total{{0, {0, 1}}, {0, {0, 1}}};
     const auto accumulate = [&](std::uint32_t monomial, const End& coef) {
         const Range own = range(interval(product(range(monomials[monomial].bounds), {coef, coef})));
-        total.low = sum(total.low, own.low, -1);
-        total.high = sum(total.high, own.high, 1);
+        total.low = plus(total.low, own.low, -1);
+        total.high = plus(total.high, own.high, 1);
     };
     std::size_t i = 0;
     std::size_t j = 0;
@@ -162,6 +162,14 @@ Interval ExprStore::Arena::quotient_bounds(const Interval& num, const Interval& 
     if (den.low && den.low->num > 0) inverse.high = {0, {den.low->den, den.low->num}};
     if (den.high && den.high->num > 0) inverse.low = {0, {den.high->den, den.high->num}};
     return interval(product(range(num), inverse));
+}
+
+Interval ExprStore::Arena::sum_bounds(ExprRef body, ExprRef low, ExprRef high) const {
+    // (number of steps) * (bounds of one step)
+    Range steps = range(difference_bounds(high, low));
+    for (End* end : {&steps.low, &steps.high})
+        if (sign_of(*end) < 0) *end = {};
+    return interval(product(steps, range(bounds(body))));
 }
 
 Divisibility ExprStore::Arena::divisibility(std::span<const Term> polynomial) const {

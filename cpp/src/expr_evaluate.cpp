@@ -2,7 +2,7 @@
 // there is computed again with integers that grow, so only a value that does not fit is an error.
 #include <algorithm>
 
-#include "expr_arena.hpp"
+#include "expr_program.hpp"
 #include "wide.hpp"
 
 namespace flopcore {
@@ -10,9 +10,30 @@ namespace {
 
 using Arena = ExprStore::Arena;
 
-std::size_t index_of(std::span<const std::uint32_t> reachable, std::uint32_t atom) {
-    return static_cast<std::size_t>(std::ranges::lower_bound(reachable, atom) - reachable.begin());
-}
+// What is evaluated, in order: positions are those of the reachable atoms, ascending.
+struct Plan {
+    std::vector<std::uint32_t> atoms;
+    std::vector<Int128> symbols;                  // value at the position of a symbol
+    std::vector<std::vector<std::size_t>> steps;  // at the position of a sum: what one step computes anew, ascending
+
+    [[nodiscard]] std::size_t position(std::uint32_t atom) const {
+        return static_cast<std::size_t>(std::ranges::lower_bound(atoms, atom) - atoms.begin());
+    }
+};
+
+class StepCounter {
+  public:
+    // Before a loop, so that a hopeless one is not even begun.
+    void add(const BigInt& n) {
+        const std::optional<Int128> steps = n.as_int128();
+        if (!steps || *steps > static_cast<Int128>(kMaxSteps - n_))
+            throw OverflowError_("a sum without closed form takes more than " + std::to_string(kMaxSteps) + " steps");
+        if (*steps > 0) n_ += static_cast<std::uint64_t>(*steps);
+    }
+
+  private:
+    std::uint64_t n_ = 0;
+};
 
 [[noreturn]] void throw_bad_divisor(const Arena& arena, std::uint32_t atom) {
     throw DataError("in " + arena.text(arena.atoms[atom].self, false) + " the divisor is not positive at this point");
@@ -21,35 +42,47 @@ std::size_t index_of(std::span<const std::uint32_t> reachable, std::uint32_t ato
 // Values of the reachable atoms so far, all integers of 127 bits; empty results mean "does not fit here".
 class FastPoint {
   public:
-    FastPoint(const Arena& arena, std::span<const std::uint32_t> reachable, std::span<const Int128> symbols)
-        : arena_(arena), reachable_(reachable), symbols_(symbols), values_(reachable.size()) {}
+    FastPoint(const Arena& arena, const Plan& plan) : arena_(arena), plan_(plan), values_(plan.atoms.size()) {}
 
     [[nodiscard]] std::optional<Rational> run(ExprRef root) {
-        for (std::size_t i = 0; i < reachable_.size(); ++i) {
-            const std::optional<Int128> value = atom(i);
-            if (!value) return std::nullopt;
-            values_[i] = *value;
-        }
+        for (std::size_t i = 0; i < plan_.atoms.size(); ++i)
+            if (arena_.atoms[plan_.atoms[i]].open == 0 && !compute(i)) return std::nullopt;
         return polynomial(root);
     }
 
   private:
-    [[nodiscard]] std::optional<Int128> atom(std::size_t i) const {
-        const std::uint32_t id = reachable_[i];
+    [[nodiscard]] bool compute(std::size_t i) {
+        const std::optional<Int128> value = atom(i);
+        if (value) values_[i] = *value;
+        return value.has_value();
+    }
+
+    [[nodiscard]] std::optional<Int128> atom(std::size_t i) {
+        const std::uint32_t id = plan_.atoms[i];
         const auto args = arena_.args_of(id);
         const AtomKind kind = arena_.atoms[id].kind;
-        if (kind == AtomKind::symbol) return symbols_[i];
-        if (kind == AtomKind::floordiv) {
-            const auto num = polynomial(args[0]);
-            const auto den = polynomial(args[1]);
-            if (!num || !den) return std::nullopt;
-            if (den->num <= 0) throw_bad_divisor(arena_, id);
-            Int128 divisor;
-            Int128 top;
-            if (__builtin_mul_overflow(num->num, den->den, &top) ||
-                __builtin_mul_overflow(num->den, den->num, &divisor))
-                return std::nullopt;
-            return floor_div(top, divisor);
+        switch (kind) {
+            case AtomKind::symbol:
+                return plan_.symbols[i];
+            case AtomKind::index:
+                return values_[i];
+            case AtomKind::sum:
+                return sum(i);
+            case AtomKind::floordiv: {
+                const auto num = polynomial(args[0]);
+                const auto den = polynomial(args[1]);
+                if (!num || !den) return std::nullopt;
+                if (den->num <= 0) throw_bad_divisor(arena_, id);
+                Int128 divisor;
+                Int128 top;
+                if (__builtin_mul_overflow(num->num, den->den, &top) ||
+                    __builtin_mul_overflow(num->den, den->num, &divisor))
+                    return std::nullopt;
+                return floor_div(top, divisor);
+            }
+            case AtomKind::minimum:
+            case AtomKind::maximum:
+                break;
         }
         std::optional<Int128> best;
         for (const ExprRef arg : args) {
@@ -58,6 +91,25 @@ class FastPoint {
             if (!best || (kind == AtomKind::minimum ? value->num < *best : value->num > *best)) best = value->num;
         }
         return best;
+    }
+
+    // Sums nest at most kMaxLevel deep, and so do these calls.
+    [[nodiscard]] std::optional<Int128> sum(std::size_t i) {
+        const auto args = arena_.args_of(plan_.atoms[i]);
+        const auto low = polynomial(args[2]);
+        const auto high = polynomial(args[3]);
+        if (!low || !high || !low->is_integer() || !high->is_integer()) return std::nullopt;
+        const std::size_t index = plan_.position(*arena_.lone_atom(args[0]));
+        steps_.add(BigInt(high->num) + BigInt(low->num).negated());
+        Wide total;
+        for (Int128 step = low->num; step < high->num; ++step) {
+            values_[index] = step;
+            for (const std::size_t position : plan_.steps[i])
+                if (!compute(position)) return std::nullopt;
+            const auto value = polynomial(args[1]);
+            if (!value || !value->is_integer() || !total.add(Wide(value->num))) return std::nullopt;
+        }
+        return total.as_int128();
     }
 
     [[nodiscard]] std::optional<Rational> polynomial(ExprRef expr) const {
@@ -77,7 +129,7 @@ class FastPoint {
             Wide product(coef.num);
             if (den != 1 && !product.multiply(static_cast<Int128>(den) / coef.den)) return std::nullopt;
             for (const Factor& factor : arena_.factors_of(term.monomial)) {
-                const Int128 value = values_[index_of(reachable_, factor.atom)];
+                const Int128 value = values_[plan_.position(factor.atom)];
                 for (std::uint32_t k = 0; k < factor.exponent; ++k)
                     if (!product.multiply(value)) return std::nullopt;
             }
@@ -94,33 +146,43 @@ class FastPoint {
     }
 
     const Arena& arena_;
-    std::span<const std::uint32_t> reachable_;
-    std::span<const Int128> symbols_;
+    const Plan& plan_;
     std::vector<Int128> values_;
+    StepCounter steps_;
 };
 
 // The same without any limit but BigInt's own.
 class BigPoint {
   public:
-    BigPoint(const Arena& arena, std::span<const std::uint32_t> reachable, std::span<const Int128> symbols)
-        : arena_(arena), reachable_(reachable), symbols_(symbols), values_(reachable.size()) {}
+    BigPoint(const Arena& arena, const Plan& plan) : arena_(arena), plan_(plan), values_(plan.atoms.size()) {}
 
     [[nodiscard]] BigRational run(ExprRef root) {
-        for (std::size_t i = 0; i < reachable_.size(); ++i) values_[i] = atom(i);
+        for (std::size_t i = 0; i < plan_.atoms.size(); ++i)
+            if (arena_.atoms[plan_.atoms[i]].open == 0) values_[i] = atom(i);
         return polynomial(root);
     }
 
   private:
-    [[nodiscard]] BigRational atom(std::size_t i) const {
-        const std::uint32_t id = reachable_[i];
+    [[nodiscard]] BigRational atom(std::size_t i) {
+        const std::uint32_t id = plan_.atoms[i];
         const auto args = arena_.args_of(id);
         const AtomKind kind = arena_.atoms[id].kind;
-        if (kind == AtomKind::symbol) return {BigInt(symbols_[i]), BigInt(1)};
-        if (kind == AtomKind::floordiv) {
-            const BigRational num = polynomial(args[0]);
-            const BigRational den = polynomial(args[1]);
-            if (den.num.is_zero() || den.num.is_negative()) throw_bad_divisor(arena_, id);
-            return {BigInt::floor_divide(num.num * den.den, num.den * den.num), BigInt(1)};
+        switch (kind) {
+            case AtomKind::symbol:
+                return {BigInt(plan_.symbols[i]), BigInt(1)};
+            case AtomKind::index:
+                return values_[i];
+            case AtomKind::sum:
+                return sum(i);
+            case AtomKind::floordiv: {
+                const BigRational num = polynomial(args[0]);
+                const BigRational den = polynomial(args[1]);
+                if (den.num.is_zero() || den.num.is_negative()) throw_bad_divisor(arena_, id);
+                return {BigInt::floor_divide(num.num * den.den, num.den * den.num), BigInt(1)};
+            }
+            case AtomKind::minimum:
+            case AtomKind::maximum:
+                break;
         }
         BigRational best = polynomial(args[0]);
         for (const ExprRef arg : args.subspan(1)) {
@@ -131,6 +193,21 @@ class BigPoint {
         return best;
     }
 
+    [[nodiscard]] BigRational sum(std::size_t i) {
+        const auto args = arena_.args_of(plan_.atoms[i]);
+        const BigRational low = polynomial(args[2]);
+        const BigRational high = polynomial(args[3]);
+        const std::size_t index = plan_.position(*arena_.lone_atom(args[0]));
+        steps_.add(high.num + low.num.negated());  // ends of sums are integers
+        BigRational total;
+        for (BigRational step = low; compare(step, high) < 0; step = add(step, {BigInt(1), BigInt(1)})) {
+            values_[index] = step;
+            for (const std::size_t position : plan_.steps[i]) values_[position] = atom(position);
+            total = add(total, polynomial(args[1]));
+        }
+        return total;
+    }
+
     [[nodiscard]] BigRational polynomial(ExprRef expr) const {
         BigRational total;
         Term room{};
@@ -139,16 +216,58 @@ class BigPoint {
             BigRational product{BigInt(coef.num), BigInt(coef.den)};
             for (const Factor& factor : arena_.factors_of(term.monomial))
                 for (std::uint32_t k = 0; k < factor.exponent; ++k)
-                    product = mul(product, values_[index_of(reachable_, factor.atom)]);
+                    product = mul(product, values_[plan_.position(factor.atom)]);
             total = add(total, product);
         }
         return total;
     }
 
     const Arena& arena_;
-    std::span<const std::uint32_t> reachable_;
-    std::span<const Int128> symbols_;
+    const Plan& plan_;
     std::vector<BigRational> values_;
+    StepCounter steps_;
+};
+
+[[nodiscard]] Plan make_plan(const Arena& arena, ExprRef root) {
+    Plan plan;
+    plan.atoms = arena.reachable_atoms(root);
+    plan.symbols.resize(plan.atoms.size());
+    plan.steps.resize(plan.atoms.size());
+    for (std::size_t i = 0; i < plan.atoms.size(); ++i) {
+        if (arena.atoms[plan.atoms[i]].kind != AtomKind::sum) continue;
+        const auto args = arena.args_of(plan.atoms[i]);
+        const std::uint32_t index = *arena.lone_atom(args[0]);
+        for (const std::uint32_t atom : arena.reachable_atoms(args[1]))
+            if (atom != index && (arena.atoms[atom].open & arena.atoms[index].open) != 0)
+                plan.steps[i].push_back(plan.position(atom));
+    }
+    return plan;
+}
+
+// Evaluates one expression at one point after another.
+class Evaluator {
+  public:
+    Evaluator(const Arena& arena, ExprRef root) : arena_(arena), root_(root), plan_(make_plan(arena, root)) {
+        for (const std::uint32_t atom : plan_.atoms)
+            if (arena.atoms[atom].kind == AtomKind::symbol) symbols_.push_back(atom);
+    }
+
+    [[nodiscard]] std::span<const std::uint32_t> symbols() const { return symbols_; }
+
+    // values: of symbols(), in their order.
+    [[nodiscard]] Rational at(std::span<const Int128> values) {
+        for (std::size_t i = 0; i < values.size(); ++i) plan_.symbols[plan_.position(symbols_[i])] = values[i];
+        if (const auto value = FastPoint(arena_, plan_).run(root_)) return *value;
+        const std::optional<Rational> value = BigPoint(arena_, plan_).run(root_).as_rational();
+        if (!value) throw_overflow("value of an expression");
+        return *value;
+    }
+
+  private:
+    const Arena& arena_;
+    ExprRef root_;
+    Plan plan_;
+    std::vector<std::uint32_t> symbols_;
 };
 
 }  // namespace
@@ -171,32 +290,65 @@ void check_admissible(const Symbol& symbol, Int128 value) {
                         bound);
 }
 
+template <class Bound>
+std::vector<std::size_t> ExprStore::Arena::find_bound(std::span<const std::uint32_t> symbols_only,
+                                                      std::span<const Bound> bound) const {
+    std::vector<std::size_t> found;
+    std::vector<std::string> missing;
+    for (const std::uint32_t atom : symbols_only) {
+        const auto at = std::ranges::find(bound, symbol_of(atom).name, &Bound::name);
+        if (at == bound.end()) missing.push_back(symbol_of(atom).name);
+        found.push_back(static_cast<std::size_t>(at - bound.begin()));
+    }
+    if (missing.empty()) return found;
+    std::ranges::sort(missing);
+    std::string names;
+    for (const std::string& name : missing) names += (names.empty() ? "'" : ", '") + name + "'";
+    throw DataError("no value for dim " + names + "; bind every dim to get a number");
+}
+
 Rational ExprStore::Arena::evaluate(ExprRef root, std::span<const Point> point) const {
     if (root.is_small()) return {root.value(), 1};
-    const std::vector<std::uint32_t> reachable = reachable_atoms(root);
-    std::vector<Int128> values(reachable.size());
-    std::vector<std::string> missing;
-    for (std::size_t i = 0; i < reachable.size(); ++i) {
-        if (atoms[reachable[i]].kind != AtomKind::symbol) continue;
-        const Symbol& symbol = symbol_of(reachable[i]);
-        const auto bound = std::ranges::find(point, symbol.name, &Point::name);
-        if (bound == point.end()) {
-            missing.push_back(symbol.name);
-            continue;
+    Evaluator evaluator(*this, root);
+    const std::vector<std::size_t> found = find_bound(evaluator.symbols(), point);
+    std::vector<Int128> values;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        values.push_back(point[found[i]].value);
+        check_admissible(symbol_of(evaluator.symbols()[i]), values.back());
+    }
+    return evaluator.at(values);
+}
+
+std::vector<Rational> ExprStore::Arena::evaluate_exact(ExprRef root, std::span<const PointColumn> columns,
+                                                       std::size_t n) const {
+    Evaluator evaluator(*this, root);
+    const std::vector<std::size_t> found = find_bound(evaluator.symbols(), columns);
+    std::vector<Rational> results;
+    std::vector<Int128> values(found.size());
+    for (std::size_t point = 0; point < n; ++point) {
+        for (std::size_t i = 0; i < found.size(); ++i) {
+            values[i] = columns[found[i]].values[point];
+            check_admissible(symbol_of(evaluator.symbols()[i]), values[i]);
         }
-        check_admissible(symbol, bound->value);
-        values[i] = bound->value;
+        results.push_back(evaluator.at(values));
     }
-    if (!missing.empty()) {
-        std::ranges::sort(missing);
-        std::string names;
-        for (const std::string& name : missing) names += (names.empty() ? "'" : ", '") + name + "'";
-        throw DataError("no value for dim " + names + "; bind every dim to get a number");
+    return results;
+}
+
+void ExprStore::Arena::evaluate_float(ExprRef root, std::span<const PointColumn> columns, std::span<double> out,
+                                      unsigned threads) const {
+    const std::vector<std::uint32_t> reachable = reachable_atoms(root);
+    if (std::ranges::any_of(reachable, [this](std::uint32_t atom) { return atoms[atom].kind == AtomKind::sum; })) {
+        const std::vector<Rational> exact = evaluate_exact(root, columns, out.size());
+        std::ranges::transform(exact, out.begin(), [](const Rational& value) {
+            return static_cast<double>(value.num) / static_cast<double>(value.den);
+        });
+        return;
     }
-    if (const auto value = FastPoint(*this, reachable, values).run(root)) return *value;
-    const std::optional<Rational> value = BigPoint(*this, reachable, values).run(root).as_rational();
-    if (!value) throw_overflow("value of an expression");
-    return *value;
+    const FloatProgram program(*this, root);
+    std::vector<std::span<const std::int64_t>> ordered;
+    for (const std::size_t at : find_bound(program.symbols(), columns)) ordered.push_back(columns[at].values);
+    program.run(ordered, out, threads);
 }
 
 }  // namespace flopcore

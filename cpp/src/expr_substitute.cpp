@@ -63,6 +63,10 @@ ExprRef ExprStore::Arena::import(const Arena& other, ExprRef root) {
             here[i] = intern_symbol(other.symbol_of(reachable[i]));
             continue;
         }
+        if (atom.kind == AtomKind::index) {
+            here[i] = intern_index(atom.symbol, atom.bounds);
+            continue;
+        }
         arguments.clear();
         for (const ExprRef argument : other.args_of(reachable[i])) arguments.push_back(carry(argument));
         here[i] = intern_atom(atom.kind, arguments);
@@ -71,6 +75,18 @@ ExprRef ExprStore::Arena::import(const Arena& other, ExprRef root) {
 }
 
 ExprRef ExprStore::Arena::substitute(ExprRef root, std::span<const Binding> bindings) {
+    std::vector<Replacement> replacements;
+    for (const std::uint32_t atom : reachable_atoms(root)) {
+        if (atoms[atom].kind != AtomKind::symbol) continue;
+        const auto bound = std::ranges::find(bindings, symbol_of(atom).name, &Binding::name);
+        if (bound == bindings.end()) continue;
+        check_replacement(*this, symbol_of(atom), bound->value);
+        replacements.push_back({atom, bound->value});
+    }
+    return replacements.empty() ? root : replace(root, replacements);
+}
+
+ExprRef ExprStore::Arena::replace(ExprRef root, std::span<const Replacement> replacements) {
     const std::vector<std::uint32_t> reachable = reachable_atoms(root);
     std::vector<ExprRef> values(reachable.size());
     const auto rebuild = [&](ExprRef expr) {
@@ -81,7 +97,7 @@ ExprRef ExprStore::Arena::substitute(ExprRef root, std::span<const Binding> bind
             for (const Factor& factor : factors_of(terms[polynomial.first + i].monomial))
                 changed = changed || values[index_of(reachable, factor.atom)] != atoms[factor.atom].self;
         if (!changed) return expr;
-        std::vector<Term> sum;
+        std::vector<Term> built;
         for (std::uint32_t i = 0; i < polynomial.n; ++i) {
             const Term term = terms[polynomial.first + i];
             const auto own = factors_of(term.monomial);
@@ -91,21 +107,19 @@ ExprRef ExprStore::Arena::substitute(ExprRef root, std::span<const Binding> bind
                 product = mul(product, pow(values[index_of(reachable, factor.atom)], factor.exponent));
             Term room{};
             const auto produced = terms_of(product, &room);
-            sum.insert(sum.end(), produced.begin(), produced.end());
-            if (sum.size() > kMaxProducts)
+            built.insert(built.end(), produced.begin(), produced.end());
+            if (built.size() > kMaxProducts)
                 throw OverflowError_("a substitution makes more than " + std::to_string(kMaxProducts) + " terms");
         }
-        return collect(sum);
+        return collect(built);
     };
     std::vector<ExprRef> arguments;
     for (std::size_t i = 0; i < reachable.size(); ++i) {
         const std::uint32_t atom = reachable[i];
         values[i] = atoms[atom].self;
-        if (atoms[atom].kind == AtomKind::symbol) {
-            const auto bound = std::ranges::find(bindings, symbol_of(atom).name, &Binding::name);
-            if (bound == bindings.end()) continue;
-            check_replacement(*this, symbol_of(atom), bound->value);
-            values[i] = bound->value;
+        const auto replaced = std::ranges::find(replacements, atom, &Replacement::atom);
+        if (replaced != replacements.end()) {
+            values[i] = replaced->value;
             continue;
         }
         arguments.clear();
@@ -118,7 +132,12 @@ ExprRef ExprStore::Arena::substitute(ExprRef root, std::span<const Binding> bind
         }
         if (!changed) continue;
         const AtomKind kind = atoms[atom].kind;
-        values[i] = kind == AtomKind::floordiv ? floordiv(arguments[0], arguments[1]) : extremum(kind, arguments);
+        if (kind == AtomKind::floordiv)
+            values[i] = floordiv(arguments[0], arguments[1]);
+        else if (kind == AtomKind::sum)
+            values[i] = sum(arguments[1], *lone_atom(before[0]), arguments[2], arguments[3]);
+        else
+            values[i] = extremum(kind, arguments);
     }
     return rebuild(root);
 }

@@ -78,6 +78,9 @@ class Printer {
   public:
     Printer(const Arena& arena, ExprRef root, bool latex)
         : arena_(arena), latex_(latex), reachable_(arena.reachable_atoms(root)), atoms_(reachable_.size()) {
+        for (const std::uint32_t id : reachable_)
+            if (arena.atoms[id].kind == AtomKind::symbol && arena.symbol_of(id).name.starts_with(index_))
+                index_ += '_';  // no dim may look like an index
         for (std::size_t i = 0; i < reachable_.size(); ++i) atoms_[i] = atom(reachable_[i]);
     }
 
@@ -85,32 +88,63 @@ class Printer {
         Term room{};
         const auto terms = arena_.terms_of(expr, &room);
         if (terms.empty()) return "0";
+        if (const std::optional<Int128> den = common_denominator(terms)) {
+            std::string text;
+            for (const Term& term : terms) {
+                const Rational coef = arena_.coef_value(term.coef);
+                append(text, term.monomial, coef.num * (*den / coef.den));
+            }
+            return quotient(std::move(text), terms, *den);
+        }
+        std::string text;  // beyond 127 bits: each term with its own denominator
+        for (const Term& term : terms) {
+            const Rational coef = arena_.coef_value(term.coef);
+            std::string own;
+            append(own, term.monomial, coef.num);
+            own = quotient(std::move(own), {&term, 1}, coef.den);
+            text += text.empty() ? own : own[0] == '-' ? " - " + own.substr(1) : " + " + own;
+        }
+        return text;
+    }
+
+  private:
+    // Of all terms, if it and the coefficients over it fit.
+    [[nodiscard]] std::optional<Int128> common_denominator(std::span<const Term> terms) const {
         Int128 den = 1;
         for (const Term& term : terms) {
             const Int128 own = arena_.coef_value(term.coef).den;
-            den = checked_mul(den / static_cast<Int128>(gcd(magnitude(den), magnitude(own))), own);
+            if (__builtin_mul_overflow(den / static_cast<Int128>(gcd(magnitude(den), magnitude(own))), own, &den))
+                return std::nullopt;
         }
-        std::string text;
         for (const Term& term : terms) {
             const Rational coef = arena_.coef_value(term.coef);
-            append(text, term.monomial, checked_mul(coef.num, den / coef.den));
-            if (text.size() > kMaxText)
-                throw OverflowError_("the text of an expression is beyond the limit of " + std::to_string(kMaxText) +
-                                     " characters");
+            Int128 over;
+            if (__builtin_mul_overflow(coef.num, den / coef.den, &over)) return std::nullopt;
         }
+        return den;
+    }
+
+    // text / den; text is what append() made of the terms.
+    [[nodiscard]] std::string quotient(std::string text, std::span<const Term> terms, Int128 den) const {
         if (den == 1) return text;
         if (latex_) {
             const bool minus = terms.size() == 1 && text[0] == '-';
             return (minus ? "-\\frac{" : "\\frac{") + text.substr(minus ? 1 : 0) + "}{" + to_decimal(den) + "}";
         }
-        // A bare quotient of two ints would be a float in Python.
-        if (terms.size() == 1 && terms[0].monomial == kUnit) return "Fraction(" + text + ", " + to_decimal(den) + ")";
+        if (terms.size() == 1 &&
+            terms[0].monomial == kUnit) {  // a bare quotient of two ints would be a float in Python
+            const bool minus = text[0] == '-';
+            return (minus ? "-Fraction(" : "Fraction(") + text.substr(minus ? 1 : 0) + ", " + to_decimal(den) + ")";
+        }
         if (terms.size() > 1) text = "(" + text + ")";
         return text + "/" + to_decimal(den);
     }
 
   private:
     void append(std::string& text, std::uint32_t monomial, Int128 coef) const {
+        if (text.size() > kMaxText)
+            throw OverflowError_("the text of an expression is beyond the limit of " + std::to_string(kMaxText) +
+                                 " characters");
         const bool minus = coef < 0;
         const bool first = text.empty();
         text += first ? (minus ? "-" : "") : (minus ? " - " : " + ");
@@ -142,6 +176,7 @@ class Printer {
         return atoms_[static_cast<std::size_t>(std::ranges::lower_bound(reachable_, atom) - reachable_.begin())];
     }
 
+    // index1 is the index of an innermost sum, index2 of one around it ...
     [[nodiscard]] std::string atom(std::uint32_t id) const {
         const auto args = arena_.args_of(id);
         const AtomKind kind = arena_.atoms[id].kind;
@@ -155,6 +190,18 @@ class Printer {
             const std::string den = polynomial(args[1]);
             if (latex_) return "\\left\\lfloor \\frac{" + num + "}{" + den + "} \\right\\rfloor";
             return side(args[0], num) + "//" + side(args[1], den);
+        }
+        if (kind == AtomKind::index) {
+            const std::string level = std::to_string(arena_.atoms[id].symbol);
+            return latex_ ? "i_{" + level + "}" : index_ + level;
+        }
+        if (kind == AtomKind::sum) {
+            const std::string index = polynomial(args[0]);
+            const std::string body = polynomial(args[1]);
+            const std::string low = polynomial(args[2]);
+            const std::string high = polynomial(args[3]);
+            if (latex_) return "\\sum_{" + low + " \\le " + index + " < " + high + "} \\left(" + body + "\\right)";
+            return "sum(" + body + ", " + index + ", " + low + ", " + high + ")";
         }
         std::string text = kind == AtomKind::minimum ? "min" : "max";
         text = latex_ ? "\\" + text + "\\left(" : text + "(";
@@ -177,6 +224,7 @@ class Printer {
     bool latex_;
     std::vector<std::uint32_t> reachable_;
     std::vector<std::string> atoms_;
+    std::string index_ = "index";
 };
 
 }  // namespace

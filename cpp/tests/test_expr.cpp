@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "check.hpp"
 #include "flopcore/expr.hpp"
 
@@ -128,6 +130,91 @@ void dims_are_checked() {
     CHECK_THROWS(DataError, store.substitute(h, unknown));
 }
 
+void sums_are_closed_where_they_can_be() {
+    ExprStore store;
+    const ExprRef i = store.symbol({"i", 0, {}, 1});
+    const ExprRef n = store.symbol({"n", 0, {}, 1});
+    const ExprRef p = store.symbol({"p", 1, {}, 1});
+    const ExprRef w = store.symbol({"w", 1, {}, 1});
+    const auto text = [&](ExprRef e) { return store.text(e); };
+    CHECK(text(store.sum(i, "i", num(0), n)) == "(n**2 - n)/2");
+    CHECK(store.sum(store.pow(i, 3), "i", num(0), num(11)) == num(3025));
+    CHECK(store.sum(p, "i", num(0), n) == store.mul(p, n));
+    CHECK(store.sum(i, "i", n, n) == num(0) && store.sum(i, "i", num(5), num(2)) == num(0));
+    // An empty range adds nothing even where the formula would not be zero.
+    const ExprRef maybe_empty = store.sum(store.add(i, num(1)), "i", w, n);
+    const Point empty[] = {{"n", 2}, {"w", 9}};
+    CHECK((store.evaluate(maybe_empty, empty) == Rational{0, 1}));
+    const ExprRef window = store.sum(store.min(store.add(p, i), w), "i", num(0), n);
+    CHECK(text(window).find("sum") == std::string::npos);
+    for (std::int64_t at = 1; at < 12; ++at) {
+        std::int64_t expected = 0;
+        for (std::int64_t step = 0; step < 9; ++step) expected += std::min(3 + step, at);
+        const Point point[] = {{"n", 9}, {"p", 3}, {"w", at}};
+        CHECK((store.evaluate(window, point) == Rational{expected, 1}));
+    }
+    const ExprRef lazy = store.sum(store.floordiv(store.add(i, p), num(3)), "i", num(0), n);
+    CHECK(text(lazy) == "sum((p + index1)//3, index1, 0, n)");
+    CHECK(store.free_symbols(lazy).size() == 2);
+    const Binding bound[] = {{"n", num(6)}, {"p", num(2)}};
+    CHECK(store.substitute(lazy, bound) == num(0 + 1 + 1 + 1 + 2 + 2));
+    CHECK_THROWS(DataError, store.sum(i, "i", store.scale(n, {1, 2}), n));
+    CHECK_THROWS(DataError, store.sum(w, "w", num(0), n));  // w starts at 1
+    const Point long_way[] = {{"n", Int128{1} << 30}, {"p", 1}};
+    CHECK_THROWS(OverflowError_, store.evaluate(lazy, long_way));
+}
+
+void an_index_is_never_captured() {
+    ExprStore store;
+    const ExprRef i = store.symbol({"i", 0, {}, 1});
+    const ExprRef j = store.symbol({"j", 0, {}, 1});
+    const ExprRef n = store.symbol({"n", 0, {}, 1});
+    const ExprRef inner = store.sum(store.floordiv(store.add(store.mul(i, j), num(1)), num(2)), "i", num(0), j);
+    const ExprRef outer = store.sum(inner, "j", num(0), n);
+    const ExprRef renamed_inner = store.sum(store.floordiv(store.add(store.mul(i, j), num(1)), num(2)), "j", num(0), i);
+    CHECK(store.sum(renamed_inner, "i", num(0), n) == outer);
+    std::int64_t expected = 0;
+    for (std::int64_t b = 0; b < 7; ++b)
+        for (std::int64_t a = 0; a < b; ++a) expected += (a * b + 1) / 2;
+    const Point point[] = {{"n", 7}};
+    CHECK((store.evaluate(outer, point) == Rational{expected, 1}));
+    ExprStore other;
+    CHECK(other.text(other.import(store, outer)) == store.text(outer));
+}
+
+void columns_agree_with_points() {
+    ExprStore store;
+    const ExprRef x = store.symbol({"x", -40, 4000, 1});
+    const ExprRef y = store.symbol({"y", 2, {}, 2});
+    const ExprRef square = store.mul(x, x);
+    const ExprRef mixed = store.add(store.floordiv(store.sub(store.mul(square, y), num(7)), store.add(y, num(1))),
+                                    store.min(store.scale(x, {1, 2}), store.max(num(3), store.sub(y, x))));
+    const ExprRef e = store.add(mixed, store.mul(store.floordiv(x, num(5)), square));
+    std::vector<std::int64_t> xs;
+    std::vector<std::int64_t> ys;
+    for (std::int64_t i = 0; i < 40000; ++i) {
+        xs.push_back(i % 3000 - 40);
+        ys.push_back(2 + 2 * (i % 77));
+    }
+    const PointColumn columns[] = {{"y", ys}, {"x", xs}};
+    std::vector<double> one(xs.size());
+    std::vector<double> two(xs.size());
+    store.evaluate_float(e, columns, one, 1);
+    store.evaluate_float(e, columns, two, 2);
+    CHECK(one == two);
+    const std::vector<Rational> exact = store.evaluate_exact(e, columns, xs.size());
+    for (std::size_t i = 0; i < xs.size(); ++i)  // every intermediate is a multiple of 1/2 below 2^53
+        CHECK(one[i] == static_cast<double>(exact[i].num) / static_cast<double>(exact[i].den));
+    xs[39999] = 5000;
+    CHECK_THROWS(DataError, (store.evaluate_float(e, columns, one, 2), 0));
+    CHECK_THROWS(DataError, store.evaluate_exact(e, columns, xs.size()));
+    xs[39999] = 0;
+    ys[17] = 3;
+    CHECK_THROWS(DataError, (store.evaluate_float(e, columns, one, 1), 0));
+    const PointColumn half[] = {{"x", xs}};
+    CHECK_THROWS(DataError, (store.evaluate_float(e, half, one, 1), 0));
+}
+
 void hostile_sizes_are_errors() {
     ExprStore store;
     const ExprRef x = store.symbol({"x", 0, {}, 1});
@@ -170,6 +257,16 @@ void copies_keep_handles() {
     CHECK(moved.text(e) == "3*x");
 }
 
+void text_never_needs_a_common_denominator() {
+    ExprStore store;
+    const ExprRef x = store.symbol({"x", 1, {}, 1});
+    const Rational odd{7, (Int128{1} << 90) + 1};
+    const ExprRef e = store.add(store.scale(x, odd), store.scale(store.pow(x, 2), {-1, Int128{1} << 100}));
+    CHECK(store.text(store.add(e, store.constant(Rational{-1, 3}))) ==
+          "-x**2/1267650600228229401496703205376 + 7*x/1237940039285380274899124225 - Fraction(1, 3)");
+    CHECK(store.text(store.min(x, store.constant(Rational{5, 2}))) == "min(x, Fraction(5, 2))");
+}
+
 void names_of_any_text_are_quoted() {
     ExprStore store;
     CHECK(store.text(store.symbol({"unk__12", 1, {}, 1})) == "unk__12");
@@ -188,7 +285,11 @@ int main() {
     extrema_use_bounds();
     evaluation_is_exact_when_terms_cancel();
     dims_are_checked();
+    sums_are_closed_where_they_can_be();
+    an_index_is_never_captured();
+    columns_agree_with_points();
     hostile_sizes_are_errors();
     copies_keep_handles();
+    text_never_needs_a_common_denominator();
     names_of_any_text_are_quoted();
 }

@@ -18,7 +18,7 @@ from .errors import (
     UnsupportedNodes,
     UnsupportedOp,
 )
-from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum
+from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum, sum_over
 from .frontends import from_huggingface, from_onnx, load_model
 from .graph import Graph, Tensor, ops
 from .study.epoch import read_epoch
@@ -82,6 +82,7 @@ __all__ = [
     "read_epoch",
     "rel_error",
     "run_hooker",
+    "sum_over",
     "sweep",
     "thresholds",
 ]

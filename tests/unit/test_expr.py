@@ -249,6 +249,87 @@ def test_truth_and_order_are_not_guessed():
         fc.Expr()
 
 
+def test_sums_in_closed_form_and_not():
+    step, new, window = fc.dim("step", min=0), fc.dim("new", min=0), fc.dim("window")
+    assert str(fc.sum_over(step, step, 0, new)) == "(new**2 - new)/2"
+    assert fc.sum_over(step**2, "step", 0, 11) == 385
+    assert fc.sum_over(SEQ, "nowhere", 3, 3) == 0
+    clipped = fc.sum_over(fc.minimum(SEQ + step + 1, window), step, 0, new)
+    assert "sum(" not in str(clipped)
+    assert clipped.at({"seq": 5, "new": 4, "window": 7}) == 6 + 7 + 7 + 7
+    lazy = fc.sum_over((step + SEQ) // 3, step, 0, new)
+    assert str(lazy) == "sum((seq + index1)//3, index1, 0, new)"
+    assert lazy.to_latex().startswith(r"\sum_{0 \le i_{1} < \mathrm{new}}")
+    assert lazy.at({"seq": 2, "new": 6}) == 0 + 1 + 1 + 1 + 2 + 2
+    assert pickle.loads(pickle.dumps(lazy)) == lazy
+    assert [d.name for d in lazy.free_dims] == ["new", "seq"]
+    with pytest.raises(fc.DataError, match="no elasticity"):
+        lazy.elasticities({"seq": 2, "new": 6})
+    with pytest.raises(fc.DataError, match="leaves what that dim may be"):
+        fc.sum_over(SEQ, SEQ, 0, new)
+    with pytest.raises(fc.DataError, match="integer ends"):
+        fc.sum_over(step, step, 0, new / 2)
+    with pytest.raises(fc.CountOverflowError, match="steps"):
+        lazy.value({"seq": 1, "new": 2**30})
+    with pytest.raises(TypeError, match="index"):
+        fc.sum_over(step, 3, 0, new)
+
+
+def test_many_points_at_once():
+    np = pytest.importorskip("numpy")
+    cost = BATCH * SEQ * (SEQ + 1) / 2 + SEQ // 128
+    seq = np.arange(1, 2001, dtype=np.int32).reshape(2, 1000)
+    values = cost.evaluate({"batch": 3, "seq": seq})
+    assert values.shape == (2, 1000)
+    assert values.dtype == np.float64
+    expected = [3 * s * (s + 1) // 2 + s // 128 for s in range(1, 2001)]
+    assert values.reshape(-1).tolist() == expected
+    exact = cost.evaluate({"batch": 3, "seq": seq}, exact=True)
+    assert exact.reshape(-1).tolist() == expected
+    assert all(type(value) is int for value in exact.reshape(-1))
+    grid = (BATCH * SEQ).evaluate({"batch": [[1], [2]], "seq": [3, 4]}, threads=1)
+    assert grid.tolist() == [[3, 4], [6, 8]]
+    assert (BATCH * SEQ).evaluate({"batch": 2, "seq": 3}).tolist() == 6
+    assert (BATCH * SEQ).evaluate({"batch": [2], "seq": [3]}, exact=True).tolist() == [6]
+
+
+def test_many_points_are_checked():
+    np = pytest.importorskip("numpy")
+    with pytest.raises(fc.DataError, match="'even' cannot be 5"):
+        (EVEN * SEQ).evaluate({"even": [2, 5], "seq": [1, 1]})
+    with pytest.raises(fc.DataError, match="no value for dim 'even'"):
+        (EVEN * SEQ).evaluate({"seq": [1, 1]})
+    with pytest.raises(fc.DataError, match="no dim 'x'"):
+        SEQ.evaluate({"x": [1, 1]})
+    with pytest.raises(TypeError, match="integers"):
+        SEQ.evaluate({"seq": [1.0, 2.0]})
+    with pytest.raises(TypeError, match="integers"):
+        SEQ.evaluate({"seq": [True, False]})
+    with pytest.raises(fc.DataError, match="63 bits"):
+        SEQ.evaluate({"seq": np.array([1, 2**63], dtype=np.uint64)})
+    with pytest.raises(ValueError, match="threads"):
+        SEQ.evaluate({"seq": [1, 2]}, threads=0)
+    with pytest.raises(fc.DataError, match="not positive"):
+        (BATCH // (SEQ - 1)).evaluate({"batch": [1, 1], "seq": [2, 1]})
+
+
+def test_float_error_is_within_the_stated_bound():
+    np = pytest.importorskip("numpy")
+    cost = 24 * BATCH * SEQ * EVEN**2 - 7 * BATCH * SEQ**2 * EVEN + Fraction(1, 3) * SEQ**3 - 5 * BATCH + 1
+    rng = np.random.default_rng(0)
+    at = {
+        "batch": rng.integers(1, 10**6, 2000),
+        "seq": rng.integers(1, 10**7, 2000),
+        "even": 2 * rng.integers(1, 10**6, 2000),
+    }
+    k = 5 + 2 * 4 + 3
+    unit = Fraction(1, 2**53)
+    for value, *point in zip(cost.evaluate(at), *at.values(), strict=True):
+        b, s, e = map(int, point)
+        terms = [24 * b * s * e**2, -7 * b * s**2 * e, Fraction(s**3, 3), -5 * b, 1]
+        assert abs(Fraction(value) - sum(terms)) <= k * unit / (1 - k * unit) * sum(map(abs, terms))
+
+
 def test_powers():
     assert SEQ**0 == 1
     assert str((SEQ + 1) ** 3) == "seq**3 + 3*seq**2 + 3*seq + 1"

@@ -63,16 +63,24 @@ struct Point {
     Int128 value;
 };
 
+// symbol name -> its value at each of many points.
+struct PointColumn {
+    std::string_view name;
+    std::span<const std::int64_t> values;
+};
+
 struct Interval {  // missing end = unbounded
     std::optional<Rational> low;
     std::optional<Rational> high;
 };
 
-// An indivisible factor: a symbol, or floor(args[0] / args[1]), or the least / greatest of args.
-enum class AtomKind : std::uint8_t { symbol, floordiv, minimum, maximum };
+// An indivisible factor: a symbol; floor(args[0] / args[1]); the least / greatest of args; the index of a sum, known
+// by its level (1 for an innermost sum); the sum of args[1] for index args[0] from args[2] to args[3] - 1.
+enum class AtomKind : std::uint8_t { symbol, floordiv, minimum, maximum, index, sum };
 struct Head {
     AtomKind kind;
     Symbol symbol;              // for AtomKind::symbol
+    std::uint32_t level;        // for AtomKind::index
     std::vector<ExprRef> args;  // for the others
 };
 // coefficient * product of factor ** exponent; every factor is an expression that is one atom.
@@ -119,6 +127,10 @@ class ExprStore {
     [[nodiscard]] ExprRef ceildiv(ExprRef a, ExprRef b);
     [[nodiscard]] ExprRef min(ExprRef a, ExprRef b);
     [[nodiscard]] ExprRef max(ExprRef a, ExprRef b);
+    // Sum of body for index = low, low+1, ..., high-1 (nothing when high <= low); index is a symbol name whose bounds
+    // must hold all of them. In closed form when body is a polynomial in index, or holds min and max of forms linear
+    // in it; otherwise an atom that evaluate() adds up, up to 2^24 steps.
+    [[nodiscard]] ExprRef sum(ExprRef body, std::string_view index, ExprRef low, ExprRef high);
 
     [[nodiscard]] bool is_constant(ExprRef a) const;
     [[nodiscard]] Rational constant_value(ExprRef a) const;           // a must be constant
@@ -136,10 +148,17 @@ class ExprStore {
     // Sums are exact however far their terms cancel: only a value beyond 127 bits is an OverflowError_.
     [[nodiscard]] Rational evaluate(ExprRef a, std::span<const Binding> bindings) const;
     [[nodiscard]] Rational evaluate(ExprRef a, std::span<const Point> point) const;
+    // Values at points given as columns of equal length; every value must be admissible. The float64 ones differ from
+    // the exact ones by at most k u / (1 - k u) times the sum of the magnitudes of the terms, u = 2^-53, k = terms +
+    // 2 degree + 3 (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), as long as floor divisions
+    // see integers below 2^53; beyond, each may be off by one.
+    void evaluate_float(ExprRef a, std::span<const PointColumn> columns, std::span<double> out, unsigned threads) const;
+    [[nodiscard]] std::vector<Rational> evaluate_exact(ExprRef a, std::span<const PointColumn> columns,
+                                                       std::size_t n) const;
     [[nodiscard]] Interval bounds(ExprRef a) const;                   // contain every admissible value
     [[nodiscard]] std::vector<Symbol> free_symbols(ExprRef a) const;  // sorted by name
-    // Formal degree in name, floor(p / q) counting as p when q is free of it; empty if it stands in a divisor,
-    // min or max.
+    // Formal degree in name, floor(p / q) counting as p when q is free of it; empty if it stands in a divisor, min,
+    // max or sum.
     [[nodiscard]] std::optional<std::uint32_t> degree(ExprRef a, std::string_view name) const;
     [[nodiscard]] std::vector<TermView> terms(ExprRef a) const;  // leading term first; none for zero
     [[nodiscard]] std::optional<Head> head(ExprRef a) const;     // if a is one atom

@@ -62,6 +62,19 @@ struct Kernels {
                             uint8_t* rows, uint32_t* lanes, int64_t* counts);
     // wide += narrow, then narrow = 0.
     void (*flush)(uint8_t* narrow, size_t n, uint32_t* wide);
+    // Columns of an expression: to[i] = a[i] (op) b[i], or (op) a constant; `to` may be an operand.
+    // column_load says whether any value is outside [low, high].
+    int (*column_load)(const int64_t* from, size_t n, int64_t low, int64_t high, double* to);
+    void (*column_mul_shift)(const double* a, const double* b, size_t n, double summand, double* to);  // a b + summand
+    void (*column_add_scaled)(const double* a, const double* b, size_t n, double factor, double* to);  // a + b factor
+    void (*column_scale)(const double* a, size_t n, double factor, double* to);
+    void (*column_shift)(const double* a, size_t n, double summand, double* to);
+    void (*column_add)(const double* a, const double* b, size_t n, double* to);
+    void (*column_mul)(const double* a, const double* b, size_t n, double* to);
+    void (*column_min)(const double* a, const double* b, size_t n, double* to);
+    void (*column_max)(const double* a, const double* b, size_t n, double* to);
+    void (*column_floor_quotient)(const double* a, const double* b, size_t n, double* to);
+    void (*column_floor_scaled)(const double* a, size_t n, double divisor, double* to);
     // Elementwise functions of float64; not for hot loops.
     void (*norm_ppf)(const double* q, size_t n, double* out);
     void (*norm_cdf)(const double* x, size_t n, double* out);

@@ -6,6 +6,7 @@ namespace flopcore::simd {
 namespace {
 
 #include "coefficients.inl"
+#include "columns.inl"
 #include "fma.inl"
 #include "mathd.inl"
 #include "mathf.inl"
@@ -127,6 +128,17 @@ constexpr Kernels FLOPCORE_JOIN(kernels_, FLOPCORE_ISA_NAME) = {
     .tally_words_f32 = tally_words<32, uint32_t>,
     .tally_words_f64 = tally_words<53, uint64_t>,
     .flush = flush,
+    .column_load = column_load,
+    .column_mul_shift = column_mul_shift,
+    .column_add_scaled = column_add_scaled,
+    .column_scale = column_scale,
+    .column_shift = column_shift,
+    .column_add = column_add,
+    .column_mul = column_mul,
+    .column_min = column_min,
+    .column_max = column_max,
+    .column_floor_quotient = column_floor_quotient,
+    .column_floor_scaled = column_floor_scaled,
     .norm_ppf = norm_ppf_array,
     .norm_cdf = norm_cdf_array,
     .exp = exp_array,
