@@ -1,6 +1,5 @@
 #include "flopcore/onnx_reader.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -303,24 +302,18 @@ OnnxAttribute Parser::attribute(WireBytes bytes, int depth) {
             reader.fail(bytes.offset, number,
                         "is missing, though the attribute's type calls for it; the file is corrupt");
     };
-    const auto index = [](std::size_t size) {
-        if (size >= std::numeric_limits<std::uint32_t>::max()) throw DataError("more than 2^32 attributes");
-        return static_cast<std::uint32_t>(size);
-    };
     switch (attribute.type) {
         case OnnxAttributeType::string:
-            attribute.index = index(model_.texts.size());
-            model_.texts.push_back(text.value_or(std::string()));
+            attribute.index = append(model_.texts, std::vector{text.value_or(std::string())}).begin;
             break;
         case OnnxAttributeType::tensor:
         case OnnxAttributeType::sparse_tensor:
             need(tensor_value.has_value(), attribute.type == OnnxAttributeType::tensor ? 5 : 22);
-            attribute.index = index(model_.tensors.size());
-            model_.tensors.push_back(tensor_value.value_or(OnnxTensor{}));
+            attribute.index = append(model_.tensors, std::vector{tensor_value.value_or(OnnxTensor{})}).begin;
             break;
         case OnnxAttributeType::graph:
             need(graph_value.has_value(), 6);
-            attribute.index = index(model_.graphs.size());
+            attribute.index = static_cast<std::uint32_t>(model_.graphs.size());  // 2^32 graphs fit no memory
             model_.graphs.push_back(graph_value ? std::move(*graph_value) : OnnxGraph{});
             break;
         case OnnxAttributeType::floats:
@@ -338,6 +331,16 @@ OnnxAttribute Parser::attribute(WireBytes bytes, int depth) {
     return attribute;
 }
 
+void add_sizes(const WireReader& reader, const WireField& field, std::vector<std::int64_t>& dims) {
+    reader.each_varint(field, [&](std::uint64_t size) {
+        if (as_signed(size) < 0)
+            reader.fail(field.payload.offset, field.number,
+                        "holds " + std::to_string(as_signed(size)) + "; sizes are not negative");
+        dims.push_back(as_signed(size));
+        return true;
+    });
+}
+
 OnnxTensor Parser::tensor(WireBytes bytes) {
     WireReader reader(kTensor, bytes);
     WireField field;
@@ -352,13 +355,7 @@ OnnxTensor Parser::tensor(WireBytes bytes) {
     while (reader.next(field)) {
         switch (field.number) {
             case 1:
-                reader.each_varint(field, [&](std::uint64_t size) {
-                    if (as_signed(size) < 0)
-                        reader.fail(bytes.offset, 1,
-                                    "holds " + std::to_string(as_signed(size)) + "; sizes are not negative");
-                    dims.push_back(as_signed(size));
-                    return true;
-                });
+                add_sizes(reader, field, dims);
                 break;
             case 2:
                 tensor.dtype = dtype(reader, field);
@@ -431,15 +428,10 @@ OnnxTensor Parser::sparse_tensor(WireBytes bytes) {
                 tensor = this->tensor(field.payload);
                 break;
             case 3:
-                reader.each_varint(field, [&](std::uint64_t size) {
-                    dims.push_back(as_signed(size));
-                    return true;
-                });
+                add_sizes(reader, field, dims);
                 break;
         }
     }
-    if (std::ranges::any_of(dims, [](std::int64_t size) { return size < 0; }))
-        reader.fail(bytes.offset, 3, "holds a negative size");
     tensor.dims = append(model_.integers, dims);
     tensor.has_values = false;
     tensor.sparse = true;

@@ -93,6 +93,7 @@ bool WireReader::next(WireField& field) {
             fail(start, field.number,
                  "wire type " + std::to_string(type) + " does not occur in ONNX; this is not ONNX");
         field.type = static_cast<WireType>(type);
+        field.payload = {{}, start};
         switch (field.type) {
             case WireType::varint:
                 field.value = varint(field.number);

@@ -47,7 +47,7 @@ struct WireField {
     std::uint32_t number = 0;
     WireType type = WireType::varint;
     std::uint64_t value = 0;  // of a varint, fixed64 or fixed32
-    WireBytes payload;        // of bytes
+    WireBytes payload;        // of bytes; of any other type its offset alone
 };
 
 // A short-lived view of one message. Malformed input is a DataError that names the byte, the field and what to do.
