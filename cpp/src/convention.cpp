@@ -15,17 +15,13 @@ constexpr std::size_t kMaxModules = 1'000'000;  // module paths in one breakdown
 // 1 / denominator, and equal symbolic amounts are gathered before they meet the store.
 class Accumulator {
   public:
-    void add(const ExprStore& exprs, ExprRef amount, Int128 numerator) {
-        if (amount.is_small() && ExprRef::fits(numerator)) {  // a product of 126 bits at the most
-            constant_ = checked_add(constant_, numerator * amount.value());
-        } else if (amount.is_small()) {
-            constant_ = checked_add(constant_, checked_mul(numerator, amount.value()));
-        } else if (const auto integer = exprs.as_integer(amount)) {
-            constant_ = checked_add(constant_, checked_mul(numerator, *integer));
-        } else {
-            Int128& coefficient = symbolic_[amount.bits()];
-            coefficient = checked_add(coefficient, numerator);
-        }
+    // plain: the numerator fits 62 bits, so that a product with a small amount fits 126.
+    void add(const ExprStore& exprs, ExprRef amount, Int128 numerator, bool plain) {
+        if (amount.is_small() && plain)
+            constant_ =
+                checked_add(constant_, static_cast<Int128>(static_cast<std::int64_t>(numerator)) * amount.value());
+        else
+            add_slow(exprs, amount, numerator);
     }
     [[nodiscard]] ExprRef total(ExprStore& exprs, Int128 denominator) const {
         ExprRef sum = exprs.constant(make_rational(constant_, denominator));
@@ -40,6 +36,15 @@ class Accumulator {
     }
 
   private:
+    void add_slow(const ExprStore& exprs, ExprRef amount, Int128 numerator) {
+        if (const auto integer = exprs.as_integer(amount)) {
+            constant_ = checked_add(constant_, checked_mul(numerator, *integer));
+        } else {
+            Int128& coefficient = symbolic_[amount.bits()];
+            coefficient = checked_add(coefficient, numerator);
+        }
+    }
+
     Int128 constant_ = 0;
     std::unordered_map<std::int64_t, Int128> symbolic_;
 };
@@ -126,7 +131,7 @@ class Pricer {
     }
 
     // A small integer that names the group of a row; group_name() spells it.
-    [[nodiscard]] std::uint32_t group_key(const Entry& entry) const {
+    [[nodiscard]] std::uint32_t group_key(const Entry& entry, Feature feature) const {
         switch (by_) {
             case GroupBy::kOp:
                 return static_cast<std::uint32_t>(entry.op);
@@ -136,9 +141,12 @@ class Pricer {
                 return static_cast<std::uint32_t>(entry.dtypes.input);
             case GroupBy::kPhase:
                 return static_cast<std::uint32_t>(entry.phase);
-            default:
-                return 0;
+            case GroupBy::kFeature:
+                return static_cast<std::uint32_t>(feature);
+            case GroupBy::kNone:
+                break;
         }
+        return 0;
     }
 
     [[nodiscard]] std::string group_name(std::uint32_t key) const {
@@ -163,6 +171,7 @@ class Pricer {
         std::uint32_t position;
         Feature feature;
         ExtentId extent;
+        bool plain;  // the numerator fits 62 bits
         Int128 numerator;
     };
 
@@ -174,7 +183,8 @@ class Pricer {
             const std::span<const AmountTag> tags = tally_.signature(signature);
             for (std::uint32_t i = 0; i < tags.size(); ++i) {
                 const Int128 numerator = scaled_[weights][static_cast<std::size_t>(tags[i].feature)];
-                if (numerator != 0) known->push_back({i, tags[i].feature, tags[i].extent, numerator});
+                if (numerator != 0)
+                    known->push_back({i, tags[i].feature, tags[i].extent, ExprRef::fits(numerator), numerator});
             }
         }
         return *known;
@@ -193,18 +203,23 @@ class Pricer {
         Accumulator* sum = &sums[0];
         std::uint32_t open_key = 0;
         const std::span<const Entry> entries = tally_.entries();
+        const std::span<const ExprRef> bases = tally_.amount_bases();
+        constexpr std::uint32_t kAhead = 24;
         std::uint32_t at = block.entries_begin;
         with_context([&] { return tally_.describe(entries[at]); },
                      [&] {
                          for (; at < block.entries_end; ++at) {
                              const Entry& entry = entries[at];
+                             // The few rows a convention charges lie too far apart for the hardware to foresee.
+                             if (at + kAhead < block.entries_end)
+                                 __builtin_prefetch(bases.data() + entries[at + kAhead].amounts_begin);
                              if (!((convention_.phases >> static_cast<unsigned>(entry.phase)) & 1U)) continue;
                              for (const Charge& charge : charges(entry.signature, weights_of(entry))) {
-                                 const std::uint32_t key = by_ == GroupBy::kFeature
-                                                               ? static_cast<std::uint32_t>(charge.feature)
-                                                               : group_key(entry);
-                                 if (key != open_key) sum = &sums[key], open_key = key;
-                                 sum->add(cost_.exprs, amount(entry, charge), charge.numerator);
+                                 if (by_ != GroupBy::kNone) {
+                                     const std::uint32_t key = group_key(entry, charge.feature);
+                                     if (key != open_key) sum = &sums[key], open_key = key;
+                                 }
+                                 sum->add(cost_.exprs, amount(entry, charge), charge.numerator, charge.plain);
                              }
                          }
                      });

@@ -1,7 +1,6 @@
 #include "flopcore/walk.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "flopcore/error_context.hpp"
 #include "flopcore/rule.hpp"
@@ -174,10 +173,14 @@ class Walker {
         const OpRule& rule = rules_[static_cast<std::size_t>(node.op)];
         const std::span<const TensorId> ids = graph_.node_inputs(node);
         if (ids.size() > views_.size()) views_.resize(ids.size());
-        for (std::size_t i = 0; i < ids.size(); ++i)
-            views_[i] =
-                ids[i] == kNoTensor ? TensorView{} : view(ids[i], i < 32 && ((rule.weight_slots >> i) & 1U) != 0);
-        const std::span<const TensorView> inputs(views_.data(), ids.size());
+        TensorView* views = views_.data();
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            if (ids[i] == kNoTensor) [[unlikely]]
+                views[i] = TensorView{};
+            else
+                views[i] = view(ids[i], i < 32 && ((rule.weight_slots >> i) & 1U) != 0);
+        }
+        const std::span<const TensorView> inputs(views, ids.size());
         context_.attrs = (bound_ ? attrs_ : graph_.attrs()).view(node.attrs);
         context_.inputs = inputs;
         if (bound_) infer(rule, node.first_output);
@@ -187,18 +190,19 @@ class Walker {
         context_.bases = tally_.amount_base_.room(kMaxAmounts);
         context_.n_extents = 0;
         count_node(rule, context_);
-        tally_.entries_.push_back(
-            {.site = id,
-             .name = node.name,
-             .scope = node.scope,
-             .origin = node.origin,
-             .amounts_begin = static_cast<std::uint32_t>(tally_.amount_base_.size()),
-             .extents_begin = static_cast<std::uint32_t>(tally_.extents_.size()) - context_.n_extents,
-             .dtypes = row_dtypes(inputs),
-             .op = node.op,
-             .phase = context_.phase,
-             .variant = context_.variant,
-             .signature = signature(node.op)});
+        Entry& entry = *tally_.entries_.room(1);
+        entry.site = id;
+        entry.name = node.name;
+        entry.scope = node.scope;
+        entry.origin = node.origin;
+        entry.amounts_begin = static_cast<std::uint32_t>(tally_.amount_base_.size());
+        entry.extents_begin = static_cast<std::uint32_t>(tally_.extents_.size()) - context_.n_extents;
+        entry.dtypes = row_dtypes(inputs);
+        entry.op = node.op;
+        entry.phase = context_.phase;
+        entry.variant = context_.variant;
+        entry.signature = signature(node.op);
+        tally_.entries_.commit(1);
         tally_.amount_base_.commit(context_.n_amounts);
     }
 
@@ -207,7 +211,10 @@ class Walker {
         const std::span<const AmountTag> tags(context_.tags.data(), context_.n_amounts);
         std::uint16_t& last = last_signature_[static_cast<std::size_t>(op)];
         const auto same = [&](const std::vector<AmountTag>& known) {
-            return known.size() == tags.size() && std::memcmp(known.data(), tags.data(), tags.size_bytes()) == 0;
+            if (known.size() != tags.size()) return false;
+            for (std::size_t i = 0; i < tags.size(); ++i)
+                if (known[i] != tags[i]) return false;
+            return true;
         };
         if (last < tally_.signatures_.size() && same(tally_.signatures_[last])) return last;
         const auto known = std::ranges::find_if(tally_.signatures_, same);

@@ -67,6 +67,7 @@ class Tally {
     // The features of entries, shared: a million equal layers have one signature.
     [[nodiscard]] std::size_t n_signatures() const { return signatures_.size(); }
     [[nodiscard]] std::span<const AmountTag> signature(std::size_t i) const { return signatures_[i]; }
+    [[nodiscard]] std::span<const ExprRef> amount_bases() const { return amount_base_.span(); }
     [[nodiscard]] ExprRef amount_base(std::size_t i) const { return amount_base_[i]; }
     [[nodiscard]] const ExprStore& exprs() const { return exprs_; }
     [[nodiscard]] const TextPool& texts() const { return texts_; }

@@ -121,12 +121,21 @@ void count_node(const OpRule& rule, CountContext& context) {
         const TensorView &table = context.inputs[0], &ids = context.inputs[1];
         read = exprs.add(bytes(exprs, out, table.dtype), bytes(exprs, ids.elements, ids.dtype));
     }
-    context.emit(Feature::kOutElems, out);
-    context.emit(Feature::kInElems, in);
-    context.emit(Feature::kWeightElems, weights);
-    if (rule.view) return;
-    context.emit(Feature::kBytesRead, read);
-    context.emit(Feature::kBytesWritten, bytes(exprs, out, context.y.dtype));
+    // As emit(), with the position kept in a register.
+    std::uint32_t n = context.n_amounts;
+    const auto put = [&, bases = context.bases, tags = context.tags.data()](Feature feature, ExprRef size) {
+        if (size == ExprRef()) return;
+        bases[n] = size;
+        tags[n++] = {feature, kNoExtent};
+    };
+    put(Feature::kOutElems, out);
+    put(Feature::kInElems, in);
+    put(Feature::kWeightElems, weights);
+    if (!rule.view) {
+        put(Feature::kBytesRead, read);
+        put(Feature::kBytesWritten, bytes(exprs, out, context.y.dtype));
+    }
+    context.n_amounts = n;
 }
 
 }  // namespace flopcore
