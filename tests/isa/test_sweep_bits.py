@@ -1,11 +1,14 @@
 """The same bytes for every instruction set, thread count and length."""
 
+import time
+
 import numpy as np
 import pytest
 
 import flopcore as fc
 from flopcore import _core
 from flopcore.distributions import LogNormal, LogUniform, Uniform
+from flopcore.sweep_plan import make_plan
 
 LENGTHS = [1, 15, 16, 17, 63, 64, 65, 255, 256, 257, 1023, 1024, 1025, 3001]
 FACTORS = [LogNormal(1e12, 0.8), Uniform(1e11, 9e12), LogUniform(1e10, 1e13)]
@@ -71,3 +74,22 @@ def test_elementwise_functions_give_the_same_bytes(every_isa, name):
     for n in (1, 15, 16, 17, 1023):
         expected = reference(lambda _, n=n: getattr(_core, name)(x[:n]).tobytes())
         assert getattr(_core, name)(x[:n]).tobytes() == expected
+
+
+def test_v3_is_worth_having():
+    if "v3" not in _core.available_isas():
+        pytest.skip("this machine lacks the instructions of v3")
+    entities = [fc.Entity("m", tuple(fc.Factor(name, LogNormal(1e6, 0.7)) for name in "abcd"))]
+    plan = make_plan(entities, LINES, [1, 2], "single").build()
+    before = _core.isa()
+    seconds = {}
+    try:
+        for isa in ("base", "v3") * 3:
+            _core.select_isa(isa)
+            began = time.process_time()
+            plan.evaluate(0, 50_000, 1)
+            seconds[isa] = min(seconds.get(isa, np.inf), time.process_time() - began)
+    finally:
+        _core.select_isa(before)
+    # A wrong flag costs 20 to 50 times and passes every other test; a slow machine passes this one.
+    assert seconds["base"] > 1.3 * seconds["v3"]
