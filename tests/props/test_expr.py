@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flopcore as fc
@@ -96,13 +96,18 @@ def value_of(expr: fc.expr.Operand, at: Point) -> Number:
 
 
 def build(strategy: st.SearchStrategy[Tree], data: st.DataObject) -> Tree:
+    """A tree that holds a dim; nothing is filtered out, so that no health check depends on luck."""
+    plain_dim = Tree(DIMS["a"], lambda at: at["a"])
     try:
         tree = data.draw(strategy)
     except fc.CountOverflowError:  # a coefficient or the size of the polynomial
-        assume(False)
-        raise
-    assume(isinstance(tree.expr, fc.Expr))  # a tree of numbers alone never meets the core
-    return tree
+        return plain_dim
+    if isinstance(tree.expr, fc.Expr):
+        return tree
+    try:
+        return Tree(tree.expr + DIMS["a"], lambda at: tree.plain(at) + at["a"])
+    except fc.CountOverflowError:
+        return plain_dim
 
 
 @settings(max_examples=150, deadline=None)
@@ -149,7 +154,7 @@ def test_ring_laws_give_one_form(data: st.DataObject) -> None:
         results = [(x + y) * z, z * y + z * x, x * z + y * z]
         sums = [x + y + z, z + (x + y), y + (z + x)]
     except fc.CountOverflowError:
-        assume(False)
+        return
     for group in (results, sums):
         assert all(type(one) is type(group[0]) and one == group[0] for one in group)
         assert len({str(one) for one in group}) == 1
@@ -181,9 +186,9 @@ def test_columns_agree_with_points(data: st.DataObject) -> None:
         }
     )
     many = data.draw(st.lists(small, min_size=1, max_size=5))
+    many = [at for at in many if fits(tree.plain(at))]
     expected = [tree.plain(at) for at in many]
-    assume(all(map(fits, expected)))
-    columns = {name: np.array([at[name] for at in many]) for name in DIMS}
+    columns = {name: np.array([at[name] for at in many], dtype=np.int64) for name in DIMS}
     exact = tree.expr.evaluate(columns, exact=True, on_unknown="ignore")
     assert exact.tolist() == expected
 
