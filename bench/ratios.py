@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import flopcore as fc
 import peers_sweep as peers
+import walks
 from flopcore import _core
 from flopcore.distributions import LogNormal
 from flopcore.sweep_plan import make_plan
@@ -150,6 +152,40 @@ def _() -> Pair | None:
         return peers.ENTITIES * 4 * peers.DRAWS
 
     return lambda: run(2), lambda: run(1)
+
+
+@cache
+def million() -> tuple[fc.Graph, list[tuple[str, walks.Shape, walks.Shape | None]]]:
+    """Our graph and the peer's nodes."""
+    graph = walks.graph()
+    check(graph.core.memory_bytes <= 200 * walks.NODES, f"{graph.core.memory_bytes / walks.NODES} bytes a node")
+    return graph, walks.python_nodes()
+
+
+def walk_pair(walk: Callable[[list[tuple[str, walks.Shape, walks.Shape | None]]], int]) -> Pair:
+    """A million distinct nodes: shapes inferred, features counted, multiply-adds priced; dims bound."""
+    (graph, nodes), at = million(), walks.bindings()
+    expected = walk(nodes)
+
+    def ours() -> int:
+        check(fc.count(graph, at=at).flop("macs") == expected, "multiply-adds of a million nodes")
+        return walks.NODES
+
+    def peer() -> int:
+        walk(nodes)
+        return walks.NODES
+
+    return ours, peer
+
+
+@row("walk of bound nodes vs Python script", 3.0, "nodes/s")
+def _() -> Pair:
+    return walk_pair(walks.script_walk)
+
+
+@row("walk of bound nodes vs function", 1.5, "nodes/s")
+def _() -> Pair:
+    return walk_pair(walks.python_walk)
 
 
 @row("ONNX chain vs onnx load + infer", 1.0, "nodes/s")
