@@ -59,11 +59,11 @@ TensorId Graph::push_tensor(std::span<const ExprRef> dims, DType dtype, NodeId p
                         .dtype = dtype,
                         .parameter = op == Op::kParameter,
                         .leaf = is_leaf(op),
-                        .symbolic = is_leaf(op) && std::ranges::any_of(dims, [](ExprRef d) { return !d.is_small(); })});
+                        .plain_leaf = is_leaf(op) && std::ranges::all_of(dims, &ExprRef::is_small)});
     dims_.append(dims);
     producer_.push_back(producer);
     nodes_[producer].n_outputs += 1;
-    if (tensors_.back().symbolic) note_symbolic(static_cast<TensorId>(tensors_.size() - 1));
+    if (is_leaf(op) && !tensors_.back().plain_leaf) note_symbolic(static_cast<TensorId>(tensors_.size() - 1));
     return static_cast<TensorId>(tensors_.size() - 1);
 }
 

@@ -56,13 +56,15 @@ class Walker {
 
     // Substitutes the bindings in leaves and attributes; the walk infers the other shapes again.
     void bind(std::span<const Binding> bindings) {
-        (void)dims_.room(graph_.all_dims().size());  // written leaf by leaf here, output by output in the walk
+        own_dims_ = walk_dims_ =
+            dims_.room(graph_.all_dims().size());  // written leaf by leaf here, output by output in the walk
         substitution_.resize(tally_.exprs_.n_expressions());
         attrs_ = graph_.attrs();
+        pool_ = &attrs_;
         for (ExprRef& value : attrs_.values()) value = substituted(value, bindings);
         for (const TensorId id : graph_.symbolic_leaves()) {
             const Tensor leaf = graph_.tensor(id);
-            ExprRef* dims = dims_.data() + graph_.tensor_record(id).dims_begin;
+            ExprRef* dims = walk_dims_ + graph_.tensor_record(id).dims_begin;
             for (std::size_t i = 0; i < leaf.dims.size(); ++i) {
                 dims[i] = substituted(leaf.dims[i], bindings);
                 if (dims[i].is_small() && dims[i].value() < 0)
@@ -86,7 +88,7 @@ class Walker {
     }
     // Bound dims are the walk's own, but for leaves of plain numbers.
     [[nodiscard]] const ExprRef* dims_of(const TensorRecord& t) const {
-        return (bound_ && (!t.leaf || t.symbolic) ? dims_.data() : graph_.all_dims().data()) + t.dims_begin;
+        return (t.plain_leaf ? graph_dims_ : own_dims_) + t.dims_begin;
     }
 
     [[nodiscard]] ExprRef elements(const ExprRef* dims, std::size_t rank) {
@@ -152,8 +154,7 @@ class Walker {
                 throw ShapeError("argument " + std::to_string(i) + " does not fit the subgraph once dims are bound");
         const auto outputs = graph_.block_outputs(call.block);
         for (std::uint32_t i = 0; i < outputs.size(); ++i)
-            std::ranges::copy(dims_of(outputs[i]),
-                              dims_.data() + graph_.tensor_record(node.first_output + i).dims_begin);
+            std::ranges::copy(dims_of(outputs[i]), walk_dims_ + graph_.tensor_record(node.first_output + i).dims_begin);
     }
 
     // layers, 32 times -> layers.[0..31]
@@ -174,14 +175,10 @@ class Walker {
         const std::span<const TensorId> ids = graph_.node_inputs(node);
         if (ids.size() > views_.size()) views_.resize(ids.size());
         TensorView* views = views_.data();
-        for (std::size_t i = 0; i < ids.size(); ++i) {
-            if (ids[i] == kNoTensor) [[unlikely]]
-                views[i] = TensorView{};
-            else
-                views[i] = view(ids[i], i < 32 && ((rule.weight_slots >> i) & 1U) != 0);
-        }
+        for (std::size_t i = 0; i < ids.size(); ++i)
+            views[i] = ids[i] == kNoTensor ? TensorView{} : view(ids[i], ((rule.weight_slots >> (i & 31U)) & 1U) != 0);
         const std::span<const TensorView> inputs(views, ids.size());
-        context_.attrs = (bound_ ? attrs_ : graph_.attrs()).view(node.attrs);
+        context_.attrs = pool_->view(node.attrs);
         context_.inputs = inputs;
         if (bound_) infer(rule, node.first_output);
         context_.y = view(node.first_output, false);
@@ -208,19 +205,20 @@ class Walker {
 
     // The number of the sequence of tags just emitted; mostly that of the last node of the same op.
     std::uint16_t signature(Op op) {
-        const std::span<const AmountTag> tags(context_.tags.data(), context_.n_amounts);
-        std::uint16_t& last = last_signature_[static_cast<std::size_t>(op)];
-        const auto same = [&](const std::vector<AmountTag>& known) {
-            if (known.size() != tags.size()) return false;
-            for (std::size_t i = 0; i < tags.size(); ++i)
-                if (known[i] != tags[i]) return false;
-            return true;
-        };
-        if (last < tally_.signatures_.size() && same(tally_.signatures_[last])) return last;
-        const auto known = std::ranges::find_if(tally_.signatures_, same);
-        last = static_cast<std::uint16_t>(known - tally_.signatures_.begin());
-        if (known == tally_.signatures_.end()) tally_.signatures_.emplace_back(tags.begin(), tags.end());
-        return last;
+        LastSignature& last = last_signature_[static_cast<std::size_t>(op)];
+        const std::uint32_t n = context_.n_amounts;
+        bool same = last.n == n;
+        for (std::uint32_t i = 0; same && i < n; ++i) same = last.tags[i] == context_.tags[i];
+        if (!same) [[unlikely]] {
+            const std::span<const AmountTag> tags(context_.tags.data(), n);
+            const auto known = std::ranges::find_if(tally_.signatures_,
+                                                    [&](const auto& each) { return std::ranges::equal(each, tags); });
+            last.id = static_cast<std::uint16_t>(known - tally_.signatures_.begin());
+            last.n = n;
+            last.tags = context_.tags;
+            if (known == tally_.signatures_.end()) tally_.signatures_.emplace_back(tags.begin(), tags.end());
+        }
+        return last.id;
     }
 
     void infer(const OpRule& rule, TensorId output) {
@@ -231,7 +229,7 @@ class Walker {
         const TensorRecord& y = graph_.tensor_record(output);
         FLOPCORE_ASSERT(shape_.dims().size() == y.rank);
         const ExprRef* dims = shape_.dims().data();
-        ExprRef* place = dims_.data() + y.dims_begin;
+        ExprRef* place = walk_dims_ + y.dims_begin;
         for (std::uint8_t i = 0; i < y.rank; ++i) {
             if (dims[i].is_small() && dims[i].bits() < 0) [[unlikely]]
                 throw ShapeError("a dim is negative once dims are bound");
@@ -280,12 +278,21 @@ class Walker {
     std::span<const Binding> bindings_;
     Tally tally_;
     AttrPool attrs_;  // bound copies, when dims are bound
+    const AttrPool* pool_ = &graph_.attrs();
     Column<ExprRef> dims_;
+    const ExprRef* graph_dims_ = graph_.all_dims().data();
+    const ExprRef* own_dims_ = graph_dims_;  // walk_dims_ when dims are bound
+    ExprRef* walk_dims_ = nullptr;
     std::vector<std::optional<ExprRef>> substitution_;  // by id of the expression
     std::vector<std::uint32_t> position_;               // graph block -> tally block
     std::vector<TensorView> views_ = std::vector<TensorView>(8);
     ShapeWriter shape_;
-    std::array<std::uint16_t, kOpCount> last_signature_{};
+    struct LastSignature {
+        std::uint32_t n = kNoTensor;  // of none yet
+        std::uint16_t id = 0;
+        std::array<AmountTag, kMaxAmounts> tags{};
+    };
+    std::array<LastSignature, kOpCount> last_signature_{};
     InferContext infer_{.exprs = tally_.exprs_, .attrs = {}, .inputs = {}, .out = shape_};
     CountContext context_{.exprs = tally_.exprs_, .extents = tally_.extents_};
 };

@@ -44,7 +44,7 @@ struct TensorRecord {
     DType dtype;
     bool parameter : 1;
     bool leaf : 1;
-    bool symbolic : 1;  // a leaf with a dim that is not a number
+    bool plain_leaf : 1;  // a leaf of numbers alone
 };
 struct NodeRecord {
     std::uint32_t inputs_begin, n_inputs;
