@@ -148,12 +148,13 @@ def print_estimate(document: Json) -> None:
         out.print(
             f"exact walk: {magnitude(exact['flop'])} FLOP; the estimate is {exact['ratio']:.4f} of it", soft_wrap=True
         )
-    rows = table("threshold", "where", "status", "line", "verdict", "P(over)", left=3)
+    rows = table("threshold", "where", "status", "read", "line", "verdict", "P(over)", left=4)
     for line in document["thresholds"]:
         rows.add_row(
             line["policy"] + (" *" if line["modality"] else ""),
             line["jurisdiction"],
             line["status"],
+            line["grade"],
             f"{line['comparator']} {magnitude(line['threshold'])}",
             line["verdict"],
             f"{line['probability']:.3f}",
@@ -161,6 +162,7 @@ def print_estimate(document: Json) -> None:
     out.print(rows)
     if any(line["modality"] for line in document["thresholds"]):
         out.print("* only for models of the kind that the text names", soft_wrap=True)
+    out.print("read: V the primary wording was read, S good secondary sources only", soft_wrap=True)
     for note in document["notes"]:
         out.print(f"note: {note}", soft_wrap=True)
 

@@ -71,6 +71,7 @@ class Crossing:
             "threshold": _json(self.policy.value),
             "comparator": self.policy.comparator,
             "status": self.policy.status,
+            "grade": self.policy.grade,
             "modality": self.policy.modality or None,
             "verdict": "over" if self.is_over else "under",
             "probability": self.probability,
