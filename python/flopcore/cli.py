@@ -35,12 +35,16 @@ AXES = ("op", "module", "dtype", "phase", "feature")
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
-class _Failure(click.ClickException):
-    """One message on stderr and an exit code."""
+class _CheckFailed(click.ClickException):
+    exit_code = CHECK_FAILED
 
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+
+class _Incomplete(click.ClickException):
+    exit_code = INCOMPLETE
+
+
+class _BadInput(click.ClickException):
+    exit_code = BAD_INPUT
 
 
 class _Commands(click.Group):
@@ -56,11 +60,11 @@ class _Commands(click.Group):
             click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
         except UnsupportedOp as error:
-            raise _Failure(str(error), INCOMPLETE) from error
+            raise _Incomplete(str(error)) from error
         except ConventionError as error:
             raise click.UsageError(str(error)) from error
         except FlopcoreError as error:
-            raise _Failure(str(error), BAD_INPUT) from error
+            raise _BadInput(str(error)) from error
 
 
 @contextmanager
@@ -210,7 +214,7 @@ def _recount(graph: Graph, tally: Tally, chosen: Convention, at: Mapping[str, in
     try:
         return verify(graph, tally, chosen, at=at)
     except VerificationError as error:
-        raise _Failure(f"the reference implementation disagrees: {error}", CHECK_FAILED) from error
+        raise _CheckFailed(f"the reference implementation disagrees: {error}") from error
 
 
 @main.command()
