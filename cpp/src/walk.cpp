@@ -1,6 +1,7 @@
 #include "flopcore/walk.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "flopcore/error_context.hpp"
 #include "flopcore/rule.hpp"
@@ -259,15 +260,14 @@ class Walker {
         for (const TensorId id : graph_.block_parameters(block)) {
             total = exprs.add(total, elements(dims_of(id).data(), dims_of(id).size()));
         }
-        std::vector<char> shared(tally_.blocks_.size() + 1, 0);
+        std::unordered_set<std::uint32_t> shared;
         for (std::uint32_t i = record.frames_begin; i < record.frames_end; ++i) {
             const Frame& frame = tally_.frames_[i];
             const ExprRef each = tally_.blocks_[frame.block].parameters;
             if (frame.params == Params::kPerCall)
                 total = exprs.add(total, exprs.mul(frame.times, each));
-            else if (!shared[frame.block])
+            else if (shared.insert(frame.block).second)
                 total = exprs.add(total, each);
-            if (frame.params == Params::kShared) shared[frame.block] = 1;
         }
         return total;
     }

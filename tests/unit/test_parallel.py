@@ -8,7 +8,9 @@ import textwrap
 
 import pytest
 
+import flopcore as fc
 from flopcore import _core
+from flopcore.distributions import LogNormal
 
 SWEEP = """
 import sys, time
@@ -22,6 +24,7 @@ lines = [fc.Threshold(str(t), 10**22 * 2**t, ">") for t in range(20)]
 
 INTERRUPTED = """
 import os, signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
 late = []
 def interrupt():
     time.sleep({delay})
@@ -86,5 +89,9 @@ def test_workers_are_bounded_by_blocks_and_cpus():
     assert _core.n_workers(0, 0) == 1
 
 
-def test_signals_are_python_s_own():
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+def test_a_sweep_leaves_the_signal_handler_alone():
+    before = signal.getsignal(signal.SIGINT)
+    fc.sweep(
+        [fc.Entity("m", (fc.Factor("x", LogNormal(1e24, 1.0)),))], [fc.Threshold("t", 10**24, ">")], draws=10, rng=0
+    )
+    assert signal.getsignal(signal.SIGINT) is before
