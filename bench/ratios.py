@@ -261,6 +261,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="rows as JSON")
     options = parser.parse_args()
     results = []
+    too_slow = False
     for entry in ROWS:
         if options.rows and not any(part in entry.name for part in options.rows):
             continue
@@ -279,6 +280,8 @@ def main() -> int:
             "isa": _core.isa(),
         }
         results.append(result)
+        # A row by the clock is reported only: what else runs on the machine decides it.
+        too_slow |= entry.clock is time.process_time and ours / peer < entry.target / 2
         if not options.json:
             print(
                 f"{entry.name:34} {ours:10.3e} {peer:10.3e} {entry.unit:12} ratio {ours / peer:6.2f}"
@@ -287,7 +290,7 @@ def main() -> int:
     if options.json:
         json.dump(results, sys.stdout, indent=1)
         print()
-    return int(any(result["ratio"] < result["target"] / 2 for result in results))
+    return int(too_slow)
 
 
 if __name__ == "__main__":
