@@ -108,6 +108,9 @@ def _op_section(op: OpSpec) -> list[str]:
     if op.inputs:
         slots = [f"`{slot}`" + (" (weight)" if slot.rstrip("?*") in op.weights else "") for slot in op.inputs]
         lines.append("- inputs: " + ", ".join(slots))
+    if op.outputs != ("y",):
+        slots = [f"`{slot}`" + (f" ({op.dtypes[slot]})" if slot in op.dtypes else "") for slot in op.outputs]
+        lines.append("- outputs: " + ", ".join(slots))
     lines += [f"- attribute `{name}`: {_text(kind)}" for name, kind in op.attrs.items()]
     if not op.leaf:
         lines.append(f"- shape: {_text(op.shape or 'the inputs broadcast')}")

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Protocol, TypeVar
 
-from flopcore.reference.shapes import infer
+from flopcore.reference.shapes import infer, infer_all
+from flopcore.specification import specification
 
 T = TypeVar("T")
 Dim = int | str
@@ -134,22 +135,39 @@ class Recipe:
         self, op: str, inputs: Sequence[int | None], attrs: dict[str, Any], shapes: Sequence[Any], dims: Sequence[Any]
     ) -> Value:
         """Add a node; `shapes` are the inputs at the smallest dims, `dims` the output as text where it is known."""
-        number = self._number()
+        return self.several(op, inputs, attrs, shapes, [dims])[0]
+
+    def several(
+        self,
+        op: str,
+        inputs: Sequence[int | None],
+        attrs: dict[str, Any],
+        shapes: Sequence[Any],
+        dims: Sequence[Sequence[Any]],
+    ) -> list[Value]:
+        """Add a node of several outputs; see `node`."""
         full = {**FULL.get(op, {}), **attrs}
-        smallest = infer(op, list(shapes), {key: _least_attr(key, value) for key, value in full.items()})
+        smallest = infer_all(op, list(shapes), {key: _least_attr(key, value) for key, value in full.items()})
+        numbers = [self._number() for _ in smallest]
         self.nodes.append({
-            "op": op, "block": self.block, "inputs": list(inputs), "outputs": [number], "attrs": attrs,
-            "name": f"{op}{number}", "scope": self.pick(self.scopes),
+            "op": op, "block": self.block, "inputs": list(inputs), "outputs": numbers, "attrs": attrs,
+            "name": f"{op}{numbers[0]}", "scope": self.pick(self.scopes),
             "origin": self.pick(("builder", "builder", "onnx:Op", "torch.add")),
         })  # fmt: skip
-        first = next(value for value in self.values[self.block] if value.number == inputs[0])
-        exact = tuple(
-            size if dim is None and not self.symbolic else dim for dim, size in zip(dims, smallest, strict=True)
-        )
-        value = Value(number, exact, smallest, attrs.get("dtype", first.dtype))
-        self.values[self.block].append(value)
+        given = {value.number: value.dtype for value in self.values[self.block]}
+        spec = specification().ops[op]
+        values = []
+        for position, (number, shape, known) in enumerate(zip(numbers, smallest, dims, strict=True)):
+            exact = tuple(
+                size if dim is None and not self.symbolic else dim for dim, size in zip(known, shape, strict=True)
+            )
+            dtype = spec.dtypes.get(spec.results[min(position, len(spec.results) - 1)], "")
+            if dtype in spec.slots:
+                dtype = given[inputs[spec.slots.index(dtype)]]
+            values.append(Value(number, exact, shape, dtype or attrs.get("dtype") or given[inputs[0]]))
+        self.values[self.block] += values
         self.seen[op] += 1
-        return value
+        return values
 
     def mark(self, op: str, **choices: object) -> None:
         for key, choice in choices.items():
@@ -181,7 +199,7 @@ def least(dim: Dim | None) -> int:
 
 
 def _least_attr(key: str, value: Any) -> Any:
-    if key not in ("start", "stop", "shape", "output_size"):
+    if key not in ("start", "stop", "shape", "output_size", "sizes"):
         return value
     return [least(item) for item in value] if isinstance(value, list) else least(value)
 
@@ -449,6 +467,23 @@ def transpose(r: Recipe, op: str) -> Value:
     return r.node(op, [x.number], {"permutation": order}, [x.least], [x.dims[axis] for axis in order])
 
 
+def split(r: Recipe, op: str) -> Value:
+    x = r.any_tensor(1)
+    axis = r.choose.integer(0, len(x.dims) - 1)
+    sizes: list[Dim] = [] if x.dims[axis] is None else [x.dims[axis]]
+    if x.is_static(axis):
+        sizes = [r.choose.integer(0, x.least[axis])]
+        sizes.append(x.least[axis] - sizes[0])
+    elif r.flip() and sizes:
+        sizes += [0]
+    if not sizes:
+        return r.node("relu", [x.number], {}, [x.least], x.dims)
+    r.mark(op, parts=len(sizes))
+    dims = [[size if i == axis else dim for i, dim in enumerate(x.dims)] for size in sizes]
+    attrs = {"axis": axis - len(x.dims) if r.flip() else axis, "sizes": sizes}
+    return r.several(op, [x.number], attrs, [x.least], dims)[-1]
+
+
 def concat(r: Recipe, op: str) -> Value:
     x = r.existing(
         lambda value: value.known and len(value.dims) >= 1, lambda: r.leaf([r.dim(), r.dim()], dtype=r.dtype())
@@ -500,7 +535,7 @@ OPS: dict[str, Callable[[Recipe, str], Value]] = {
     **dict.fromkeys(("reduce_sum", "reduce_mean", "reduce_max"), reduce),
     "matmul": matmul, "linear": linear, "conv": conv, "attention": attention, "softmax": softmax,
     "batch_norm": batch_norm, "adaptive_average_pool": adaptive, "reshape": reshape, "flatten": flatten,
-    "transpose": transpose, "concat": concat, "slice": slice_, "embedding": embedding,
+    "transpose": transpose, "concat": concat, "slice": slice_, "split": split, "embedding": embedding,
 }  # fmt: skip
 
 

@@ -195,7 +195,7 @@ void bind_graph(py::module_& m) {
             py::arg("op"), py::arg("offsets"), py::arg("dims"), py::arg("dtype"), py::arg("block"))
         .def(
             "append_nodes",
-            [](Graph& graph, const py::array_t<std::uint8_t, py::array::c_style>& ops, const Column32& offsets,
+            [](Graph& graph, const py::array_t<std::uint16_t, py::array::c_style>& ops, const Column32& offsets,
                const Column32& inputs, const Column32& attrs, BlockId block) {
                 const auto first = static_cast<TensorId>(graph.n_tensors());
                 graph.append_nodes({span_of(ops), span_of(offsets), span_of(inputs), span_of(attrs)}, block);

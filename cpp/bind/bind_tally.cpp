@@ -35,8 +35,7 @@ Override to_override(const py::tuple& fields) {
     for (const auto& name : fields[1].cast<std::vector<std::string>>()) {
         const bool forbidden = name.starts_with('!');
         const auto bit = 1U << to_index(kVariants, forbidden ? name.substr(1) : name, "variant");
-        std::uint16_t& side = forbidden ? over.forbidden : over.required;
-        side = static_cast<std::uint16_t>(side | bit);
+        (forbidden ? over.forbidden : over.required) |= bit;
     }
     over.origins = fields[2].cast<std::vector<std::string>>();
     for (const auto& name : fields[3].cast<std::vector<std::string>>()) {

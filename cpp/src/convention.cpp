@@ -176,7 +176,7 @@ class Pricer {
     };
 
     // What the weights charge of a signature; worked out once per pair.
-    const std::vector<Charge>& charges(std::uint16_t signature, std::size_t weights) {
+    const std::vector<Charge>& charges(std::uint32_t signature, std::size_t weights) {
         auto& known = charges_[signature * scaled_.size() + weights];
         if (!known) {
             known.emplace();

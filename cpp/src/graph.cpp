@@ -144,8 +144,9 @@ void Graph::infer_outputs(NodeId id) {
     InferContext context{exprs_, attrs_.view(node.attrs), {views, ids.size()}, shape_};
     shape_.clear();
     rule_of(node.op).infer(context);
-    for (const ExprRef dim : shape_.dims()) check_dim(dim);
-    push_tensor(shape_.dims(), shape_.dtype(), id);
+    for (std::size_t i = 0; i < shape_.n_outputs(); ++i)
+        for (const ExprRef dim : shape_.dims(i)) check_dim(dim);
+    for (std::size_t i = 0; i < shape_.n_outputs(); ++i) push_tensor(shape_.dims(i), shape_.dtype(i), id);
 }
 
 NodeId Graph::add_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label) {
@@ -161,6 +162,10 @@ NodeId Graph::add_node(Op op, std::span<const TensorId> inputs, std::uint32_t at
                          infer_outputs(id);
                      });
     } catch (...) {  // leave the graph as it was
+        const TensorId first = nodes_[id].first_output;
+        if (first < n_tensors()) dims_.truncate(tensors_[first].dims_begin);
+        tensors_.truncate(first);
+        producer_.truncate(first);
         inputs_.truncate(nodes_[id].inputs_begin);
         nodes_.truncate(id);
         throw;

@@ -177,12 +177,13 @@ class Walker {
         if (ids.size() > views_.size()) views_.resize(ids.size());
         TensorView* views = views_.data();
         for (std::size_t i = 0; i < ids.size(); ++i)
-            views[i] = ids[i] == kNoTensor ? TensorView{} : view(ids[i], ((rule.weight_slots >> (i & 31U)) & 1U) != 0);
+            views[i] = ids[i] == kNoTensor ? TensorView{} : view(ids[i], rule.weight_slot(i));
         const std::span<const TensorView> inputs(views, ids.size());
         context_.attrs = pool_->view(node.attrs);
         context_.inputs = inputs;
-        if (bound_) infer(rule, node.first_output);
+        if (bound_) infer(rule, node);
         context_.y = view(node.first_output, false);
+        context_.outputs = node.n_outputs == 1 ? std::span(&context_.y, 1) : output_views(node);
         context_.variant = 0;
         context_.n_amounts = 0;
         context_.bases = tally_.amount_base_.room(kMaxAmounts);
@@ -205,7 +206,7 @@ class Walker {
     }
 
     // The number of the sequence of tags just emitted; mostly that of the last node of the same op.
-    std::uint16_t signature(Op op) {
+    std::uint32_t signature(Op op) {
         LastSignature& last = last_signature_[static_cast<std::size_t>(op)];
         const std::uint32_t n = context_.n_amounts;
         bool same = last.n == n;
@@ -214,7 +215,7 @@ class Walker {
             const std::span<const AmountTag> tags(context_.tags.data(), n);
             const auto known = std::ranges::find_if(tally_.signatures_,
                                                     [&](const auto& each) { return std::ranges::equal(each, tags); });
-            last.id = static_cast<std::uint16_t>(known - tally_.signatures_.begin());
+            last.id = static_cast<std::uint32_t>(known - tally_.signatures_.begin());
             last.n = n;
             last.tags = context_.tags;
             if (known == tally_.signatures_.end()) tally_.signatures_.emplace_back(tags.begin(), tags.end());
@@ -222,20 +223,31 @@ class Walker {
         return last.id;
     }
 
-    void infer(const OpRule& rule, TensorId output) {
+    void infer(const OpRule& rule, const NodeRecord& node) {
         infer_.attrs = context_.attrs;
         infer_.inputs = context_.inputs;
         shape_.clear();
         rule.infer(infer_);
-        const TensorRecord& y = graph_.tensor_record(output);
-        FLOPCORE_ASSERT(shape_.dims().size() == y.rank);
-        const ExprRef* dims = shape_.dims().data();
-        ExprRef* place = walk_dims_ + y.dims_begin;
-        for (std::uint8_t i = 0; i < y.rank; ++i) {
-            if (dims[i].is_small() && dims[i].bits() < 0) [[unlikely]]
-                throw ShapeError("a dim is negative once dims are bound");
-            place[i] = dims[i];
+        if (shape_.n_outputs() != node.n_outputs) [[unlikely]]
+            throw ShapeError("has another number of outputs once dims are bound");
+        for (std::uint32_t output = 0; output < node.n_outputs; ++output) {
+            const TensorRecord& y = graph_.tensor_record(node.first_output + output);
+            const std::span<const ExprRef> dims = shape_.dims(output);
+            if (dims.size() != y.rank) [[unlikely]]
+                throw ShapeError("an output has another number of dims once dims are bound");
+            ExprRef* place = walk_dims_ + y.dims_begin;
+            for (std::size_t i = 0; i < dims.size(); ++i) {
+                if (dims[i].is_small() && dims[i].bits() < 0) [[unlikely]]
+                    throw ShapeError("a dim is negative once dims are bound");
+                place[i] = dims[i];
+            }
         }
+    }
+
+    [[nodiscard]] std::span<const TensorView> output_views(const NodeRecord& node) {
+        outputs_.clear();
+        for (std::uint32_t i = 0; i < node.n_outputs; ++i) outputs_.push_back(view(node.first_output + i, false));
+        return outputs_;
     }
 
     // Of the first input that is no weight, of the first weight, and of the output; one stands in for a missing other.
@@ -286,10 +298,11 @@ class Walker {
     std::vector<std::optional<ExprRef>> substitution_;  // by id of the expression
     std::vector<std::uint32_t> position_;               // graph block -> tally block
     std::vector<TensorView> views_ = std::vector<TensorView>(8);
+    std::vector<TensorView> outputs_;
     ShapeWriter shape_;
     struct LastSignature {
         std::uint32_t n = kNoTensor;  // of none yet
-        std::uint16_t id = 0;
+        std::uint32_t id = 0;
         std::array<AmountTag, kMaxAmounts> tags{};
     };
     std::array<LastSignature, kOpCount> last_signature_{};

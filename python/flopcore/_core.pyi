@@ -136,7 +136,7 @@ class Graph:
     ) -> int: ...
     def append_nodes(
         self,
-        ops: NDArray[np.uint8],
+        ops: NDArray[np.uint16],
         offsets: NDArray[np.uint32],
         inputs: NDArray[np.uint32],
         attrs: NDArray[np.uint32],

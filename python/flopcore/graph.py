@@ -266,7 +266,7 @@ class Graph:
         name: str = "",
         origin: str = "builder",
     ) -> Tensor:
-        """Add a node of any op and return its output.
+        """Add a node of any op and return its output, the first one if it has several; see `op_outputs`.
 
         Parameters
         ----------
@@ -286,10 +286,30 @@ class Graph:
         ShapeError, GraphError
             If shapes, attributes or tensors do not fit.
         """
+        return self.op_outputs(op, inputs, attrs, name=name, origin=origin)[0]
+
+    def op_outputs(
+        self,
+        op: str,
+        inputs: Sequence[Tensor | None],
+        attrs: Mapping[str, AttrValue] | None = None,
+        *,
+        name: str = "",
+        origin: str = "builder",
+    ) -> tuple[Tensor, ...]:
+        """Add a node of any op and return all its outputs, as the specification orders them; takes what `op` takes.
+
+        Examples
+        --------
+        >>> import flopcore as fc
+        >>> g = fc.Graph()
+        >>> x = g.input("x", (8, 30))
+        >>> [part.shape for part in g.op_outputs("split", [x], {"axis": 1, "sizes": [10, 20]})]
+        [(8, 10), (8, 20)]
+        """
         scope = self.current_scope
-        return Tensor(
-            self, self.core.add_node(op, self._ids(inputs), dict(attrs or {}), self._block, name, scope, origin)
-        )
+        first = self.core.add_node(op, self._ids(inputs), dict(attrs or {}), self._block, name, scope, origin)
+        return tuple(Tensor(self, made) for made in range(first, self.core.n_tensors))
 
     def _ids(self, tensors: Sequence[Tensor | None]) -> list[int | None]:
         ids: list[int | None] = []
@@ -327,7 +347,7 @@ class Graph:
         inputs: Sequence[Sequence[int | None]],
         attrs: Sequence[Mapping[str, AttrValue]] | None = None,
     ) -> int:
-        """Add many nodes of one output each in one call; return the tensor id of the first output.
+        """Add many nodes in one call; return the tensor id of the first output.
 
         Parameters
         ----------
@@ -335,7 +355,7 @@ class Graph:
             Op of each node.
         inputs : sequence of sequences of int or None
             Tensor ids each node reads; outputs of earlier nodes of the same call have the ids that follow the
-            tensors of the graph so far.
+            tensors of the graph so far, those of one node side by side.
         attrs : sequence of mappings, optional
             Attributes of each node.
 
@@ -349,7 +369,7 @@ class Graph:
         np.cumsum([len(ids) for ids in inputs], out=offsets[1:])
         flat = np.fromiter((_NO_TENSOR if each is None else each for each in chain.from_iterable(inputs)), np.uint32)
         sets = [self.core.intern_attrs(op, dict(attrs[i] if attrs else {})) for i, op in enumerate(ops)]
-        columns = np.array([index[op] for op in ops], np.uint8)
+        columns = np.array([index[op] for op in ops], np.uint16)
         return self.core.append_nodes(columns, offsets, flat, np.array(sets, np.uint32), self._block)
 
     def tensor(self, number: int) -> Tensor:
@@ -648,6 +668,12 @@ class Graph:
         """``x[start:stop:step]`` along one axis, with 0 <= start <= stop <= size."""
         attrs: dict[str, AttrValue] = {"axis": axis, "start": start, "stop": stop, "step": step}
         return self.op("slice", [x], attrs, name=name, origin=origin)
+
+    def split(
+        self, x: Tensor, sizes: Sequence[DimLike], *, axis: int = -1, name: str = "", origin: str = "builder"
+    ) -> tuple[Tensor, ...]:
+        """Parts of x, cut along one axis into the given sizes, which sum to the dim."""
+        return self.op_outputs("split", [x], {"axis": axis, "sizes": list(sizes)}, name=name, origin=origin)
 
     def embedding(self, weight: Tensor, ids: Tensor, *, name: str = "", origin: str = "builder") -> Tensor:
         """Rows of weight [V, D] picked by integer ids."""

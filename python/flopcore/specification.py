@@ -10,9 +10,25 @@ from typing import cast
 
 from .checker import Array, Flag, Integer, Map, Report, Table, Text, load, raise_problems
 
-__all__ = ["EXTENT_KINDS", "PHASES", "Amount", "ExtentRule", "OpSpec", "Specification", "parse", "specification"]
+__all__ = [
+    "DTYPES",
+    "EXTENT_KINDS",
+    "PHASES",
+    "Amount",
+    "ExtentRule",
+    "OpSpec",
+    "Specification",
+    "parse",
+    "specification",
+]
 
 PHASES = ("forward", "grad_input", "grad_weight", "recompute", "optimizer")
+DTYPES: Mapping[str, int] = {
+    "float64": 64, "float32": 32, "float16": 16, "bfloat16": 16, "float8_e4m3": 8, "float8_e5m2": 8, "float4_e2m1": 4,
+    "int64": 64, "int32": 32, "int16": 16, "int8": 8, "int4": 4,
+    "uint64": 64, "uint32": 32, "uint16": 16, "uint8": 8, "uint4": 4, "bool": 8, "complex64": 64, "complex128": 128,
+}  # fmt: skip
+"""Number formats with their bits per element, packed."""
 EXTENT_KINDS = ("causal", "window", "padding_taps", "experts", "capacity", "sparsity", "dropout")
 
 
@@ -38,7 +54,7 @@ class ExtentRule:
 
 @dataclass(frozen=True, slots=True)
 class OpSpec:
-    """One op of the specification; `inputs` keeps the marks `?` (optional) and `*` (one or more)."""
+    """One op of the specification; `inputs` keeps the marks `?` (optional) and `*` (one or more), `outputs` the `*`."""
 
     name: str
     summary: str
@@ -47,6 +63,8 @@ class OpSpec:
     view: bool
     family: str
     inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    dtypes: Mapping[str, str]
     weights: tuple[str, ...]
     attrs: Mapping[str, str]
     variants: tuple[str, ...]
@@ -63,6 +81,11 @@ class OpSpec:
     def slots(self) -> tuple[str, ...]:
         """Names of the inputs without their marks."""
         return tuple(name.rstrip("?*") for name in self.inputs)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """Names of the outputs without their marks."""
+        return tuple(name.rstrip("*") for name in self.outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +119,8 @@ _OP = Table(
         "source": Text(),
     },
     optional={
+        "outputs": Array(Text(pattern=r"[a-z][a-z0-9_]*[*]?"), minimum_length=1),
+        "dtypes": Map(Text()),
         "leaf": Flag(),
         "view": Flag(),
         "family": Text(choices=("elementwise",)),
@@ -168,6 +193,11 @@ def _check_names(op: OpSpec, features: tuple[str, ...], path: str, report: Repor
         report.add(f"{path}.count", f"extent {name!r} is not defined", "add it to extents")
     for name in sorted(set(op.weights) - set(op.slots)):
         report.add(f"{path}.weights", f"{name!r} is not an input")
+    for name, dtype in op.dtypes.items():
+        if name not in op.results:
+            report.add(f"{path}.dtypes", f"{name!r} is not an output")
+        if dtype not in DTYPES and dtype not in op.slots:
+            report.add(f"{path}.dtypes", f"{dtype!r} is neither a dtype nor an input")
 
 
 def _op(row: dict[str, object]) -> OpSpec:
@@ -182,6 +212,8 @@ def _op(row: dict[str, object]) -> OpSpec:
         view=bool(row.get("view", False)),
         family=cast("str", row.get("family", "")),
         inputs=tuple(cast("list[str]", row["inputs"])),
+        outputs=tuple(cast("list[str]", row.get("outputs", ["y"]))),
+        dtypes=cast("dict[str, str]", row.get("dtypes", {})),
         weights=tuple(cast("list[str]", row.get("weights", []))),
         attrs=cast("dict[str, str]", row.get("attrs", {})),
         variants=tuple(cast("list[str]", row.get("variants", []))),

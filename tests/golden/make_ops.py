@@ -68,6 +68,7 @@ CASES: list[tuple[str, list[list[int] | None], str, dict[str, Any], str]] = [
     ("transpose", [[2, 3, 4]], "i", {"permutation": [2, 0, 1]}, "float32"),
     ("concat", [[2, 3], [2, 5], [2, 1]], "iic", {"axis": 1}, "float32"),
     ("slice", [[2, 9]], "i", {"axis": -1, "start": 1, "stop": 8, "step": 3}, "float32"),
+    ("split", [[2, 9]], "i", {"axis": 1, "sizes": [4, 0, 5]}, "float16"),
     ("embedding", [[1000, 16], [2, 7]], "pi", {}, "int64"),
 ]  # fmt: skip
 LEAVES = {"i": "input", "p": "parameter", "c": "constant"}
@@ -79,16 +80,19 @@ def graph_data(case: dict[str, Any]) -> dict[str, Any]:
     given = [number for number, shape in enumerate(shapes) if shape is not None]
     nodes: list[dict[str, Any]] = [{"op": LEAVES[kinds[number]], "outputs": [number]} for number in given]
     inputs = [number if number in given else None for number in range(len(shapes))]
-    nodes.append({"op": case["op"], "inputs": inputs, "outputs": [len(shapes)], "attrs": case["attrs"]})
+    n_outputs = len(case["attrs"]["sizes"]) if case["op"] == "split" else len(specification().ops[case["op"]].outputs)
+    outputs = list(range(len(shapes), len(shapes) + n_outputs))
+    nodes.append({"op": case["op"], "inputs": inputs, "outputs": outputs, "attrs": case["attrs"]})
     return {"nodes": nodes, "tensors": {n: {"shape": shapes[n], "dtype": case["dtype"]} for n in given}}
 
 
 def answer(case: dict[str, Any]) -> dict[str, Any]:
-    """Return output shape, flags and rows of a case, by the reference."""
+    """Return output shapes, flags and rows of a case, by the reference."""
     data = graph_data(case)
     rows = count(data)
+    tensors = Graph.from_dict(data).tensors({})
     return {
-        "output": list(Graph.from_dict(data).tensors({})[len(case["shapes"])].shape),
+        "outputs": [list(tensors[number].shape) for number in data["nodes"][-1]["outputs"]],
         "variant": list(rows[0].variant) if rows else [],
         "rows": sorted(
             [row.feature, row.base, *([one.kind, one.nominal, one.used] for one in row.extents)] for row in rows

@@ -37,13 +37,15 @@ def test_every_op_has_a_case() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 def test_the_reference_counts_what_it_counted(case: dict[str, Any]) -> None:
-    expected = {key: case[key] for key in ("output", "variant", "rows")}
+    expected = {key: case[key] for key in ("outputs", "variant", "rows")}
     assert json.loads(json.dumps(MAKE.answer(case))) == expected
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 def test_the_core_counts_the_same(case: dict[str, Any]) -> None:
     graph = build(MAKE.graph_data(case))
+    node = list(graph.nodes())[-1]
+    assert [list(graph.tensor(number).shape) for number in node["outputs"]] == case["outputs"]
     rows: dict[tuple[str, str], list[Any]] = {}
     for row in fc.count(graph).rows():
         extents = [[extent.kind, extent.nominal, extent.used] for extent in row.extents]

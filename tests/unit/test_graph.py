@@ -143,3 +143,35 @@ def test_unfinished_subgraph_and_changed_after_finish():
     other = g.subgraph("other")
     with pytest.raises(fc.GraphError, match="another block"):
         other.output(fc.Tensor(other, h.id))
+
+
+def test_split_has_an_output_per_size():
+    g = fc.Graph()
+    x = g.input("x", (fc.dim("batch"), 12), "float16")
+    parts = g.split(x, [5, 0, 7], axis=1, name="cut")
+    assert [part.shape[1] for part in parts] == [5, 0, 7]
+    assert {part.dtype for part in parts} == {"float16"}
+    assert list(g.nodes())[-1]["outputs"] == [part.id for part in parts]
+    many = g.split(g.input("y", (200,)), [2] * 100)
+    assert [part.shape for part in many] == [(2,)] * 100
+    g.relu(parts[2])
+    tally = fc.count(g, at={"batch": 3})
+    amounts = {(row.op, row.feature): row.base for row in tally.rows() if row.name == "cut" or row.op == "relu"}
+    assert amounts["split", "move"] == amounts["split", "out_elems"] == 36
+    assert amounts["split", "bytes_written"] == 72
+    assert amounts["relu", "cmp"] == 21
+    with pytest.raises(fc.ShapeError, match="the sum of sizes and the dim that is split differ: 11 and 12"):
+        g.split(x, [5, 6], axis=1)
+
+
+def test_bulk_append_numbers_the_outputs_of_one_node_side_by_side():
+    g = fc.Graph()
+    x = g.append_leaves("input", [(2, 6)])
+    first = g.append_nodes(
+        ["split", "relu", "add"],
+        [[x], [x + 2], [x + 3, x + 2]],
+        [{"axis": 1, "sizes": [1, 5]}, {}, {}],
+    )
+    assert first == x + 1
+    assert [g.tensor(first + i).shape for i in range(4)] == [(2, 1), (2, 5), (2, 5), (2, 5)]
+    assert fc.count(g).flop("all-arithmetic") == 10 * 2

@@ -38,11 +38,12 @@ enum class AttrKey : std::uint8_t {
     kStart,
     kStop,
     kStep,
+    kSizes,
 };
-inline constexpr std::array<std::string_view, 21> kAttrKeys = {
-    "stride",   "dilation", "padding",         "groups",      "causal",    "approximate", "dtype",
-    "axis",     "mode",     "normalized_ndim", "kernel",      "ceil_mode", "output_size", "axes",
-    "keepdims", "shape",    "end_axis",        "permutation", "start",     "stop",        "step",
+inline constexpr std::array<std::string_view, 22> kAttrKeys = {
+    "stride",   "dilation",        "padding", "groups",    "causal",      "approximate", "dtype",    "axis",
+    "mode",     "normalized_ndim", "kernel",  "ceil_mode", "output_size", "axes",        "keepdims", "shape",
+    "end_axis", "permutation",     "start",   "stop",      "step",        "sizes",
 };
 
 enum class AttrKind : std::uint8_t { kInt, kInts, kBool, kDim, kDims, kDtype, kChoice };

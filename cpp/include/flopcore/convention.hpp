@@ -18,8 +18,8 @@ using Weights = std::array<Rational, kFeatureCount>;
 // Replaces all weights of the rows it matches. An empty list matches anything.
 struct Override {
     std::vector<Op> ops;
-    std::uint16_t required = 0;  // variant bits
-    std::uint16_t forbidden = 0;
+    std::uint32_t required = 0;  // variant bits
+    std::uint32_t forbidden = 0;
     std::vector<std::string> origins;  // exact, or a prefix that ends in *
     std::vector<DType> dtypes;         // of the first input
     std::vector<Phase> phases;

@@ -70,10 +70,10 @@ struct NodeLabel {
     std::string_view origin{};
 };
 
-// Columns of a bulk append: node i is ops[i] over inputs[offsets[i] .. offsets[i + 1]), one output each. Input ids
-// are graph-wide; the outputs take the next ids in order.
+// Columns of a bulk append: node i is ops[i] over inputs[offsets[i] .. offsets[i + 1]). Input ids are graph-wide; the
+// outputs, several of one node side by side, take the next ids in order.
 struct NodeColumns {
-    std::span<const std::uint8_t> ops;
+    std::span<const std::uint16_t> ops;
     std::span<const std::uint32_t> offsets;
     std::span<const std::uint32_t> inputs;
     std::span<const std::uint32_t> attrs;  // interned sets
@@ -95,7 +95,7 @@ class Graph {
     // Leaves of one dtype, many at once: dims of leaf i are dims[offsets[i] .. offsets[i + 1]). Returns the first id.
     TensorId append_leaves(Op op, std::span<const std::uint32_t> offsets, std::span<const std::int64_t> dims,
                            DType dtype, BlockId block);
-    // Infers the output shape by the op's rule; throws ShapeError or GraphError with the node's name.
+    // Infers the output shapes by the op's rule; throws ShapeError or GraphError with the node's name.
     NodeId add_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label);
     NodeId add_call(BlockId callee, std::span<const TensorId> inputs, ExprRef times, Params params,
                     const NodeLabel& label);

@@ -7,7 +7,7 @@
 
 namespace flopcore {
 
-enum class Op : std::uint8_t {
+enum class Op : std::uint16_t {
     kInput,
     kParameter,
     kConstant,
@@ -40,18 +40,19 @@ enum class Op : std::uint8_t {
     kTranspose,
     kConcat,
     kSlice,
+    kSplit,
     kEmbedding,
     kCall,
 };
 inline constexpr std::size_t kOpCount = static_cast<std::size_t>(Op::kCall) + 1;
 
 inline constexpr std::array<std::string_view, kOpCount> kOpNames = {
-    "input",      "parameter",   "constant",   "matmul",   "linear",       "conv",
-    "attention",  "add",         "sub",        "mul",      "div",          "relu",
-    "gelu",       "silu",        "sigmoid",    "tanh",     "cast",         "softmax",
-    "batch_norm", "layer_norm",  "rms_norm",   "max_pool", "average_pool", "adaptive_average_pool",
-    "reduce_sum", "reduce_mean", "reduce_max", "reshape",  "flatten",      "transpose",
-    "concat",     "slice",       "embedding",  "call",
+    "input",      "parameter",   "constant",   "matmul",    "linear",       "conv",
+    "attention",  "add",         "sub",        "mul",       "div",          "relu",
+    "gelu",       "silu",        "sigmoid",    "tanh",      "cast",         "softmax",
+    "batch_norm", "layer_norm",  "rms_norm",   "max_pool",  "average_pool", "adaptive_average_pool",
+    "reduce_sum", "reduce_mean", "reduce_max", "reshape",   "flatten",      "transpose",
+    "concat",     "slice",       "split",      "embedding", "call",
 };
 [[nodiscard]] constexpr std::string_view op_name(Op op) { return kOpNames[static_cast<std::size_t>(op)]; }
 [[nodiscard]] constexpr bool is_leaf(Op op) { return op <= Op::kConstant; }

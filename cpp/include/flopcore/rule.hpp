@@ -31,31 +31,35 @@ struct TensorView {  // of one input or output; dims is null when an optional in
 
 inline constexpr std::size_t kMaxRank = 64;
 
-// Collects the output shapes of one node.
+// Collects the output shapes of one node: begin(), then push() each dim, for every output in turn.
 class ShapeWriter {
   public:
-    void clear() {
-        n_outputs_ = 0;
-        rank_ = 0;
-    }
+    void clear() { size_ = begin_ = n_outputs_ = 0; }
     void begin(DType dtype) {
-        dtype_ = dtype;
-        rank_ = 0;
-        n_outputs_ = 1;
+        if (dims_.size() < size_ + kMaxRank) dims_.resize(2 * dims_.size() + kMaxRank);
+        if (n_outputs_ == outputs_.size()) outputs_.resize(2 * outputs_.size());
+        outputs_[n_outputs_++] = {size_, dtype};
+        begin_ = size_;
     }
     void push(ExprRef dim) {
-        if (rank_ == kMaxRank) throw ShapeError("a tensor has at most 64 dims");
-        dims_[rank_++] = dim;
+        if (size_ - begin_ == kMaxRank) throw ShapeError("a tensor has at most 64 dims");
+        dims_[size_++] = dim;
     }
     [[nodiscard]] std::size_t n_outputs() const { return n_outputs_; }
-    [[nodiscard]] std::span<const ExprRef> dims() const { return {dims_.data(), rank_}; }
-    [[nodiscard]] DType dtype() const { return dtype_; }
+    [[nodiscard]] std::span<const ExprRef> dims(std::size_t output) const {
+        const std::size_t end = output + 1 < n_outputs_ ? outputs_[output + 1].begin : size_;
+        return {dims_.data() + outputs_[output].begin, end - outputs_[output].begin};
+    }
+    [[nodiscard]] DType dtype(std::size_t output) const { return outputs_[output].dtype; }
 
   private:
-    std::array<ExprRef, kMaxRank> dims_{};
-    std::size_t rank_ = 0;
-    std::size_t n_outputs_ = 0;
-    DType dtype_ = DType::kFloat32;
+    struct Output {
+        std::size_t begin;
+        DType dtype;
+    };
+    std::vector<ExprRef> dims_ = std::vector<ExprRef>(2 * kMaxRank);
+    std::vector<Output> outputs_ = std::vector<Output>(4);
+    std::size_t size_ = 0, begin_ = 0, n_outputs_ = 0;
 };
 
 // What a rule sees while it infers.
@@ -75,9 +79,10 @@ struct CountContext {
     std::vector<Extent>& extents;
     AttrView attrs{};
     std::span<const TensorView> inputs{};
-    TensorView y{};
+    TensorView y{};                         // the first output
+    std::span<const TensorView> outputs{};  // all of them
     Phase phase = Phase::kForward;
-    std::uint16_t variant = 0;  // bits by Variant
+    std::uint32_t variant = 0;  // bits by Variant
     std::uint32_t n_amounts = 0;
     ExtentId n_extents = 0;
     ExprRef* bases = nullptr;
@@ -93,18 +98,22 @@ struct CountContext {
         extents.push_back(extent);
         return ++n_extents;
     }
-    void flag(Variant v) { variant = static_cast<std::uint16_t>(variant | (1U << static_cast<unsigned>(v))); }
+    void flag(Variant v) { variant |= 1U << static_cast<unsigned>(v); }
 };
 
 struct OpRule {
     Op op;
     std::uint8_t min_inputs;
-    std::uint8_t max_inputs;  // 255: any number
-    std::uint32_t weight_slots = 0;
+    std::uint8_t max_inputs;         // 255: any number
+    std::uint32_t weight_slots = 0;  // bits by input; bit 31 stands for all inputs from 31 on
     bool view = false;
     std::span<const AttrSpec> attrs{};
     void (*infer)(InferContext&) = nullptr;
     void (*count)(CountContext&) = nullptr;
+
+    [[nodiscard]] bool weight_slot(std::size_t input) const {
+        return ((weight_slots >> (input < 31 ? input : 31)) & 1U) != 0;
+    }
 };
 
 [[nodiscard]] const OpRule& rule_of(Op op);

@@ -34,10 +34,10 @@ struct Entry {
     std::uint32_t name, scope, origin;  // texts
     std::uint32_t amounts_begin, extents_begin;
     RowDTypes dtypes;
+    std::uint32_t variant;
+    std::uint32_t signature;
     Op op;
     Phase phase;
-    std::uint16_t variant;
-    std::uint16_t signature;
 };
 
 // `times` repeats of a block inside another. Blocks are positions in Tally::blocks().

@@ -93,6 +93,22 @@ void infer_slice(InferContext& context) {
         context.out.push(i != axis ? x.dims[i] : step == 1 ? length : exprs.ceildiv(length, ExprRef::small(step)));
 }
 
+void infer_split(InferContext& context) {
+    const TensorView& x = context.inputs[0];
+    require_rank(x, 1, "x");
+    const int axis = resolve_axis(context.attrs.integer(AttrKey::kAxis), x.rank);
+    const auto sizes = *context.attrs.list(AttrKey::kSizes);
+    if (sizes.empty()) shape_error("sizes is empty; a split has one output or more");
+    ExprRef total;
+    for (const ExprRef size : sizes) {
+        if (size.is_small() && size.value() < 0) shape_error("sizes holds " + std::to_string(size.value()));
+        total = context.exprs.add(total, size);
+        context.out.begin(x.dtype);
+        for (int i = 0; i < x.rank; ++i) context.out.push(i == axis ? size : x.dims[i]);
+    }
+    require_equal(context.exprs, total, x.dims[axis], "the sum of sizes and the dim that is split");
+}
+
 void infer_embedding(InferContext& context) {
     const TensorView &weight = context.inputs[0], &ids = context.inputs[1];
     if (weight.rank != 2) shape_error("weight must be [V, D], is " + shape_text(context.exprs, weight));
@@ -105,7 +121,11 @@ void infer_embedding(InferContext& context) {
 
 void count_view(CountContext&) {}
 
-void count_move(CountContext& context) { context.emit(Feature::kMove, context.y.elements); }
+void count_move(CountContext& context) {
+    ExprRef moved;
+    for (const TensorView& t : context.outputs) moved = context.exprs.add(moved, t.elements);
+    context.emit(Feature::kMove, moved);
+}
 
 void count_embedding(CountContext& context) { context.emit(Feature::kGather, context.y.elements); }
 

@@ -46,9 +46,10 @@ void infer_flatten(InferContext& context);
 void infer_transpose(InferContext& context);
 void infer_concat(InferContext& context);
 void infer_slice(InferContext& context);
+void infer_split(InferContext& context);
 void infer_embedding(InferContext& context);
 void count_view(CountContext& context);
-void count_move(CountContext& context);
+void count_move(CountContext& context);  // every element of the outputs
 void count_embedding(CountContext& context);
 
 }  // namespace flopcore::ops

@@ -35,6 +35,8 @@ constexpr AttrSpec kConcat[] = {{K::kAxis, A::kInt, true}};
 constexpr AttrSpec kSlice[] = {
     {K::kAxis, A::kInt, true}, {K::kStart, A::kDim, true}, {K::kStop, A::kDim, true}, {K::kStep, A::kInt, false, 1}};
 
+constexpr AttrSpec kSplit[] = {{K::kAxis, A::kInt, true}, {K::kSizes, A::kDims, true}};
+
 constexpr std::uint32_t slots(std::initializer_list<unsigned> list) {
     std::uint32_t mask = 0;
     for (const unsigned slot : list) mask |= 1U << slot;
@@ -74,6 +76,7 @@ constexpr OpRule kRules[] = {
     {Op::kTranspose, 1, 1, 0, false, kTranspose, ops::infer_transpose, ops::count_move},
     {Op::kConcat, 1, 255, 0, false, kConcat, ops::infer_concat, ops::count_move},
     {Op::kSlice, 1, 1, 0, false, kSlice, ops::infer_slice, ops::count_move},
+    {Op::kSplit, 1, 1, 0, false, kSplit, ops::infer_split, ops::count_move},
     {Op::kEmbedding, 2, 2, slots({0}), false, {}, ops::infer_embedding, ops::count_embedding},
 };
 
@@ -107,8 +110,11 @@ Op op_from_name(std::string_view name) {
 void count_node(const OpRule& rule, CountContext& context) {
     rule.count(context);
     ExprStore& exprs = context.exprs;
-    const ExprRef out = context.y.elements;
-    ExprRef in, weights, read;
+    ExprRef out, written, in, weights, read;
+    for (const TensorView& t : context.outputs) {
+        out = exprs.add(out, t.elements);
+        written = exprs.add(written, bytes(exprs, t.elements, t.dtype));
+    }
     for (const TensorView& t : context.inputs) {
         if (!t.given()) continue;
         if (t.weight)
@@ -133,7 +139,7 @@ void count_node(const OpRule& rule, CountContext& context) {
     put(Feature::kWeightElems, weights);
     if (!rule.view) {
         put(Feature::kBytesRead, read);
-        put(Feature::kBytesWritten, bytes(exprs, out, context.y.dtype));
+        put(Feature::kBytesWritten, written);
     }
     context.n_amounts = n;
 }

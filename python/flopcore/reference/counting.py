@@ -9,7 +9,7 @@ from typing import cast
 
 from flopcore.conventions import Convention
 from flopcore.errors import DataError, ShapeError
-from flopcore.specification import OpSpec, specification
+from flopcore.specification import DTYPES, OpSpec, specification
 
 from .expression import FUNCTIONS, Function, Value, evaluate
 from .graph import At, Graph, Node, Tensor, complete_attrs, dim_value, node_inputs
@@ -139,9 +139,9 @@ def _parameters(graph: Graph, block: int, at: At, tensors: Mapping[int, Tensor])
 def _node_rows(site: int, node: Node, at: At, tensors: Mapping[int, Tensor], scope: str, times: int) -> list[Row]:
     spec = specification().ops[node.op]
     inputs = node_inputs(node, tensors)
-    first = next(tensor for tensor in inputs if tensor is not None)
-    attrs = complete_attrs(node, len(first.shape), at)
-    evaluation = _NodeEvaluation(spec, inputs, tensors[node.outputs[0]], attrs)
+    rank = next((len(tensor.shape) for tensor in inputs if tensor is not None), 0)
+    attrs = complete_attrs(node, rank, at)
+    evaluation = _NodeEvaluation(spec, inputs, [tensors[number] for number in node.outputs], attrs)
     amounts: dict[tuple[str, tuple[Extent, ...]], int] = {}
     for feature, extents, base in (*evaluation.amounts(), *evaluation.sizes()):
         amounts[feature, extents] = amounts.get((feature, extents), 0) + base
@@ -157,12 +157,16 @@ def _node_rows(site: int, node: Node, at: At, tensors: Mapping[int, Tensor], sco
 class _NodeEvaluation:
     """The expressions of one op at one node."""
 
-    def __init__(self, spec: OpSpec, inputs: list[Tensor | None], output: Tensor, attrs: Mapping[str, Attr]) -> None:
+    def __init__(
+        self, spec: OpSpec, inputs: list[Tensor | None], outputs: list[Tensor], attrs: Mapping[str, Attr]
+    ) -> None:
         self._spec = spec
         self._inputs = inputs
-        self._output = output
+        self._outputs = outputs
         self._attrs = attrs
-        self._slots: dict[str, Tensor | None] = {"y": output}
+        self._slots: dict[str, Tensor | None] = {}
+        if not spec.outputs[-1].endswith("*"):
+            self._slots.update(zip(spec.results, outputs, strict=True))
         if not spec.inputs or not spec.inputs[0].endswith("*"):
             self._slots.update(zip(spec.slots, inputs, strict=True))
         self._names: dict[str, Value] = dict(cast("Mapping[str, Value]", attrs))
@@ -196,7 +200,7 @@ class _NodeEvaluation:
         for when, alternative in self._spec.per_output_when:
             if evaluate(when, self._names, self._functions):
                 per_output = alternative
-        result.extend((feature, (), each * self._output.n) for feature, each in per_output.items())
+        result.extend((feature, (), each * self._outputs[0].n) for feature, each in per_output.items())
         return result
 
     def sizes(self) -> list[tuple[str, tuple[Extent, ...], int]]:
@@ -206,11 +210,11 @@ class _NodeEvaluation:
         if self._spec.bytes_read:
             read = self._integer(self._spec.bytes_read)
         amounts = {
-            "out_elems": self._output.n,
+            "out_elems": sum(tensor.n for tensor in self._outputs),
             "in_elems": sum(tensor.n for tensor, is_weight in given if not is_weight),
             "weight_elems": sum(tensor.n for tensor, is_weight in given if is_weight),
             "bytes_read": read,
-            "bytes_written": 0 if self._spec.view else n_bytes(self._output),
+            "bytes_written": 0 if self._spec.view else sum(n_bytes(tensor) for tensor in self._outputs),
         }
         return [(feature, (), amount) for feature, amount in amounts.items()]
 
@@ -237,9 +241,10 @@ class _NodeEvaluation:
         raise DataError(f"ops.toml names a flag {name!r} without a rule")
 
     def dtype(self) -> str:
-        """Return the dtype of the first input that is no weight, or of the first weight if all are."""
+        """Return the dtype of the first input that is no weight, else of the first weight, else of the first output."""
         given = self._given()
-        return next((tensor.dtype for tensor, is_weight in given if not is_weight), given[0][0].dtype)
+        stand_in = given[0][0] if given else self._outputs[0]
+        return next((tensor.dtype for tensor, is_weight in given if not is_weight), stand_in.dtype)
 
     def _given(self) -> list[tuple[Tensor, bool]]:
         """Return the inputs there are, each with whether it is a weight."""
@@ -251,7 +256,7 @@ class _NodeEvaluation:
 
     def _all_slots(self) -> list[str]:
         slots = self._spec.slots
-        return [slots[0]] * len(self._inputs) if self._spec.inputs[0].endswith("*") else list(slots)
+        return [slots[0]] * len(self._inputs) if slots and self._spec.inputs[0].endswith("*") else list(slots)
 
     def _tensor(self, name: str) -> Tensor:
         tensor = self._slots.get(name)
@@ -275,18 +280,11 @@ class _NodeEvaluation:
         return value
 
 
-_BITS = {
-    "float64": 64, "float32": 32, "float16": 16, "bfloat16": 16, "float8_e4m3": 8, "float8_e5m2": 8, "float4_e2m1": 4,
-    "int64": 64, "int32": 32, "int16": 16, "int8": 8, "int4": 4,
-    "uint64": 64, "uint32": 32, "uint16": 16, "uint8": 8, "uint4": 4, "bool": 8, "complex64": 64, "complex128": 128,
-}  # fmt: skip
-
-
 def bits(dtype: str) -> int:
     """Return the bits of one element of a dtype."""
-    if dtype not in _BITS:
-        raise DataError(f"there is no dtype {dtype!r}; known: {', '.join(_BITS)}")
-    return _BITS[dtype]
+    if dtype not in DTYPES:
+        raise DataError(f"there is no dtype {dtype!r}; known: {', '.join(DTYPES)}")
+    return DTYPES[dtype]
 
 
 def n_bytes(tensor: Tensor) -> int:

@@ -11,7 +11,7 @@ from flopcore.errors import DataError, GraphError, ShapeError, UnsupportedOp
 from flopcore.specification import OpSpec, specification
 
 from .expression import FUNCTIONS, Function, evaluate
-from .shapes import Attr, Shape, infer
+from .shapes import Attr, Shape, infer_all
 
 __all__ = ["Block", "Graph", "Node", "Tensor", "complete_attrs"]
 
@@ -226,14 +226,23 @@ def _infer_node(node: Node, at: At, found: dict[int, Tensor]) -> None:
         found[node.outputs[0]] = Tensor(shape, node.dtype, is_parameter=node.op == "parameter")
         return
     inputs = node_inputs(node, found)
-    first = next(tensor for tensor in inputs if tensor is not None)
+    first = next((tensor for tensor in inputs if tensor is not None), Tensor((), "float32"))
     attrs = complete_attrs(node, len(first.shape), at)
     _check_dtypes(node, [tensor.dtype for tensor in inputs if tensor is not None])
     try:
-        shape = infer(node.op, [None if tensor is None else tensor.shape for tensor in inputs], attrs)
+        shapes = infer_all(node.op, [None if tensor is None else tensor.shape for tensor in inputs], attrs)
     except ShapeError as caught:
         raise ShapeError(f"{node.op} node {node.name!r}: {caught}") from None
-    found[node.outputs[0]] = Tensor(shape, cast("str", attrs.get("dtype", first.dtype)))
+    if len(shapes) != len(node.outputs):
+        raise GraphError(f"{node.op} node {node.name!r} has {len(shapes)} outputs, {len(node.outputs)} are listed")
+    for position, (number, shape) in enumerate(zip(node.outputs, shapes, strict=True)):
+        name = spec.results[min(position, len(spec.results) - 1)]
+        dtype = spec.dtypes.get(name) or cast("str", attrs.get("dtype", first.dtype))
+        if dtype in spec.slots:  # that of an input
+            dtype = next(
+                tensor.dtype for slot, tensor in zip(spec.slots, inputs, strict=True) if slot == dtype and tensor
+            )
+        found[number] = Tensor(shape, dtype)
 
 
 def _check_dtypes(node: Node, dtypes: Sequence[str]) -> None:
@@ -248,8 +257,8 @@ def _check_dtypes(node: Node, dtypes: Sequence[str]) -> None:
 def node_inputs(node: Node, tensors: Mapping[int, Tensor]) -> list[Tensor | None]:
     """Return the tensors of a node's inputs, one per slot of ops.toml, None where an optional one is not given."""
     spec = _spec(node)
-    given = [None if number is None else _tensor(tensors, number, node) for number in node.inputs]
-    if spec.inputs[0].endswith("*"):
+    given: list[Tensor | None] = [None if number is None else _tensor(tensors, number, node) for number in node.inputs]
+    if spec.inputs and spec.inputs[0].endswith("*"):
         if not given or None in given:
             raise GraphError(f"{node.op} node {node.name!r} needs at least one input")
         return given

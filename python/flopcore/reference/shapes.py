@@ -8,7 +8,7 @@ from typing import TypeAlias, cast
 
 from flopcore.errors import ShapeError
 
-__all__ = ["Attr", "Shape", "broadcast", "infer"]
+__all__ = ["Attr", "Shape", "broadcast", "infer", "infer_all"]
 
 Shape: TypeAlias = tuple[int, ...]
 Attr: TypeAlias = "int | bool | str | list[int]"
@@ -17,7 +17,7 @@ Attrs: TypeAlias = Mapping[str, Attr]
 
 
 def infer(op: str, inputs: Inputs, attrs: Attrs) -> Shape:
-    """Return the output shape of an op that is not a leaf.
+    """Return the shape of the first output of an op that is not a leaf.
 
     Parameters
     ----------
@@ -33,7 +33,13 @@ def infer(op: str, inputs: Inputs, attrs: Attrs) -> Shape:
     ShapeError
         If the op does not accept these shapes or attributes.
     """
-    return _RULES[op](inputs, attrs)
+    return infer_all(op, inputs, attrs)[0]
+
+
+def infer_all(op: str, inputs: Inputs, attrs: Attrs) -> list[Shape]:
+    """Return the shapes of all outputs of an op; see `infer`."""
+    shapes = _RULES[op](inputs, attrs)
+    return shapes if isinstance(shapes, list) else [shapes]
 
 
 def broadcast(shapes: Sequence[Shape]) -> Shape:
@@ -273,6 +279,14 @@ def _slice(inputs: Inputs, attrs: Attrs) -> Shape:
     return (*x[:axis], -(-(stop - start) // step), *x[axis + 1 :])
 
 
+def _split(inputs: Inputs, attrs: Attrs) -> list[Shape]:
+    x, sizes = _given(inputs, 0), _ints(attrs, "sizes")
+    axis = _axis(_int(attrs, "axis"), len(x))
+    if not sizes or min(sizes) < 0 or sum(sizes) != x[axis]:
+        raise ShapeError(f"split of a dim of size {x[axis]} into {sizes}")
+    return [(*x[:axis], size, *x[axis + 1 :]) for size in sizes]
+
+
 def _embedding(inputs: Inputs, attrs: Attrs) -> Shape:
     weight, ids = _given(inputs, 0), _given(inputs, 1)
     if len(weight) != 2:
@@ -280,7 +294,8 @@ def _embedding(inputs: Inputs, attrs: Attrs) -> Shape:
     return (*ids, weight[1])
 
 
-_RULES: Mapping[str, Callable[[Inputs, Attrs], Shape]] = {
+# One shape, or the list of those of several outputs.
+_RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "matmul": _matmul,
     "linear": _linear,
     "conv": _conv,
@@ -310,5 +325,6 @@ _RULES: Mapping[str, Callable[[Inputs, Attrs], Shape]] = {
     "transpose": _transpose,
     "concat": _concat,
     "slice": _slice,
+    "split": _split,
     "embedding": _embedding,
 }
