@@ -19,8 +19,9 @@ from .errors import (
     UnsupportedOp,
 )
 from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum, sum_over
-from .frontends import from_huggingface, from_onnx, load_model
+from .frontends import StoredTensor, Weights, from_gguf, from_huggingface, from_onnx, load_model, read_weights
 from .graph import Graph, Tensor, ops
+from .module_tree import Module, module_tree
 from .study.epoch import read_epoch
 from .study.estimate import Estimate, estimate_from_graph, estimate_from_hardware, estimate_from_parameters
 from .study.hooker import HookerResult, run_hooker
@@ -48,10 +49,12 @@ __all__ = [
     "Graph",
     "GraphError",
     "HookerResult",
+    "Module",
     "Population",
     "Row",
     "Scenario",
     "ShapeError",
+    "StoredTensor",
     "SweepResult",
     "Tally",
     "Tensor",
@@ -59,6 +62,7 @@ __all__ = [
     "ThresholdPolicy",
     "UnsupportedNodes",
     "UnsupportedOp",
+    "Weights",
     "__version__",
     "accelerator",
     "accelerators",
@@ -73,13 +77,16 @@ __all__ = [
     "estimate_from_graph",
     "estimate_from_hardware",
     "estimate_from_parameters",
+    "from_gguf",
     "from_huggingface",
     "from_onnx",
     "load_model",
     "maximum",
     "minimum",
+    "module_tree",
     "ops",
     "read_epoch",
+    "read_weights",
     "rel_error",
     "run_hooker",
     "sum_over",

@@ -208,6 +208,26 @@ def count(
     _print(document, as_json, tables.print_count)
 
 
+@main.command()
+@_on_model
+@click.option("--convention", "name", metavar="NAME", default="macs", show_default=True, help="What counts as one.")
+@click.option("--depth", type=click.IntRange(min=0), default=4, show_default=True, help="Levels below the model.")
+@json_option
+def show(model: str, dims: tuple[tuple[str, int], ...], name: str, depth: int, as_json: bool) -> None:
+    """Show the module tree of MODEL: cost, parameters and share of each module."""
+    from .conventions import convention
+    from .frontends import load_model
+    from .module_tree import module_tree
+    from .report import documents, tables
+
+    chosen = convention(name)
+    graph = load_model(model)
+    sizes = _bind(graph, dims)
+    tree = module_tree(graph, chosen, at=_bound(sizes))
+    modules = [(level, each.name, each.path, each.cost, each.parameters) for level, each in tree.walk(depth)]
+    _print(documents.show_document(model, chosen, modules, dims=sizes), as_json, tables.print_show)
+
+
 def _recount(graph: Graph, tally: Tally, chosen: Convention, at: Mapping[str, int]) -> int | Fraction:
     from .reference.verification import VerificationError, verify
 

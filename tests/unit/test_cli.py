@@ -458,3 +458,24 @@ def test_missing_file_is_usage(tmp_path: Path) -> None:
 
 def test_compare_needs_two_conventions(onnx_file: Path) -> None:
     assert "at least two" in fails(2, "compare", onnx_file, "--convention", "macs,macs")
+
+
+def test_show_prints_the_module_tree(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(LLAMA))
+    found = document("show", path, "--dim", "batch=1", "--dim", "seq=8", "--depth", 3)
+    counted = document("count", path, "--dim", "batch=1", "--dim", "seq=8")
+    assert (found["flop"], found["parameters"]) == (counted["flop"], counted["parameters"])
+    assert [(each["level"], each["path"]) for each in found["modules"]] == [
+        (0, ""),
+        (1, "model"),
+        (2, "model.embed_tokens"),
+        (2, "model.layers"),
+        (3, "model.layers.[0..2]"),
+        (2, "model.norm"),
+        (1, "lm_head"),
+    ]
+    shown = run("show", path, "--dim", "batch=1", "--dim", "seq=8").stdout
+    assert "input_layernorm" in shown
+    assert "100.0 %" in shown
+    assert document("show", path)["flop"] is None

@@ -9,10 +9,12 @@ from pathlib import Path
 from flopcore.errors import DataError
 from flopcore.graph import Graph
 
+from .gguf import from_gguf
 from .huggingface import from_huggingface
 from .onnx import from_onnx
+from .weights import StoredTensor, Weights, read_weights
 
-__all__ = ["from_huggingface", "from_onnx", "load_model"]
+__all__ = ["StoredTensor", "Weights", "from_gguf", "from_huggingface", "from_onnx", "load_model", "read_weights"]
 
 
 def load_model(path: str | os.PathLike[str], *, at: Mapping[str, int] | None = None) -> Graph:
@@ -21,7 +23,7 @@ def load_model(path: str | os.PathLike[str], *, at: Mapping[str, int] | None = N
     Parameters
     ----------
     path
-        An ONNX model, a Hugging Face ``config.json``, or a directory that holds one.
+        An ONNX model, a Hugging Face ``config.json``, a directory that holds one, or a GGUF file.
     at
         Sizes of dims to bind while reading, for a format in which shapes can depend on them (ONNX). Leave dims that
         can stay symbolic to `flopcore.count`.
@@ -29,27 +31,40 @@ def load_model(path: str | os.PathLike[str], *, at: Mapping[str, int] | None = N
     Returns
     -------
     Graph
-        As `from_onnx` or `from_huggingface` builds it.
+        As `from_onnx`, `from_huggingface` or `from_gguf` builds it.
 
     Raises
     ------
     DataError
-        If the path cannot be read, or holds neither.
+        If the path cannot be read, or holds none of them; a safetensors file has no topology.
     """
     place = Path(path)
-    if place.is_dir() or _starts_as_json(place):
-        if at:
-            raise DataError(f"{place}: the dims of a config stay symbolic; bind {', '.join(at)} when counting")
+    begin = b"" if place.is_dir() else _begin(place)
+    if place.is_dir() or begin.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
+        _no_dims(place, at, "a config")
         return from_huggingface(place)
+    if begin[:4] in (b"GGUF", b"FUGG"):
+        _no_dims(place, at, "a GGUF file")
+        return from_gguf(place)
+    if begin[8:9] == b"{" and int.from_bytes(begin[:8], "little") < 2**40:
+        raise DataError(
+            f"{place}: a safetensors file holds tensors and no model; name the config.json or the directory of both "
+            "(flopcore.read_weights reads what tensors it has)"
+        )
     return from_onnx(place, at=at)
 
 
-def _starts_as_json(path: Path) -> bool:
-    """Return whether the first character that is not space opens an object: no ONNX file does so."""
+def _no_dims(place: Path, at: Mapping[str, int] | None, what: str) -> None:
+    if at:
+        raise DataError(f"{place}: the dims of {what} stay symbolic; bind {', '.join(at)} when counting")
+
+
+def _begin(path: Path) -> bytes:
+    """Return the first bytes of a file; of none, nothing: from_onnx says what is wrong with it."""
     try:
-        if not path.is_file():  # from_onnx says what it is
-            return False
+        if not path.is_file():
+            return b""
         with path.open("rb") as file:
-            return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+            return file.read(4096)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error

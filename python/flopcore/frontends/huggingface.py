@@ -5,23 +5,32 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
 
 from flopcore.errors import UnsupportedOp
 from flopcore.graph import Graph
 
 from .huggingface_config import Config, load
 from .huggingface_families import FAMILIES
+from .weights import check_parameters, has_weights, read_weights
 
 __all__ = ["from_huggingface"]
 
 
-def from_huggingface(config: str | os.PathLike[str] | Mapping[str, object]) -> Graph:
+def from_huggingface(
+    config: str | os.PathLike[str] | Mapping[str, object], *, weights: Literal["check", "ignore"] = "check"
+) -> Graph:
     """Return the graph of one forward pass of the language model that a `config.json` describes.
 
     Parameters
     ----------
     config
         The file, the directory that holds it as ``config.json``, or its content as a dict.
+    weights
+        Of a directory that holds safetensors too, whether their number of weights must be that of the graph. Files of
+        quantised weights (the config has a ``quantization_config``) pack several into one element and are not held
+        against it.
 
     Returns
     -------
@@ -32,7 +41,8 @@ def from_huggingface(config: str | os.PathLike[str] | Mapping[str, object]) -> G
     Raises
     ------
     DataError
-        If the file cannot be read, or a key is missing or has no sensible value; the message names file and key.
+        If the file cannot be read, a key is missing or has no sensible value, or the weights beside it are those of
+        another model; the message names file and key.
     UnsupportedOp
         If the ``model_type`` or something it asks for is not known here; the message lists the known ones.
 
@@ -51,6 +61,8 @@ def from_huggingface(config: str | os.PathLike[str] | Mapping[str, object]) -> G
     >>> fc.from_huggingface(config).parameters
     86848
     """
+    if weights not in ("check", "ignore"):
+        raise ValueError(f"weights must be 'check' or 'ignore', is {weights!r}")
     reader = Config(*load(config))
     model_type = reader.text("model_type")
     family = FAMILIES.get(model_type)
@@ -64,4 +76,8 @@ def from_huggingface(config: str | os.PathLike[str] | Mapping[str, object]) -> G
             f"{reader.label}: keys that are not understood and could change the count: {', '.join(unread)}",
             stacklevel=2,
         )
+    if weights == "check" and not isinstance(config, Mapping) and not reader.has("quantization_config"):
+        directory = Path(config)
+        if directory.is_dir() and has_weights(directory):
+            check_parameters(graph, read_weights(directory))
     return graph

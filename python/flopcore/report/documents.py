@@ -9,7 +9,7 @@ from typing import TypeAlias
 from flopcore.conventions import Convention
 from flopcore.expr import Expr
 
-__all__ = ["Cost", "Document", "amount", "compare_document", "count_document", "priced"]
+__all__ = ["Cost", "Document", "amount", "compare_document", "count_document", "priced", "show_document"]
 
 Cost: TypeAlias = int | Fraction | Expr
 Document: TypeAlias = dict[str, object]
@@ -70,5 +70,34 @@ def compare_document(
         "parameters": amount(parameters),
         "results": [priced(*result) for result in results],
         "by": {op: {name: amount(part) for name, part in parts.items()} for op, parts in by.items()},
+        "dims": dict(dims),
+    }
+
+
+def show_document(
+    model: str,
+    convention: Convention,
+    modules: Sequence[tuple[int, str, str, Cost, Cost]],
+    *,
+    dims: Mapping[str, int | None],
+) -> Document:
+    """Return the document of `flopcore show`; a module is (level, name, path, cost, parameters), the root first."""
+    cost = modules[0][3]
+    return {
+        "schema": "flopcore.show/1",
+        "model": model,
+        **priced(convention, cost, cost),
+        "parameters": amount(modules[0][4]),
+        "modules": [
+            {
+                "level": level,
+                "name": name,
+                "path": path,
+                "flop": part if isinstance(part, int) else None,
+                "expr": str(part),
+                "parameters": amount(parameters),
+            }
+            for level, name, path, part, parameters in modules
+        ],
         "dims": dict(dims),
     }

@@ -19,6 +19,7 @@ __all__ = [
     "print_count",
     "print_estimate",
     "print_facts",
+    "print_show",
     "print_study",
 ]
 
@@ -98,6 +99,23 @@ def print_compare(document: Json) -> None:
     rows = table("op", *names)
     for op, parts in document["by"].items():
         rows.add_row(op, *(grouped(parts[name]) for name in names))
+    out.print(rows)
+
+
+def print_show(document: Json) -> None:
+    """Print a document of schema flopcore.show/1."""
+    out = console()
+    out.print(f"{document['model']}: convention {_named(document['convention'])}", soft_wrap=True)
+    rows = table("module", document["unit"], "share", "parameters", "share")
+    for module in document["modules"]:
+        cost = module["expr"] if module["flop"] is None else module["flop"]
+        rows.add_row(
+            "  " * module["level"] + (module["name"] or "(model)"),
+            grouped(cost),
+            share(module["flop"], document["flop"]),
+            grouped(module["parameters"]),
+            share(module["parameters"], document["parameters"]),
+        )
     out.print(rows)
 
 
