@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
@@ -58,7 +59,8 @@ def ops_page() -> str:
         "",
     ]
     for op in spec.ops.values():
-        lines += _op_section(op)
+        lines += [] if op.family == "elementwise" else _op_section(op)
+    lines += _elementwise_section([op for op in spec.ops.values() if op.family == "elementwise"])
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -111,7 +113,9 @@ def _op_section(op: OpSpec) -> list[str]:
     if op.outputs != ("y",):
         slots = [f"`{slot}`" + (f" ({op.dtypes[slot]})" if slot in op.dtypes else "") for slot in op.outputs]
         lines.append("- outputs: " + ", ".join(slots))
-    lines += [f"- attribute `{name}`: {_text(kind)}" for name, kind in op.attrs.items()]
+    for name, kind in op.attrs.items():
+        default = f" (default `{op.defaults[name]}`)" if name in op.defaults else ""
+        lines.append(f"- attribute `{name}`: {_text(kind)}{default}")
     if not op.leaf:
         lines.append(f"- shape: {_text(op.shape or 'the inputs broadcast')}")
     if op.variants:
@@ -134,6 +138,23 @@ def _op_section(op: OpSpec) -> list[str]:
         for name, rule in op.extents.items()
     ]
     return [*lines, ""]
+
+
+def _elementwise_section(ops: list[OpSpec]) -> list[str]:
+    """Return one table of all elementwise ops: what an element of the output costs."""
+    lines = ["### elementwise", "", "The inputs broadcast, and each element of the output costs the same.", ""]
+    lines += ["| op | inputs | attributes | an element costs | notes |", "|---|---|---|---|---|"]
+    for op in ops:
+        cost = [_per_element(op.per_output), *(f"`{row.base}` {row.feature} in all" for row in op.amounts)]
+        cost += [f"{_per_element(amounts)} if `{when}`" for when, amounts in op.per_output_when]
+        attrs = [f"`{name}`: {kind}" for name, kind in op.attrs.items()]
+        cells = [_codes(op.inputs), "; ".join(attrs), "; ".join(filter(None, cost)), "; ".join(op.notes)]
+        lines.append(f'| <a id="{op.name}"></a>`{op.name}` | ' + " | ".join(map(_cell, cells)) + " |")
+    return [*lines, ""]
+
+
+def _per_element(amounts: Mapping[str, int]) -> str:
+    return ", ".join(f"{each} {feature}" for feature, each in amounts.items())
 
 
 def _convention_section(one: Convention) -> list[str]:

@@ -141,9 +141,11 @@ void Graph::infer_outputs(NodeId id) {
         const TensorRecord& t = tensors_[ids[i]];
         views[i] = TensorView{.dims = dims_.data() + t.dims_begin, .rank = t.rank, .dtype = t.dtype};
     }
-    InferContext context{exprs_, attrs_.view(node.attrs), {views, ids.size()}, shape_};
+    const OpRule& rule = rule_of(node.op);
+    check_dtypes(rule, {views, ids.size()});
+    InferContext context{exprs_, attrs_.view(node.attrs), {views, ids.size()}, shape_, &rule};
     shape_.clear();
-    rule_of(node.op).infer(context);
+    rule.infer(context);
     for (std::size_t i = 0; i < shape_.n_outputs(); ++i)
         for (const ExprRef dim : shape_.dims(i)) check_dim(dim);
     for (std::size_t i = 0; i < shape_.n_outputs(); ++i) push_tensor(shape_.dims(i), shape_.dtype(i), id);

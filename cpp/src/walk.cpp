@@ -226,6 +226,7 @@ class Walker {
     void infer(const OpRule& rule, const NodeRecord& node) {
         infer_.attrs = context_.attrs;
         infer_.inputs = context_.inputs;
+        infer_.rule = &rule;
         shape_.clear();
         rule.infer(infer_);
         if (shape_.n_outputs() != node.n_outputs) [[unlikely]]

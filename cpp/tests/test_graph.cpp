@@ -86,9 +86,9 @@ void bulk_append_finds_cycles() {
     const std::array<std::uint32_t, 2> offsets{0, 2};
     const std::array<std::int64_t, 2> dims{3, 4};
     const TensorId x = g.append_leaves(Op::kInput, offsets, dims, DType::kFloat32, 0);
-    const auto relu = static_cast<std::uint8_t>(Op::kRelu);
+    const auto relu = static_cast<std::uint16_t>(Op::kRelu);
     const std::uint32_t none = g.intern_attrs(Op::kRelu, {});
-    const std::array<std::uint8_t, 2> ops{relu, relu};
+    const std::array<std::uint16_t, 2> ops{relu, relu};
     const std::array<std::uint32_t, 3> ends{0, 1, 2};
     const std::array<std::uint32_t, 2> sets{none, none};
     const std::array<std::uint32_t, 2> cyclic{x + 2, x + 1}, chain{x, x + 1};

@@ -8,18 +8,11 @@ from functools import cache
 from importlib.resources import files
 from typing import cast
 
-from .checker import Array, Flag, Integer, Map, Report, Table, Text, load, raise_problems
+from .checker import Array, Flag, Integer, Kind, Map, Report, Table, Text, load, raise_problems
 
 __all__ = [
-    "DTYPES",
-    "EXTENT_KINDS",
-    "PHASES",
-    "Amount",
-    "ExtentRule",
-    "OpSpec",
-    "Specification",
-    "parse",
-    "specification",
+    *("DTYPES", "EXTENT_KINDS", "PHASES", "Amount", "ExtentRule", "InputRules", "OpSpec", "Specification"),
+    *("parse", "specification"),
 ]
 
 PHASES = ("forward", "grad_input", "grad_weight", "recompute", "optimizer")
@@ -53,6 +46,15 @@ class ExtentRule:
 
 
 @dataclass(frozen=True, slots=True)
+class InputRules:
+    """Names of the inputs that have one dtype, that are integers, and that are bool; ``*`` stands for all."""
+
+    alike: tuple[str, ...] = ()
+    integers: tuple[str, ...] = ()
+    bools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class OpSpec:
     """One op of the specification; `inputs` keeps the marks `?` (optional) and `*` (one or more), `outputs` the `*`."""
 
@@ -67,6 +69,8 @@ class OpSpec:
     dtypes: Mapping[str, str]
     weights: tuple[str, ...]
     attrs: Mapping[str, str]
+    defaults: Mapping[str, str]
+    accepts: InputRules
     variants: tuple[str, ...]
     let: Mapping[str, str]
     extents: Mapping[str, ExtentRule]
@@ -111,49 +115,54 @@ class _AmountKind:
             Array(Text(), minimum_length=1).check(value[2], f"{path}[2]", report)
 
 
-_OP = Table(
+_NAME = "[a-z][a-z0-9_]*"
+_PER_OUTPUT = Map(Integer(minimum=1))
+_EXTENT = Table(
     required={
-        "name": Text(pattern="[a-z][a-z0-9_]*"),
-        "inputs": Array(Text(pattern=r"[a-z][a-z0-9_]*[?*]?")),
-        "summary": Text(),
-        "source": Text(),
+        "kind": Text(choices=EXTENT_KINDS),
+        "nominal": Text(),
+        "used": Text(),
+        "grade": Text(choices=("exact", "expected", "bound")),
     },
-    optional={
-        "outputs": Array(Text(pattern=r"[a-z][a-z0-9_]*[*]?"), minimum_length=1),
-        "dtypes": Map(Text()),
-        "leaf": Flag(),
-        "view": Flag(),
-        "family": Text(choices=("elementwise",)),
-        "weights": Array(Text()),
-        "attrs": Map(Text()),
-        "variants": Array(Text()),
-        "let": Map(Text()),
-        "extents": Map(
-            Table(
-                required={
-                    "kind": Text(choices=EXTENT_KINDS),
-                    "nominal": Text(),
-                    "used": Text(),
-                    "grade": Text(choices=("exact", "expected", "bound")),
-                },
-                optional={"when": Text()},
-            )
-        ),
-        "count": Table(required={"forward": Array(_AmountKind())}),
-        "per_output": Map(Integer(minimum=1)),
-        "per_output_when": Array(Table(required={"when": Text(), "per_output": Map(Integer(minimum=1))})),
-        "shape": Text(),
-        "bytes_read": Text(),
-        "notes": Array(Text()),
-    },
+    optional={"when": Text()},
 )
+# What a row and the family it belongs to may say.
+_SHARED: Mapping[str, Kind] = {
+    "inputs": Array(Text(pattern=rf"{_NAME}[?*]?")),
+    "summary": Text(),
+    "source": Text(),
+    "leaf": Flag(),
+    "view": Flag(),
+    "weights": Array(Text()),
+    "attrs": Map(Text()),
+    "defaults": Map(Text()),
+    "outputs": Array(Text(pattern=rf"{_NAME}[*]?"), minimum_length=1),
+    "dtypes": Map(Text()),
+    "accepts": Table(required={}, optional={key: Array(Text()) for key in ("alike", "integers", "bools")}),
+    "variants": Array(Text()),
+    "let": Map(Text()),
+    "extents": Map(_EXTENT),
+    "count": Table(required={"forward": Array(_AmountKind())}),
+    "per_output": _PER_OUTPUT,
+    "per_output_when": Array(Table(required={"when": Text(), "per_output": _PER_OUTPUT})),
+    "shape": Text(),
+    "bytes_read": Text(),
+    "notes": Array(Text()),
+}
+_NEEDED = ("inputs", "summary", "source")
+_OP = Table(
+    required={"name": Text(pattern=_NAME), **{key: _SHARED[key] for key in _NEEDED}},
+    optional={key: kind for key, kind in _SHARED.items() if key not in _NEEDED},
+)
+_FAMILY = Table(required={"op": Map(Table(required={}, optional=_SHARED))}, optional=_SHARED)
 _DOCUMENT = Table(
     required={
         "schema": Text(choices=("flopcore.ops/1",)),
         "features": Array(Text(), minimum_length=1),
         "sizes": Map(Text()),
         "op": Array(_OP, minimum_length=1),
-    }
+    },
+    optional={"family": Map(_FAMILY)},
 )
 
 
@@ -174,14 +183,30 @@ def parse(text: str, *, source: str) -> Specification:
     document, report = load(text, _DOCUMENT, source=source)
     features = tuple(cast("list[str]", document["features"]))
     ops: dict[str, OpSpec] = {}
-    for index, row in enumerate(cast("list[dict[str, object]]", document["op"])):
+    for path, row in _rows(document, report):
         op = _op(row)
         if op.name in ops:
-            report.add(f"op[{index}].name", f"{op.name!r} is defined twice", "names are unique")
+            report.add(f"{path}.name", f"{op.name!r} is defined twice", "names are unique")
         ops[op.name] = op
-        _check_names(op, features, f"op[{index}]", report)
+        _check_names(op, features, path, report)
     raise_problems(report, source=source)
     return Specification(features, cast("dict[str, str]", document["sizes"]), ops)
+
+
+def _rows(document: Mapping[str, object], report: Report) -> list[tuple[str, dict[str, object]]]:
+    """Return each op's row with its path; a row of a family has what the family shares, unless it says otherwise."""
+    rows = [(f"op[{index}]", row) for index, row in enumerate(cast("list[dict[str, object]]", document["op"]))]
+    for family, shared in cast("dict[str, dict[str, object]]", document.get("family", {})).items():
+        common = {key: value for key, value in shared.items() if key != "op"}
+        for name, own in cast("dict[str, dict[str, object]]", shared["op"]).items():
+            row = {**common, **own, "family": family, "name": name}
+            path = f"family.{family}.op.{name}"
+            for key in _NEEDED:
+                if key not in row:
+                    report.add(path, f"{key!r} is missing", "give it to the op or to its family")
+            rows.append((path, row))
+    raise_problems(report, source="ops.toml")
+    return rows
 
 
 def _check_names(op: OpSpec, features: tuple[str, ...], path: str, report: Report) -> None:
@@ -198,6 +223,11 @@ def _check_names(op: OpSpec, features: tuple[str, ...], path: str, report: Repor
             report.add(f"{path}.dtypes", f"{name!r} is not an output")
         if dtype not in DTYPES and dtype not in op.slots:
             report.add(f"{path}.dtypes", f"{dtype!r} is neither a dtype nor an input")
+    named = (*op.accepts.alike, *op.accepts.integers, *op.accepts.bools)
+    for name in sorted(set(named) - {*op.slots, "*"}):
+        report.add(f"{path}.accepts", f"{name!r} is not an input")
+    for name in sorted(set(op.defaults) - set(op.attrs)):
+        report.add(f"{path}.defaults", f"{name!r} is not an attribute")
 
 
 def _op(row: dict[str, object]) -> OpSpec:
@@ -216,6 +246,10 @@ def _op(row: dict[str, object]) -> OpSpec:
         dtypes=cast("dict[str, str]", row.get("dtypes", {})),
         weights=tuple(cast("list[str]", row.get("weights", []))),
         attrs=cast("dict[str, str]", row.get("attrs", {})),
+        defaults=cast("dict[str, str]", row.get("defaults", {})),
+        accepts=InputRules(
+            **{key: tuple(names) for key, names in cast("dict[str, list[str]]", row.get("accepts", {})).items()}
+        ),
         variants=tuple(cast("list[str]", row.get("variants", []))),
         let=cast("dict[str, str]", row.get("let", {})),
         extents={

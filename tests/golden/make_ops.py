@@ -15,7 +15,8 @@ REASON = (
 )
 
 # op, shapes (None: optional input not given), kinds (i input, p parameter, c constant), attributes, dtype of the leaves
-CASES: list[tuple[str, list[list[int] | None], str, dict[str, Any], str]] = [
+# (one for all, or a list)
+CASES: list[tuple[str, list[list[int] | None], str, dict[str, Any], str | list[str]]] = [
     ("matmul", [[2, 1, 3, 4], [5, 4, 6]], "ii", {}, "float32"),
     ("matmul", [[7], [7]], "ii", {}, "float64"),
     ("matmul", [[8, 16], [16, 32]], "ip", {}, "bfloat16"),
@@ -71,6 +72,23 @@ CASES: list[tuple[str, list[list[int] | None], str, dict[str, Any], str]] = [
     ("split", [[2, 9]], "i", {"axis": 1, "sizes": [4, 0, 5]}, "float16"),
     ("embedding", [[1000, 16], [2, 7]], "pi", {}, "int64"),
 ]  # fmt: skip
+
+
+def elementwise_cases() -> list[tuple[str, list[list[int] | None], str, dict[str, Any], str | list[str]]]:
+    """One case per elementwise op and word of its attributes, over operands that broadcast."""
+    cases: list[tuple[str, list[list[int] | None], str, dict[str, Any], str | list[str]]] = []
+    for op in specification().ops.values():
+        if op.family != "elementwise" or any(case[0] == op.name for case in CASES):
+            continue
+        shapes: list[list[int] | None] = [[2, 3], [3], [4, 1, 3]][: 3 if op.inputs[0] == "x*" else len(op.inputs)]
+        plain = "int32" if op.accepts.integers else "float32"
+        dtypes = ["bool" if slot in op.accepts.bools else plain for slot in op.slots] + [plain] * 2
+        options = [{key: word.strip()} for key, kind in op.attrs.items() for word in kind.split("|")]
+        kinds = "".join("p" if slot in op.weights else "i" for slot in op.slots)
+        cases += [(op.name, shapes, kinds, attrs, dtypes[: len(shapes)]) for attrs in options or [{}]]
+    return cases
+
+
 LEAVES = {"i": "input", "p": "parameter", "c": "constant"}
 
 
@@ -83,7 +101,8 @@ def graph_data(case: dict[str, Any]) -> dict[str, Any]:
     n_outputs = len(case["attrs"]["sizes"]) if case["op"] == "split" else len(specification().ops[case["op"]].outputs)
     outputs = list(range(len(shapes), len(shapes) + n_outputs))
     nodes.append({"op": case["op"], "inputs": inputs, "outputs": outputs, "attrs": case["attrs"]})
-    return {"nodes": nodes, "tensors": {n: {"shape": shapes[n], "dtype": case["dtype"]} for n in given}}
+    dtypes = case["dtype"] if isinstance(case["dtype"], list) else [case["dtype"]] * len(shapes)
+    return {"nodes": nodes, "tensors": {n: {"shape": shapes[n], "dtype": dtypes[n]} for n in given}}
 
 
 def answer(case: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +121,7 @@ def answer(case: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     keys = ("op", "shapes", "kinds", "attrs", "dtype")
-    cases = [dict(zip(keys, case, strict=True)) for case in CASES]
+    cases = [dict(zip(keys, case, strict=True)) for case in [*CASES, *elementwise_cases()]]
     missing = {name for name, op in specification().ops.items() if not op.leaf} - {case["op"] for case in cases}
     assert not missing, f"no case for {missing}"
     lines = ",\n".join("    " + json.dumps(case | answer(case)) for case in cases)

@@ -39,12 +39,35 @@ enum class AttrKey : std::uint8_t {
     kStop,
     kStep,
     kSizes,
+    kBounds,
 };
-inline constexpr std::array<std::string_view, 22> kAttrKeys = {
-    "stride",   "dilation",        "padding", "groups",    "causal",      "approximate", "dtype",    "axis",
-    "mode",     "normalized_ndim", "kernel",  "ceil_mode", "output_size", "axes",        "keepdims", "shape",
-    "end_axis", "permutation",     "start",   "stop",      "step",        "sizes",
-};
+inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
+    // clang-format off
+    "stride",
+    "dilation",
+    "padding",
+    "groups",
+    "causal",
+    "approximate",
+    "dtype",
+    "axis",
+    "mode",
+    "normalized_ndim",
+    "kernel",
+    "ceil_mode",
+    "output_size",
+    "axes",
+    "keepdims",
+    "shape",
+    "end_axis",
+    "permutation",
+    "start",
+    "stop",
+    "step",
+    "sizes",
+    "bounds",
+    // clang-format on
+});
 
 enum class AttrKind : std::uint8_t { kInt, kInts, kBool, kDim, kDims, kDtype, kChoice };
 

@@ -12,6 +12,7 @@
 
 #include "flopcore/amount.hpp"
 #include "flopcore/attributes.hpp"
+#include "flopcore/charge.hpp"
 #include "flopcore/dtype.hpp"
 #include "flopcore/expr.hpp"
 #include "flopcore/op.hpp"
@@ -62,12 +63,15 @@ class ShapeWriter {
     std::size_t size_ = 0, begin_ = 0, n_outputs_ = 0;
 };
 
+struct OpRule;
+
 // What a rule sees while it infers.
 struct InferContext {
     ExprStore& exprs;
     AttrView attrs;
     std::span<const TensorView> inputs;
     ShapeWriter& out;
+    const OpRule* rule = nullptr;
 };
 
 // Most rows one node and phase may emit.
@@ -77,6 +81,7 @@ inline constexpr std::size_t kMaxAmounts = 24;
 struct CountContext {
     ExprStore& exprs;
     std::vector<Extent>& extents;
+    const OpRule* rule = nullptr;
     AttrView attrs{};
     std::span<const TensorView> inputs{};
     TensorView y{};                         // the first output
@@ -101,6 +106,19 @@ struct CountContext {
     void flag(Variant v) { variant |= 1U << static_cast<unsigned>(v); }
 };
 
+// Sizes that charges are proportional to, by Per.
+using Sizes = std::array<ExprRef, kPerCount>;
+
+// Dtype of an output: that of an input, a fixed one, or the one an attribute names.
+enum class Result : std::uint8_t { kFirst, kSecond, kBool, kInt64, kAttr };
+
+// Which inputs a rule of dtypes speaks of, by bit; kRest stands for all from the last one named.
+struct DTypeRules {
+    std::uint8_t alike = 0;     // one dtype
+    std::uint8_t integers = 0;  // int or uint
+    std::uint8_t bools = 0;
+};
+
 struct OpRule {
     Op op;
     std::uint8_t min_inputs;
@@ -110,6 +128,12 @@ struct OpRule {
     std::span<const AttrSpec> attrs{};
     void (*infer)(InferContext&) = nullptr;
     void (*count)(CountContext&) = nullptr;
+    // For the shared rules: what they charge, flag and accept, and how a family measures its rows and taps.
+    Charges charges{};
+    Flags flags{};
+    Result result = Result::kFirst;
+    DTypeRules dtypes{};
+    void (*measure)(CountContext&, Sizes&) = nullptr;
 
     [[nodiscard]] bool weight_slot(std::size_t input) const {
         return ((weight_slots >> (input < 31 ? input : 31)) & 1U) != 0;
@@ -121,6 +145,8 @@ struct OpRule {
 [[nodiscard]] Op op_from_name(std::string_view name);
 [[nodiscard]] std::span<const OpRule> all_rules();
 
+// Throws ShapeError when the dtypes of given inputs break the rule's.
+void check_dtypes(const OpRule& rule, std::span<const TensorView> inputs);
 // The features of one node by its rule, and its sizes.
 void count_node(const OpRule& rule, CountContext& context);
 

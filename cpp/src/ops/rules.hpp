@@ -15,12 +15,13 @@ void count_conv(CountContext& context);
 void infer_attention(InferContext& context);
 void count_attention(CountContext& context);
 
-void infer_binary(InferContext& context);
-void infer_unary(InferContext& context);
-void infer_cast(InferContext& context);
-// One shared rule; the amounts per element stand in its table.
-template <Op op>
-void count_elementwise(CountContext& context);
+// The count of a rule that is its charges and flags.
+void count_charges(CountContext& context);
+// The same for charges per element of the output that always hold.
+void count_per_output(CountContext& context);
+[[nodiscard]] DType result_dtype(const InferContext& context);
+
+void infer_elementwise(InferContext& context);
 
 void infer_softmax(InferContext& context);
 void count_softmax(CountContext& context);

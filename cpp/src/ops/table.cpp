@@ -1,6 +1,8 @@
-// The table of all rules, in the order of enum Op, and the size features every op shares.
+// The table of all rules, and the size features every op shares.
 #include <algorithm>
 
+#include "attrs.hpp"
+#include "elementwise.hpp"
 #include "flopcore/error.hpp"
 #include "rules.hpp"
 
@@ -10,16 +12,11 @@ namespace {
 using K = AttrKey;
 using A = AttrKind;
 constexpr std::string_view kCausalChoices[] = {"none", "top_left", "bottom_right"};
-constexpr std::string_view kGeluChoices[] = {"none", "tanh"};
-constexpr std::string_view kModeChoices[] = {"eval", "train"};
 
 constexpr AttrSpec kConv[] = {
     {K::kStride, A::kInts}, {K::kDilation, A::kInts}, {K::kPadding, A::kInts}, {K::kGroups, A::kInt, false, 1}};
 constexpr AttrSpec kAttention[] = {{K::kCausal, A::kChoice, false, 0, kCausalChoices}};
-constexpr AttrSpec kGelu[] = {{K::kApproximate, A::kChoice, false, 0, kGeluChoices}};
-constexpr AttrSpec kCast[] = {{K::kDtype, A::kDtype, true}};
 constexpr AttrSpec kAxisLast[] = {{K::kAxis, A::kInt, false, -1}};
-constexpr AttrSpec kBatchNorm[] = {{K::kMode, A::kChoice, false, 0, kModeChoices}};
 constexpr AttrSpec kRowNorm[] = {{K::kNormalizedNdim, A::kInt, false, 1}};
 constexpr AttrSpec kPool[] = {{K::kKernel, A::kInts, true},
                               {K::kStride, A::kInts},
@@ -37,34 +34,18 @@ constexpr AttrSpec kSlice[] = {
 
 constexpr AttrSpec kSplit[] = {{K::kAxis, A::kInt, true}, {K::kSizes, A::kDims, true}};
 
-constexpr std::uint32_t slots(std::initializer_list<unsigned> list) {
-    std::uint32_t mask = 0;
-    for (const unsigned slot : list) mask |= 1U << slot;
-    return mask;
-}
-
-constexpr OpRule kRules[] = {
+constexpr OpRule kOther[] = {
     {.op = Op::kInput, .min_inputs = 0, .max_inputs = 0},
     {.op = Op::kParameter, .min_inputs = 0, .max_inputs = 0},
     {.op = Op::kConstant, .min_inputs = 0, .max_inputs = 0},
     {Op::kMatmul, 2, 2, 0, false, {}, ops::infer_matmul, ops::count_matmul},
-    {Op::kLinear, 2, 3, slots({1, 2}), false, {}, ops::infer_linear, ops::count_linear},
-    {Op::kConv, 2, 3, slots({1, 2}), false, kConv, ops::infer_conv, ops::count_conv},
+    {Op::kLinear, 2, 3, ops::slots({1, 2}), false, {}, ops::infer_linear, ops::count_linear},
+    {Op::kConv, 2, 3, ops::slots({1, 2}), false, kConv, ops::infer_conv, ops::count_conv},
     {Op::kAttention, 3, 4, 0, false, kAttention, ops::infer_attention, ops::count_attention},
-    {Op::kAdd, 2, 2, 0, false, {}, ops::infer_binary, ops::count_elementwise<Op::kAdd>},
-    {Op::kSub, 2, 2, 0, false, {}, ops::infer_binary, ops::count_elementwise<Op::kSub>},
-    {Op::kMul, 2, 2, 0, false, {}, ops::infer_binary, ops::count_elementwise<Op::kMul>},
-    {Op::kDiv, 2, 2, 0, false, {}, ops::infer_binary, ops::count_elementwise<Op::kDiv>},
-    {Op::kRelu, 1, 1, 0, false, {}, ops::infer_unary, ops::count_elementwise<Op::kRelu>},
-    {Op::kGelu, 1, 1, 0, false, kGelu, ops::infer_unary, ops::count_elementwise<Op::kGelu>},
-    {Op::kSilu, 1, 1, 0, false, {}, ops::infer_unary, ops::count_elementwise<Op::kSilu>},
-    {Op::kSigmoid, 1, 1, 0, false, {}, ops::infer_unary, ops::count_elementwise<Op::kSigmoid>},
-    {Op::kTanh, 1, 1, 0, false, {}, ops::infer_unary, ops::count_elementwise<Op::kTanh>},
-    {Op::kCast, 1, 1, 0, false, kCast, ops::infer_cast, ops::count_elementwise<Op::kCast>},
     {Op::kSoftmax, 1, 1, 0, false, kAxisLast, ops::infer_softmax, ops::count_softmax},
-    {Op::kBatchNorm, 1, 5, slots({1, 2, 3, 4}), false, kBatchNorm, ops::infer_batch_norm, ops::count_batch_norm},
-    {Op::kLayerNorm, 1, 3, slots({1, 2}), false, kRowNorm, ops::infer_row_norm, ops::count_layer_norm},
-    {Op::kRmsNorm, 1, 2, slots({1}), false, kRowNorm, ops::infer_row_norm, ops::count_rms_norm},
+    {Op::kBatchNorm, 1, 5, ops::slots({1, 2, 3, 4}), false, ops::kMode, ops::infer_batch_norm, ops::count_batch_norm},
+    {Op::kLayerNorm, 1, 3, ops::slots({1, 2}), false, kRowNorm, ops::infer_row_norm, ops::count_layer_norm},
+    {Op::kRmsNorm, 1, 2, ops::slots({1}), false, kRowNorm, ops::infer_row_norm, ops::count_rms_norm},
     {Op::kMaxPool, 1, 1, 0, false, kPool, ops::infer_pool, ops::count_max_pool},
     {Op::kAveragePool, 1, 1, 0, false, kPool, ops::infer_pool, ops::count_average_pool},
     {Op::kAdaptiveAveragePool, 1, 1, 0, false, kAdaptive, ops::infer_adaptive_pool, ops::count_adaptive_average_pool},
@@ -74,19 +55,36 @@ constexpr OpRule kRules[] = {
     {Op::kReshape, 1, 1, 0, true, kReshape, ops::infer_reshape, ops::count_view},
     {Op::kFlatten, 1, 1, 0, true, kFlatten, ops::infer_flatten, ops::count_view},
     {Op::kTranspose, 1, 1, 0, false, kTranspose, ops::infer_transpose, ops::count_move},
-    {Op::kConcat, 1, 255, 0, false, kConcat, ops::infer_concat, ops::count_move},
+    {Op::kConcat, 1, 255, 0, false, kConcat, ops::infer_concat, ops::count_move, {}, {}, Result::kFirst, ops::kAlike},
     {Op::kSlice, 1, 1, 0, false, kSlice, ops::infer_slice, ops::count_move},
     {Op::kSplit, 1, 1, 0, false, kSplit, ops::infer_split, ops::count_move},
-    {Op::kEmbedding, 2, 2, slots({0}), false, {}, ops::infer_embedding, ops::count_embedding},
+    {Op::kEmbedding,
+     2,
+     2,
+     ops::slots({0}),
+     false,
+     {},
+     ops::infer_embedding,
+     ops::count_embedding,
+     {},
+     {},
+     Result::kFirst,
+     {.integers = 2}},
 };
 
-static_assert(std::size(kRules) == static_cast<std::size_t>(Op::kCall));
-constexpr bool in_order() {
-    for (std::size_t i = 0; i < std::size(kRules); ++i)
-        if (kRules[i].op != static_cast<Op>(i)) return false;
-    return true;
-}
-static_assert(in_order());
+// All rules by Op; an op without one, or with two, does not compile.
+constexpr auto kRules = [] {
+    std::array<OpRule, static_cast<std::size_t>(Op::kCall)> rules{};
+    std::size_t n = 0;
+    for (const std::span<const OpRule> family : {std::span<const OpRule>(kOther), {ops::elementwise::kRules}})
+        for (const OpRule& rule : family) {
+            rules[static_cast<std::size_t>(rule.op)] = rule;
+            ++n;
+        }
+    for (std::size_t i = 0; i < rules.size(); ++i)
+        if (rules[i].op != static_cast<Op>(i) || n != rules.size()) throw "an op has no rule, or two";
+    return rules;
+}();
 
 inline ExprRef bytes(ExprStore& exprs, ExprRef elements, DType dtype) {
     const unsigned bits = info(dtype).bits;
@@ -108,6 +106,7 @@ Op op_from_name(std::string_view name) {
 }
 
 void count_node(const OpRule& rule, CountContext& context) {
+    context.rule = &rule;
     rule.count(context);
     ExprStore& exprs = context.exprs;
     ExprRef out, written, in, weights, read;

@@ -169,7 +169,7 @@ class _NodeEvaluation:
             self._slots.update(zip(spec.results, outputs, strict=True))
         if not spec.inputs or not spec.inputs[0].endswith("*"):
             self._slots.update(zip(spec.slots, inputs, strict=True))
-        self._names: dict[str, Value] = dict(cast("Mapping[str, Value]", attrs))
+        self._names: dict[str, Value] = {**cast("Mapping[str, Value]", attrs), "n_inputs": len(self._given())}
         self._functions: dict[str, Function] = {
             **FUNCTIONS,
             "n": lambda name: self._tensor(name).n,

@@ -13,19 +13,10 @@ from flopcore.specification import OpSpec, specification
 from .expression import FUNCTIONS, Function, evaluate
 from .shapes import Attr, Shape, infer_all
 
-__all__ = ["Block", "Graph", "Node", "Tensor", "complete_attrs"]
+__all__ = ["Block", "Graph", "Node", "Tensor", "complete_attrs", "infer_node"]
 
 Dim: TypeAlias = int | str
 At: TypeAlias = Mapping[str, int]
-
-# What an attribute is when it is not given; those with a value per dim are filled in below.
-_DEFAULTS: Mapping[str, Attr] = {
-    "groups": 1, "causal": "none", "approximate": "none", "mode": "eval", "normalized_ndim": 1, "ceil_mode": False,
-    "keepdims": False, "end_axis": -1, "step": 1,
-}  # fmt: skip
-_AXIS_DEFAULTS: Mapping[str, int] = {"softmax": -1, "flatten": 1}
-# Ops whose operands have one dtype.
-_ALIKE = ("matmul", "add", "sub", "mul", "div", "concat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +123,7 @@ class Graph:
                 self._infer_block(node.callee, at, found, (*callers, block))
                 self._infer_call(node, found)
             else:
-                _infer_node(node, at, found)
+                infer_node(node, at, found)
 
     def _infer_call(self, node: Node, found: dict[int, Tensor]) -> None:
         inside = self.in_block(node.callee)
@@ -159,19 +150,12 @@ def complete_attrs(node: Node, rank: int, at: At) -> dict[str, Attr]:
     """
     spec = _spec(node)
     result: dict[str, Attr] = {}
+    names = {"rank": rank}
     for key, kind in spec.attrs.items():
         if key in node.attrs:
             result[key] = _attr(node.attrs[key], kind, at)
-        elif key in ("stride", "dilation"):
-            result[key] = [1] * (rank - 2)
-        elif key == "padding":
-            result[key] = [0] * (2 * (rank - 2))
-        elif key == "axes":
-            result[key] = list(range(rank))
-        elif key == "axis" and node.op in _AXIS_DEFAULTS:
-            result[key] = _AXIS_DEFAULTS[node.op]
-        elif key in _DEFAULTS:
-            result[key] = _DEFAULTS[key]
+        elif key in spec.defaults:
+            result[key] = cast("Attr", evaluate(spec.defaults[key], names))
         else:
             raise DataError(f"{node.op} node {node.name!r} has no attribute {key!r}")
     for key in node.attrs:
@@ -217,7 +201,8 @@ def _node(data: Mapping[str, object], tensors: Mapping[int, Mapping[str, object]
     )
 
 
-def _infer_node(node: Node, at: At, found: dict[int, Tensor]) -> None:
+def infer_node(node: Node, at: At, found: dict[int, Tensor]) -> None:
+    """Add the outputs of a node that is no call to the tensors found so far; see `Graph.tensors`."""
     spec = _spec(node)
     if spec.leaf:
         shape = tuple(dim_value(dim, at) for dim in node.shape)
@@ -228,7 +213,9 @@ def _infer_node(node: Node, at: At, found: dict[int, Tensor]) -> None:
     inputs = node_inputs(node, found)
     first = next((tensor for tensor in inputs if tensor is not None), Tensor((), "float32"))
     attrs = complete_attrs(node, len(first.shape), at)
-    _check_dtypes(node, [tensor.dtype for tensor in inputs if tensor is not None])
+    slots = dict(zip(_slots(spec, len(inputs)), inputs, strict=True))
+    given = {slot: tensor.dtype for slot, tensor in slots.items() if tensor is not None}
+    _check_dtypes(node, spec, given)
     try:
         shapes = infer_all(node.op, [None if tensor is None else tensor.shape for tensor in inputs], attrs)
     except ShapeError as caught:
@@ -245,13 +232,28 @@ def _infer_node(node: Node, at: At, found: dict[int, Tensor]) -> None:
         found[number] = Tensor(shape, dtype)
 
 
-def _check_dtypes(node: Node, dtypes: Sequence[str]) -> None:
-    """Refuse operands of different dtypes where the op has no weights to convert, and ids that are no integers."""
-    alike = {"attention": 3}.get(node.op, len(dtypes) if node.op in _ALIKE else 0)
-    if len(set(dtypes[:alike])) > 1:
-        raise ShapeError(f"{node.op} node {node.name!r}: dtypes differ: {', '.join(dtypes[:alike])}")
-    if node.op == "embedding" and not dtypes[1].startswith(("int", "uint")):
-        raise ShapeError(f"embedding node {node.name!r}: ids are {dtypes[1]}")
+def _slots(spec: OpSpec, n_inputs: int) -> list[str]:
+    """Return the name of each input; those of one slot that takes any number are numbered."""
+    if spec.inputs and spec.inputs[0].endswith("*"):
+        return [f"{spec.slots[0]} {index}" for index in range(n_inputs)]
+    return list(spec.slots)
+
+
+def _check_dtypes(node: Node, spec: OpSpec, dtypes: Mapping[str, str]) -> None:
+    """Refuse operands whose dtypes break the op's rules."""
+
+    def among(names: Sequence[str]) -> dict[str, str]:
+        return {slot: dtype for slot, dtype in dtypes.items() if "*" in names or slot.split()[0] in names}
+
+    alike = among(spec.accepts.alike)
+    if len(set(alike.values())) > 1:
+        raise ShapeError(f"{node.op} node {node.name!r}: dtypes differ: {', '.join(alike.values())}")
+    for slot, dtype in among(spec.accepts.integers).items():
+        if not dtype.startswith(("int", "uint")):
+            raise ShapeError(f"{node.op} node {node.name!r}: {slot} must hold integers, is {dtype}")
+    for slot, dtype in among(spec.accepts.bools).items():
+        if dtype != "bool":
+            raise ShapeError(f"{node.op} node {node.name!r}: {slot} must be bool, is {dtype}")
 
 
 def node_inputs(node: Node, tensors: Mapping[int, Tensor]) -> list[Tensor | None]:

@@ -7,6 +7,7 @@ from math import prod
 from typing import TypeAlias, cast
 
 from flopcore.errors import ShapeError
+from flopcore.specification import specification
 
 __all__ = ["Attr", "Shape", "broadcast", "infer", "infer_all"]
 
@@ -38,7 +39,7 @@ def infer(op: str, inputs: Inputs, attrs: Attrs) -> Shape:
 
 def infer_all(op: str, inputs: Inputs, attrs: Attrs) -> list[Shape]:
     """Return the shapes of all outputs of an op; see `infer`."""
-    shapes = _RULES[op](inputs, attrs)
+    shapes = (_RULES.get(op) or _FAMILIES[specification().ops[op].family])(inputs, attrs)
     return shapes if isinstance(shapes, list) else [shapes]
 
 
@@ -295,21 +296,14 @@ def _embedding(inputs: Inputs, attrs: Attrs) -> Shape:
 
 
 # One shape, or the list of those of several outputs.
+_FAMILIES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
+    "elementwise": _elementwise,
+}
 _RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "matmul": _matmul,
     "linear": _linear,
     "conv": _conv,
     "attention": _attention,
-    "add": _elementwise,
-    "sub": _elementwise,
-    "mul": _elementwise,
-    "div": _elementwise,
-    "relu": _elementwise,
-    "gelu": _elementwise,
-    "silu": _elementwise,
-    "sigmoid": _elementwise,
-    "tanh": _elementwise,
-    "cast": _elementwise,
     "softmax": _softmax,
     "batch_norm": _batch_norm,
     "layer_norm": _trailing_norm,

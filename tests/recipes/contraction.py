@@ -1,0 +1,118 @@
+"""Recipes of matmul, linear, conv and attention."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from .recipe import Dim, Recipe, Value
+
+
+def matmul(r: Recipe, op: str) -> Value:
+    a = r.existing(
+        lambda value: value.known and 1 <= len(value.dims) <= 3 and 0 not in value.least and prod(value.least) < 10**4,
+        lambda: r.leaf([r.dim() for _ in range(r.size(1, 3))], dtype=r.dtype()),
+    )
+    dims = a.texts
+    kind = r.pick(("vector", "matrix", "batched", "stretched"))
+    r.mark(op, left=min(len(dims), 3), right=kind)
+    out = r.dim()
+    if kind == "vector":
+        return r.node(op, [a, r.leaf([dims[-1]], dtype=a.dtype)], {}, dims[:-1])
+    lead: list[Dim] = []
+    if kind == "batched":
+        lead = [*([r.size()] if r.flip() else []), *dims[:-2]]
+    if kind == "stretched":
+        lead = [1] * len(dims[:-2]) or [1]
+    b = r.leaf([*lead, dims[-1], out], dtype=a.dtype)
+    batch = lead if len(lead) > len(dims) - 2 else dims[:-2]
+    return r.node(op, [a, b], {}, [*batch, *dims[-2:-1], out])
+
+
+def linear(r: Recipe, op: str) -> Value:
+    x = r.existing(
+        lambda value: len(value.dims) >= 1 and value.dims[-1] is not None and 0 not in value.least
+        and prod(value.least) < 10**4,
+        lambda: r.any_tensor(),
+    )  # fmt: skip
+    if x.dims[-1] is None:
+        x = r.leaf([r.size(), r.size()], dtype="float32")
+    width, out = x.dims[-1], r.size()
+    assert width is not None
+    weight = r.leaf([out, width], dtype=r.pick((x.dtype, "int8")), kind=r.pick(("parameter", "input", "constant")))
+    bias = r.weight([out], x.dtype)
+    inputs = [x, weight, *([bias] if bias is not None or r.flip() else [])]
+    return r.node(op, inputs, {}, [*x.dims[:-1], out])
+
+
+def windows(r: Recipe, op: str, x: Value) -> tuple[dict[str, Any], list[int]]:
+    """Attributes of a sliding window that fits into every dim of x,, the kernel; what says nothing may be left out."""
+    n = len(x.dims) - 2
+    dilation = [r.pick((1, 1, 2)) for _ in range(n)]
+    kernel = [
+        r.choose.integer(1, max(1, min(3, (size - 1) // d + 1))) for size, d in zip(x.least[2:], dilation, strict=True)
+    ]
+    stride = [r.pick((1, 1, 2, 3)) for _ in range(n)]
+    begin = [r.choose.integer(0, k - 1) for k in kernel]
+    end = begin if r.flip() else [r.choose.integer(0, k - 1) for k in kernel]
+    attrs: dict[str, Any] = {"stride": stride, "dilation": dilation, "padding": begin + end}
+    r.mark(op, dims=n, strided=max(stride) > 1, dilated=max(dilation) > 1, asymmetric=begin != end)
+    for key in ("stride", "dilation", "padding"):
+        if not any(attrs[key]) or (key != "padding" and max(attrs[key]) == 1):
+            attrs.pop(key) if r.flip() else None
+    if r.symbolic:
+        r.mark(op, symbolic=not x.is_static(*range(2, len(x.dims))))
+    return attrs, kernel
+
+
+def static_sizes(x: Value, value: Value) -> list[Dim | None]:
+    """Dims of a windowed output: those that follow from plain numbers are numbers."""
+    return [size if isinstance(dim, int) else None for dim, size in zip(x.dims[2:], value.least[2:], strict=True)]
+
+
+def windowed(r: Recipe, op: str, inputs: list[Value | None], attrs: dict[str, Any], channels: Dim) -> Value:
+    """A node over sliding windows, whose spatial dims are known where those of x are numbers."""
+    x = inputs[0]
+    assert x is not None
+    made = r.node(op, inputs, attrs, [x.dims[0], channels, *[None] * (len(x.dims) - 2)])
+    dims = (*made.dims[:2], *static_sizes(x, made))
+    r.values[r.block][-1] = value = Value(made.number, dims, made.least, made.dtype)
+    return value
+
+
+def conv(r: Recipe, op: str) -> Value:
+    x = r.image(r.size(1, 3))
+    channels = x.dims[1]
+    assert isinstance(channels, int)
+    groups = r.pick([g for g in range(1, channels + 1) if channels % g == 0])
+    out = groups * r.size(1, 3)
+    attrs, kernel = windows(r, op, x)
+    if groups > 1 or r.flip():
+        attrs["groups"] = groups
+    weight = r.leaf([out, channels // groups, *kernel], dtype=x.dtype, kind=r.pick(("parameter", "constant")))
+    bias = r.weight([out], x.dtype)
+    r.mark(op, grouped=groups > 1)
+    return windowed(r, op, [x, weight, bias], attrs, out)
+
+
+def attention(r: Recipe, op: str) -> Value:
+    dtype = r.dtype()
+    batch, queries, width, value_width = r.dim(), r.dim(), r.size(), r.size()
+    keys = queries if r.flip() else r.dim()
+    kv_heads = r.size(1, 3)
+    heads = kv_heads * r.pick((1, 1, 2, 3))
+    q = r.leaf([batch, heads, queries, width], dtype=dtype)
+    k = r.leaf([batch, kv_heads, keys, width], dtype=dtype)
+    v = r.leaf([batch, kv_heads, keys, value_width], dtype=dtype)
+    inputs: list[Value | None] = [q, k, v]
+    if r.flip():
+        full: list[Dim] = [batch, heads, queries, keys]
+        mask = [1 if r.chance(3) else dim for dim in full[r.choose.integer(0, 4) :]]
+        inputs.append(r.leaf(mask, dtype=r.pick(("bool", dtype))))
+    attrs: dict[str, Any] = {}
+    r.option(attrs, "causal", ("none", "top_left", "bottom_right"))
+    r.mark(op, gqa=heads != kv_heads, cross=queries != keys)
+    return r.node(op, inputs, attrs, [batch, heads, queries, value_width])
+
+
+RECIPES = {"matmul": matmul, "linear": linear, "conv": conv, "attention": attention}
