@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     flop_counter = pytest.importorskip("torch.utils.flop_counter", reason="needs the extra 'oracle'")
     transformers = pytest.importorskip("transformers", reason="needs the extra 'oracle'")
 
-BATCH, SEQ = 2, 16
+BATCH, SEQ, DECODER_SEQ = 2, 16, 12
 DECODER = {
     "hidden_size": 64,
     "intermediate_size": 96,
@@ -32,6 +32,27 @@ DECODER = {
     "eos_token_id": 2,
 }
 ENCODER = DECODER | {"num_key_value_heads": None, "max_position_embeddings": 40}
+
+SMALL_T5 = {"d_model": 64, "d_kv": 24, "d_ff": 96, "num_layers": 2, "num_heads": 4, "vocab_size": 50}
+SMALL_WHISPER = {
+    "d_model": 64,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 96,
+    "decoder_ffn_dim": 80,
+    "max_source_positions": 20,
+    "max_target_positions": 40,
+    "num_mel_bins": 10,
+    "vocab_size": 50,
+    "pad_token_id": 0,
+}
+TOWER = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+TEXT = TOWER | {"vocab_size": 50, "max_position_embeddings": 40, "bos_token_id": 1, "eos_token_id": 2}
+VISION = TOWER | {"image_size": 32, "patch_size": 8}
+
+OWN_KEYS = ("T5", "Whisper", "CLIP", "CLIPText", "CLIPVision")
 
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("Llama", "ForCausalLM", {"attention_bias": True, "mlp_bias": True}),
@@ -69,6 +90,17 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("DeiT", "ForImageClassification", {"image_size": 32, "patch_size": 8, "num_labels": 7}),
     ("DeiT", "ForImageClassificationWithTeacher", {"image_size": 32, "patch_size": 8, "num_labels": 7}),
     ("DeiT", "Model", {"image_size": 32, "patch_size": 16}),
+    ("T5", "ForConditionalGeneration", SMALL_T5),
+    ("T5", "ForConditionalGeneration", SMALL_T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    ("T5", "Model", SMALL_T5 | {"num_decoder_layers": 4}),
+    ("T5", "EncoderModel", SMALL_T5),
+    ("Whisper", "ForConditionalGeneration", SMALL_WHISPER),
+    ("Whisper", "Model", SMALL_WHISPER | {"encoder_layers": 3, "decoder_attention_heads": 2}),
+    ("CLIP", "Model", {"text_config": TEXT, "vision_config": VISION, "projection_dim": 48}),
+    ("CLIPText", "Model", TEXT),
+    ("CLIPText", "ModelWithProjection", TEXT | {"projection_dim": 24}),
+    ("CLIPVision", "Model", VISION),
+    ("CLIPVision", "ModelWithProjection", VISION | {"projection_dim": 24}),
 ]
 
 
@@ -82,7 +114,7 @@ def quiet() -> Iterator[None]:
 
 def make(family: str, task: str, keys: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """A small model with eager attention, and the content of its config.json."""
-    base = ENCODER if family in ("Bert", "Roberta", "ViT", "DeiT") else DECODER
+    base = ENCODER if family in ("Bert", "Roberta", "ViT", "DeiT") else {} if family in OWN_KEYS else DECODER
     known = getattr(transformers, f"{family}Config")().to_dict()
     config = getattr(transformers, f"{family}Config")(
         **{key: value for key, value in base.items() if key in known and value is not None} | keys
@@ -94,12 +126,22 @@ def make(family: str, task: str, keys: dict[str, Any]) -> tuple[Any, dict[str, A
 
 def measured(model: Any, config: dict[str, Any]) -> int:
     """FLOP by FlopCounterMode."""
+    ids = torch.zeros(BATCH, SEQ, dtype=torch.long)
+    mask = torch.ones_like(ids)
+    pixels = torch.zeros(BATCH, 3, 32, 32)
+    kind = config["model_type"]
+    inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
+    if kind == "whisper":
+        frames = 2 * config["max_source_positions"]
+        inputs = {"input_features": torch.zeros(BATCH, config["num_mel_bins"], frames), "decoder_input_ids": ids}
+    elif kind == "t5" and config["architectures"] != ["T5EncoderModel"]:
+        inputs |= {"decoder_input_ids": ids[:, :DECODER_SEQ]}
+    elif kind == "clip":
+        inputs |= {"pixel_values": pixels}
+    elif "image_size" in config:
+        inputs = {"pixel_values": torch.zeros(BATCH, 3, config["image_size"], config["image_size"])}
     with torch.no_grad(), flop_counter.FlopCounterMode(display=False) as counter:
-        if "image_size" in config:
-            model(pixel_values=torch.zeros(BATCH, 3, config["image_size"], config["image_size"]))
-        else:
-            ids = torch.zeros(BATCH, SEQ, dtype=torch.long)
-            model(input_ids=ids, attention_mask=torch.ones_like(ids), return_dict=False)
+        model(**inputs, return_dict=False)
     return int(counter.get_total_flops())
 
 
@@ -110,7 +152,8 @@ def test_parameters_and_flop_equal_those_of_transformers(family: str, task: str,
         warnings.simplefilter("error")  # no key of these families is unknown
         graph = fc.from_huggingface(config)
     assert graph.parameters == sum(weight.numel() for weight in model.parameters())
-    at = {"batch": BATCH} if family in ("ViT", "DeiT") else {"batch": BATCH, "seq": SEQ}
+    sizes = {"batch": BATCH, "seq": SEQ, "decoder_seq": DECODER_SEQ, "texts": BATCH, "images": BATCH}
+    at = {name: sizes[name] for name in graph.dims}
     tally = fc.count(graph, at=at)
     assert tally.flop("torch-2.13") == measured(model, config)
     verify(graph, tally, fc.convention("all-arithmetic"), at=at)  # our own reference implementation agrees

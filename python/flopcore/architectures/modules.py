@@ -120,10 +120,12 @@ class Modules:
         """Return [batch, seq, heads, width] as [batch, heads, seq, width]."""
         return self.graph.transpose(x, (0, 2, 1, 3), name=name, origin=self.origin)
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, causal: Causal) -> Tensor:
-        """Return attention over [batch, heads, seq, width] with the heads joined again."""
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, causal: Causal, *, mask: Tensor | None = None
+    ) -> Tensor:
+        """Return attention over [batch, heads, seq, width] with the heads joined again; the mask is added to scores."""
         graph, origin = self.graph, self.origin
-        mixed = graph.attention(query, key, value, causal=causal, name="attention", origin=origin)
+        mixed = graph.attention(query, key, value, mask, causal=causal, name="attention", origin=origin)
         batch, heads, seq, width = mixed.shape
         assert isinstance(heads, int)
         assert isinstance(width, int)

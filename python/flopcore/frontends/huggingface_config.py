@@ -16,20 +16,24 @@ _MAX_SIZE = 2**40  # of any one number of a config; far above every model
 
 # Keys that do not change what one forward pass computes: training, generation, tokens, angles, bookkeeping.
 _NEUTRAL_KEYS = """
-    _attn_implementation _name_or_path add_cross_attention architectures attention_dropout
-    attention_probs_dropout_prob attn_implementation attn_pdrop auto_map bad_words_ids begin_suppress_tokens
-    bos_token_id cache_implementation chunk_size_feed_forward classifier_dropout cross_attention_hidden_size
-    decoder_start_token_id diversity_penalty do_sample early_stopping embd_pdrop embedding_dropout
+    _attn_implementation _name_or_path activation_dropout add_cross_attention apply_spec_augment architectures
+    attention_dropout attention_probs_dropout_prob attn_implementation attn_pdrop auto_map bad_words_ids
+    begin_suppress_tokens bos_token_id cache_implementation chunk_size_feed_forward classifier_dropout
+    classifier_proj_size cross_attention_hidden_size decoder_layerdrop decoder_start_token_id diversity_penalty
+    do_sample dropout dropout_rate early_stopping embd_pdrop embedding_dropout encoder_layerdrop
     encoder_no_repeat_ngram_size encoder_stride eos_token_id exponential_decay_length_penalty finetuning_task
     forced_bos_token_id forced_eos_token_id gradient_checkpointing hidden_dropout hidden_dropout_prob id2label
-    initializer_range is_decoder is_encoder_decoder label2id layer_norm_eps layer_norm_epsilon length_penalty
-    max_length max_position_embeddings max_window_layers min_length model_type n_ctx no_repeat_ngram_size norm_epsilon
-    num_beam_groups num_beams num_labels num_return_sequences original_max_position_embeddings output_attentions
-    output_hidden_states output_scores pad_token_id prefix problem_type remove_invalid_values reorder_and_upcast_attn
-    repetition_penalty resid_pdrop residual_dropout return_dict return_dict_in_generate rms_norm_eps rope_parameters
-    rope_scaling rope_theta sep_token_id summary_activation summary_first_dropout summary_proj_to_labels summary_type
-    summary_use_proj suppress_tokens task_specific_params temperature tf_legacy_loss tokenizer_class top_k top_p
-    torchscript transformers_version typical_p unsloth_fixed unsloth_version use_bfloat16 use_cache
+    init_std initializer_factor initializer_range is_decoder is_encoder_decoder label2id layer_norm_eps
+    layer_norm_epsilon length_penalty mask_feature_length mask_feature_min_masks mask_feature_prob mask_time_length
+    mask_time_min_masks mask_time_prob max_length max_position_embeddings max_window_layers median_filter_width
+    min_length model_type n_ctx n_positions no_repeat_ngram_size norm_epsilon num_beam_groups num_beams num_labels
+    num_return_sequences original_max_position_embeddings output_attentions output_hidden_states output_past
+    output_scores pad_token_id prefix problem_type relative_attention_max_distance remove_invalid_values
+    reorder_and_upcast_attn repetition_penalty resid_pdrop residual_dropout return_dict return_dict_in_generate
+    rms_norm_eps rope_parameters rope_scaling rope_theta sep_token_id summary_activation summary_first_dropout
+    summary_proj_to_labels summary_type summary_use_proj suppress_tokens task_specific_params temperature
+    tf_legacy_loss tokenizer_class top_k top_p torchscript transformers_version typical_p unsloth_fixed
+    unsloth_version use_bfloat16 use_cache use_weighted_layer_sum
 """
 _NEUTRAL = frozenset(_NEUTRAL_KEYS.split())
 
@@ -63,11 +67,14 @@ class Config:
         self.label = label
         self._content = content
         self._read: set[str] = set()
+        self._parts: dict[str, Config] = {}
 
     def unread(self) -> list[str]:
         """Return the keys that nothing has looked at, are not known to be neutral, and turn something on."""
         unknown = self._content.keys() - self._read - _NEUTRAL
-        return sorted(str(key) for key in unknown if self._content[key] not in (None, False))
+        told = [str(key) for key in unknown if self._content[key] not in (None, False)]
+        told += [f"{key}.{name}" for key, part in self._parts.items() for name in part.unread()]
+        return sorted(told)
 
     def has(self, key: str) -> bool:
         """Return whether the key is there, null or not."""
@@ -78,6 +85,17 @@ class Config:
         """Return a raw value, None where it is absent."""
         self._read.add(key)
         return self._content.get(key)
+
+    def part(self, key: str) -> Config:
+        """Return the config that stands under a key; absent and null give an empty one."""
+        value = self.get(key)
+        if value is None:
+            value = {}
+        if not isinstance(value, Mapping):
+            raise DataError(f"{self.label}: key {key!r} must be an object, is {short(value)}")
+        found = Config(f"{self.label}: {key}", value)
+        self._parts[key] = found
+        return found
 
     def size(self, key: str, default: int | None = None) -> int:
         """Return a positive integer; absent and null give the default, which None makes an error."""
