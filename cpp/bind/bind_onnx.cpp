@@ -4,6 +4,8 @@
 #include <memory>
 
 #include "bind.hpp"
+#include "flopcore/graph.hpp"
+#include "flopcore/onnx_append.hpp"
 #include "flopcore/onnx_order.hpp"
 #include "flopcore/onnx_reader.hpp"
 
@@ -12,10 +14,10 @@ namespace py = pybind11;
 namespace flopcore::bind {
 namespace {
 
-// A model and its names as Python strings, each made once.
+// A model and its names as Python strings, each made once, when it is asked for.
 struct Model {
     OnnxModel onnx;
-    std::vector<py::str> names;
+    std::vector<py::object> names;
 };
 using ModelPtr = std::shared_ptr<Model>;
 
@@ -37,12 +39,16 @@ struct FunctionView {
 };
 
 struct AttributeReference {
-    py::str name;
+    py::object name;
 };
 
-py::str name(const Model& model, OnnxId id) { return model.names[static_cast<std::uint32_t>(id)]; }
+py::object name(Model& model, OnnxId id) {
+    py::object& known = model.names[static_cast<std::uint32_t>(id)];
+    if (!known) known = py::str(model.onnx.names[id]);
+    return known;
+}
 
-py::tuple names(const Model& model, OnnxRange range) {
+py::tuple names(Model& model, OnnxRange range) {
     py::tuple tuple(range.size);
     for (std::uint32_t i = 0; i < range.size; ++i) tuple[i] = name(model, model.onnx.ids[range.begin + i]);
     return tuple;
@@ -95,28 +101,38 @@ py::dict attributes(const ModelPtr& model, OnnxRange range) {
     return dict;
 }
 
+py::tuple node(const ModelPtr& model, const OnnxNode& node) {
+    return py::make_tuple(name(*model, node.op_type), name(*model, node.domain), name(*model, node.name),
+                          names(*model, node.inputs), names(*model, node.outputs), attributes(model, node.attributes));
+}
+
 // The nodes with these indices.
 py::list nodes(const ModelPtr& model, const std::vector<OnnxNode>& nodes, const std::vector<std::uint32_t>& indices) {
     py::list list(indices.size());
-    for (std::size_t i = 0; i < indices.size(); ++i) {
-        const OnnxNode& node = nodes.at(indices[i]);
-        list[i] =
-            py::make_tuple(name(*model, node.op_type), name(*model, node.domain), name(*model, node.name),
-                           names(*model, node.inputs), names(*model, node.outputs), attributes(model, node.attributes));
-    }
+    for (std::size_t i = 0; i < indices.size(); ++i) list[i] = node(model, nodes.at(indices[i]));
     return list;
 }
 
-std::vector<std::uint32_t> order(const GraphView& view) {
-    std::vector<OnnxId> known;
-    for (const OnnxTensor& tensor : view.graph().initializers) known.push_back(tensor.name);
-    for (const OnnxValue& value : view.graph().inputs) known.push_back(value.name);
-    return onnx_order(view.model->onnx, view.graph().nodes, known);
+struct Appender {
+    GraphView source;
+    OnnxAppender append;
+};
+
+std::unique_ptr<Appender> make_appender(const GraphView& source, Graph& graph, const py::sequence& table) {
+    std::vector<std::string> names;
+    names.reserve(table.size());  // string views into it stay valid
+    std::vector<OnnxPlainOp> plain;
+    for (const py::handle row : table) {
+        const auto [onnx, ours, n_inputs] = row.cast<std::tuple<std::string, std::string, std::uint32_t>>();
+        plain.push_back({names.emplace_back(onnx), op_from_name(ours), n_inputs});
+    }
+    return std::make_unique<Appender>(source, OnnxAppender(source.model->onnx, source.graph(), graph, plain));
 }
 
-std::vector<std::uint32_t> order(const FunctionView& view) {
-    const OnnxModel& onnx = view.model->onnx;
-    return onnx_order(onnx, view.function().nodes, onnx_span(onnx.ids, view.function().inputs));
+std::optional<TensorId> placed(const Appender& self, const std::string& name) {
+    const auto id = self.source.model->onnx.names.find(name);
+    const TensorId tensor = id ? self.append.tensor(*id) : kNoTensor;
+    return tensor == kNoTensor ? std::nullopt : std::optional(tensor);
 }
 
 py::list tensors(const ModelPtr& model, const std::vector<OnnxTensor>& tensors) {
@@ -145,7 +161,7 @@ const char* kind_name(OnnxValueKind kind) {
     return "unknown";
 }
 
-py::list values(const Model& model, const std::vector<OnnxValue>& values) {
+py::list values(Model& model, const std::vector<OnnxValue>& values) {
     py::list list(values.size());
     for (std::size_t i = 0; i < values.size(); ++i) {
         const OnnxValue& value = values[i];
@@ -168,7 +184,7 @@ py::list values(const Model& model, const std::vector<OnnxValue>& values) {
     return list;
 }
 
-py::list opsets(const Model& model, const std::vector<OnnxOpset>& opsets) {
+py::list opsets(Model& model, const std::vector<OnnxOpset>& opsets) {
     py::list list;
     for (const OnnxOpset& opset : opsets) list.append(py::make_tuple(name(model, opset.domain), opset.version));
     return list;
@@ -177,9 +193,7 @@ py::list opsets(const Model& model, const std::vector<OnnxOpset>& opsets) {
 ModelPtr wrap(OnnxModel&& onnx) {
     auto model = std::make_shared<Model>();
     model->onnx = std::move(onnx);
-    model->names.reserve(model->onnx.names.size());
-    for (std::uint32_t id = 0; id < model->onnx.names.size(); ++id)
-        model->names.emplace_back(model->onnx.names[OnnxId{id}]);
+    model->names.resize(model->onnx.names.size());
     return model;
 }
 
@@ -219,8 +233,9 @@ void bind_onnx(py::module_& m) {
         .def_property_readonly("sparse", [](const TensorView& self) { return self.tensor.sparse; });
     py::class_<GraphView>(m, "OnnxGraph")
         .def_property_readonly("name", [](const GraphView& self) { return name(*self.model, self.graph().name); })
+        .def_property_readonly("index", [](const GraphView& self) { return self.index; })
         .def_property_readonly("n_nodes", [](const GraphView& self) { return self.graph().nodes.size(); })
-        .def("order", [](const GraphView& self) { return order(self); })
+        .def("order", [](const GraphView& self) { return onnx_order(self.model->onnx, self.graph().nodes, {}, true); })
         .def("shared",
              [](const GraphView& self) {
                  py::list list;
@@ -252,17 +267,41 @@ void bind_onnx(py::module_& m) {
                                [](const FunctionView& self) { return names(*self.model, self.function().attributes); })
         .def("defaults", [](const FunctionView& self) { return attributes(self.model, self.function().defaults); })
         .def("opsets", [](const FunctionView& self) { return opsets(*self.model, self.function().opsets); })
-        .def("order", [](const FunctionView& self) { return order(self); })
+        .def("order",
+             [](const FunctionView& self) {
+                 const OnnxModel& onnx = self.model->onnx;
+                 return onnx_order(onnx, self.function().nodes, onnx_span(onnx.ids, self.function().inputs));
+             })
         .def(
             "nodes",
             [](const FunctionView& self, const std::vector<std::uint32_t>& indices) {
                 return nodes(self.model, self.function().nodes, indices);
             },
             py::arg("indices"));
+    py::class_<Appender>(m, "OnnxAppender")
+        .def(py::init(&make_appender), py::arg("source"), py::arg("graph"), py::arg("plain"), py::keep_alive<1, 3>())
+        .def("run",
+             [](Appender& self) -> py::object {
+                 const auto stopped = [&] {
+                     const py::gil_scoped_release released;
+                     return self.append.run();
+                 }();
+                 if (!stopped) return py::none();
+                 return node(self.source.model, self.source.graph().nodes[*stopped]);
+             })
+        .def("tensor", &placed, py::arg("name"))
+        .def(
+            "place",
+            [](Appender& self, const std::string& name, TensorId tensor) {
+                const auto id = self.source.model->onnx.names.find(name);
+                if (!id) throw py::key_error(name);
+                self.append.place(*id, tensor);
+            },
+            py::arg("name"), py::arg("tensor"));
     py::class_<Model, std::shared_ptr<Model>>(m, "OnnxModel")
         .def_property_readonly("ir_version", [](const Model& self) { return self.onnx.ir_version; })
         .def_property_readonly("producer", [](const Model& self) { return self.onnx.producer; })
-        .def("opsets", [](const Model& self) { return opsets(self, self.onnx.opsets); })
+        .def("opsets", [](Model& self) { return opsets(self, self.onnx.opsets); })
         .def_property_readonly("graph",
                                [](const std::shared_ptr<Model>& self) {
                                    return GraphView{self, static_cast<std::uint32_t>(self->onnx.graphs.size() - 1)};
@@ -272,6 +311,7 @@ void bind_onnx(py::module_& m) {
             for (std::size_t i = 0; i < self->onnx.functions.size(); ++i) list.append(FunctionView{self, i});
             return list;
         });
+    m.def("onnx_scope", [](const std::string& name) { return onnx_scope(name); }, py::arg("name"));
     m.def("read_onnx", &read, py::arg("path"));
     m.def("parse_onnx", &parse, py::arg("data"));
 }

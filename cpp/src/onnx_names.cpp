@@ -7,15 +7,32 @@
 
 namespace flopcore {
 
+namespace {
+
+std::uint32_t hash_of(std::string_view name) { return static_cast<std::uint32_t>(std::hash<std::string_view>{}(name)); }
+
+}  // namespace
+
 OnnxNames::OnnxNames() : slots_(1024) { intern(""); }
 
-OnnxId OnnxNames::intern(std::string_view name) {
-    const auto hash = static_cast<std::uint32_t>(std::hash<std::string_view>{}(name));
+std::size_t OnnxNames::slot_of(std::string_view name, std::uint32_t hash) const {
     std::size_t slot = hash & (slots_.size() - 1);
     for (; slots_[slot] != 0; slot = (slot + 1) & (slots_.size() - 1)) {
         const std::uint32_t id = slots_[slot] - 1;
-        if (hashes_[id] == hash && (*this)[OnnxId{id}] == name) return OnnxId{id};
+        if (hashes_[id] == hash && (*this)[OnnxId{id}] == name) break;
     }
+    return slot;
+}
+
+std::optional<OnnxId> OnnxNames::find(std::string_view name) const {
+    const std::uint32_t at = slots_[slot_of(name, hash_of(name))];
+    return at == 0 ? std::nullopt : std::optional(OnnxId{at - 1});
+}
+
+OnnxId OnnxNames::intern(std::string_view name) {
+    const std::uint32_t hash = hash_of(name);
+    const std::size_t slot = slot_of(name, hash);
+    if (slots_[slot] != 0) return OnnxId{slots_[slot] - 1};
     if (ends_.size() >= std::numeric_limits<std::uint32_t>::max() - 1) throw DataError("more than 2^32 names");
     const auto id = static_cast<std::uint32_t>(ends_.size());
     text_ += name;

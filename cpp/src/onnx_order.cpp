@@ -28,7 +28,7 @@ class Order {
     Order(const OnnxModel& model, std::span<const OnnxNode> nodes)
         : model_(model), nodes_(nodes), makers_(model.names.size(), kNobody) {}
 
-    std::vector<std::uint32_t> find(std::span<const OnnxId> known);
+    std::vector<std::uint32_t> find(std::span<const OnnxId> known, bool open);
 
   private:
     [[nodiscard]] std::uint32_t maker(OnnxId name) const { return makers_[static_cast<std::uint32_t>(name)]; }
@@ -124,7 +124,7 @@ void Order::report_cycle(std::span<const std::uint32_t> waits) const {
                      quoted(model_, through));
 }
 
-std::vector<std::uint32_t> Order::find(std::span<const OnnxId> known) {
+std::vector<std::uint32_t> Order::find(std::span<const OnnxId> known, bool open) {
     if (nodes_.size() >= kKnown) throw GraphError("more than 2^32 nodes");
     makers_[0] = kKnown;  // the empty name: an input left out
     for (const OnnxId name : known) makers_[static_cast<std::uint32_t>(name)] = kKnown;
@@ -133,15 +133,15 @@ std::vector<std::uint32_t> Order::find(std::span<const OnnxId> known) {
         std::iota(order.begin(), order.end(), 0U);
         return order;
     }
-    check_inputs();
+    if (!open) check_inputs();
     return sorted();
 }
 
 }  // namespace
 
 std::vector<std::uint32_t> onnx_order(const OnnxModel& model, std::span<const OnnxNode> nodes,
-                                      std::span<const OnnxId> known) {
-    return Order(model, nodes).find(known);
+                                      std::span<const OnnxId> known, bool open) {
+    return Order(model, nodes).find(known, open);
 }
 
 std::vector<OnnxId> onnx_shared(const OnnxModel& model, std::span<const OnnxNode> nodes) {

@@ -515,7 +515,7 @@ OnnxDim Parser::dim(WireBytes bytes) {
         switch (field.number) {
             case 1:
                 dim.value = as_signed(field.value);
-                if (dim.value < 0)
+                if (dim.value < -1)  // -1 is how some exporters write a size they do not know
                     reader.fail(bytes.offset, 1,
                                 "is " + std::to_string(dim.value) +
                                     "; a size is not negative, an unknown one is left out or named by dim_param");

@@ -124,8 +124,8 @@ void says_what_is_wrong_and_where() {
     CHECK(contains(complaint(model(graph(number(1, 5)))), "GraphProto.node: wire type 0"));
     CHECK(contains(complaint(model(graph(message(5, number(1, ~std::uint64_t{0}))))), "holds -1"));
     CHECK(contains(complaint(model(graph(message(5, int64_tensor("s", 2, message(9, "12345678")))))), "has 8 bytes"));
-    const std::string minus = message(1, number(1, 1) + message(2, message(1, number(1, ~std::uint64_t{0}))));
-    CHECK(contains(complaint(model(graph(message(11, message(1, "x") + message(2, minus))))), "dim_value: is -1"));
+    const std::string minus = message(1, number(1, 1) + message(2, message(1, number(1, ~std::uint64_t{1}))));
+    CHECK(contains(complaint(model(graph(message(11, message(1, "x") + message(2, minus))))), "dim_value: is -2"));
     CHECK(contains(complaint(model(graph("")) + message(7, graph(""))), "appears twice"));
     CHECK(contains(complaint(std::string("\x0b")), "wire type 3"));
     CHECK(contains(complaint(std::string(11, '\xff')), "more than 64 bits"));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,10 +15,13 @@ class OnnxNames {
   public:
     OnnxNames();
     OnnxId intern(std::string_view name);
+    [[nodiscard]] std::optional<OnnxId> find(std::string_view name) const;
     [[nodiscard]] std::string_view operator[](OnnxId id) const;
     [[nodiscard]] std::size_t size() const { return ends_.size(); }
 
   private:
+    // The slot of a name: where its id is, or the free one where it belongs.
+    [[nodiscard]] std::size_t slot_of(std::string_view name, std::uint32_t hash) const;
     void grow();
 
     std::string text_;

@@ -5,26 +5,26 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
 
 from flopcore import _core
 from flopcore.errors import DataError, FlopcoreError, GraphError, UnsupportedNodes, UnsupportedOp
 from flopcore.expr import dim
 from flopcore.graph import AttrValue, Graph, Tensor
 
-from .onnx_ops import DIRECT, OPS, Result
+from .onnx_names import Names
+from .onnx_ops import OPS, PLAIN, Result
 from .onnx_shapes import MAX_ELEMENTS, RULES, result_dtype
-from .onnx_values import FLOATING, Attribute, Node, NotCountable, Size, Value, dtype_name, literal_learned
+from .onnx_values import FLOATING, Attribute, Frame, Node, NotCountable, Size, Value, dtype_name, literal_learned
 
 __all__ = ["from_onnx"]
 
 _OLDEST_OPSET, _NEWEST_OPSET = 7, 28
 _MAX_CALL_DEPTH = 32
 _CHUNK = 4096
-_MAIN = 0  # the block of the main graph
 _MAX_RANK = 64
-_MAX_WRITTEN = 1_000_000  # nodes that functions may write out to: each call doubles them in a hostile file
+_MAX_WRITTEN = 1_000_000  # nodes that functions and bodies may write out to: each call doubles them in a hostile file
 
 
 def from_onnx(model: str | os.PathLike[str] | bytes, *, at: Mapping[str, int] | None = None) -> Graph:
@@ -68,8 +68,14 @@ def from_onnx(model: str | os.PathLike[str] | bytes, *, at: Mapping[str, int] | 
         raise type(error)(f"{label}: {error}") from error
 
 
-# By name: a value, None for an input that a call leaves out, or just the number of a tensor in the graph.
-_Values: TypeAlias = dict[str, Value | int | None]
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the nodes of one graph, function or body share."""
+
+    names: Names
+    opsets: Mapping[str, int]
+    scope: str
+    bound: Mapping[str, Attribute] | None  # attributes of the call, in a function
 
 
 class _Importer:
@@ -80,19 +86,29 @@ class _Importer:
         self._at = at
         self._graph = Graph(model.graph.name)
         self._core = self._graph.core
+        self._root = Frame()
+        self._frame = self._root  # the block that nodes go to
         self._scope = ""  # of the node that is being translated
         self._functions = {(f.domain, f.name): f for f in model.functions()}
+        self._orders: dict[object, list[int]] = {}
         self._dims: dict[str, Size] = {}
-        self._depth = 0  # of the function that is being written out
+        self._depth = 0  # of the function or body that is being written out
         self._shared = frozenset((*model.graph.shared(), *(name for name, *_ in model.graph.outputs())))
-        self._n_written = 0  # nodes of functions
+        self._n_written = 0  # nodes of functions and bodies
         self._unsupported: Counter[tuple[str, str]] = Counter()
         self._reasons: dict[tuple[str, str], str] = {}
 
     def run(self) -> Graph:
         main = self._model.graph
-        values = self._leaves(main)
-        self._nodes(main, values, _opsets(self._model.opsets()), "")
+        opsets = _opsets(self._model.opsets())
+        taken = {name for domain, name in self._functions if domain == ""}
+        plain = [(op, *ours) for op, ours in PLAIN.items() if op not in taken and opsets.get("")]
+        bulk = _core.OnnxAppender(main, self._core, plain)
+        self._context = _Context(Names(self._core, self._root, bulk=bulk), opsets, "", None)
+        names = self._context.names
+        self._leaves(main, names)
+        while (node := bulk.run()) is not None:
+            self._visit(node)
         unknown = sorted(set(self._at) - set(self._dims))
         if unknown:
             known = ", ".join(sorted(self._dims)) or "none"
@@ -102,48 +118,55 @@ class _Importer:
             raise UnsupportedNodes(self._unsupported_text(), counts)
         outputs = []
         for name, *_ in main.outputs():
-            value = self._value(values, name) if name in values else None
+            value = names.find(name) if name in names else None
             if value is None:
                 raise GraphError(f"graph output {name!r} is made by no node")
-            outputs.append(Tensor(self._graph, self._place(value)))
+            outputs += [Tensor(self._graph, self._inside(each)) for each in value.flat()]
         self._graph.output(*outputs)
         return self._graph
 
     # ------------------------------------------------------------------------------------------------ leaves
-    def _leaves(self, graph: _core.OnnxGraph) -> _Values:
-        values: _Values = {}
+    def _leaves(self, graph: _core.OnnxGraph, names: Names) -> None:
+        """Name what the main graph starts from."""
+        stored = set()
         for tensor in graph.initializers():
-            values[tensor.name] = self._stored(tensor, tensor.name)
+            stored.add(tensor.name)
+            names.set(tensor.name, self._stored(tensor, tensor.name))
         for name, kind, dtype, shape in graph.inputs():
-            if name in values:  # up to IR version 3 every initializer is listed as an input too
+            if name in stored:  # up to IR version 3 every initializer is listed as an input too
                 continue
             if kind != "tensor":
-                raise UnsupportedOp(f"input {name!r} is a {kind.replace('_', ' ')}, not a tensor")
+                names.set(name, Value(name, "", (), kind=kind))
+                continue
             if shape is None:
                 raise DataError(f"input {name!r} has no shape; run onnx.shape_inference or set its dims")
-            sizes = tuple(self._size(size, f"{name}_dim{axis}") for axis, size in enumerate(shape))
+            # Exporters write a size they do not know as nothing, "?", -1 or 0: an input is not empty.
+            sizes = tuple(
+                self.size(None if size == 0 else size, f"{name}_dim{axis}") for axis, size in enumerate(shape)
+            )
             try:
                 value = Value(name, dtype_name(dtype, f"input {name!r}"), sizes)
             except NotCountable as error:
                 raise UnsupportedOp(str(error)) from error
-            values[name] = self._leaf("input", value)
-        return values
+            names.set(name, self._leaf("input", value, self._root))
 
-    def _size(self, size: int | str | None, fallback: str) -> Size:
+    def size(self, size: int | str | None, fallback: str, *, least: int = 1) -> Size:
+        """Return a size: a number, or a dim by the name in the file, or else by this one, bound where `at` says so."""
         if isinstance(size, int):
             return size
-        name = fallback if size is None else size
+        name = fallback if size is None or size == "?" else size
         if name not in self._dims:
             bound = self._at.get(name)
-            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 1):
-                raise DataError(f"at={{{name!r}: {bound!r}}}: a size must be a positive integer")
-            self._dims[name] = dim(name) if bound is None else bound
+            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < least):
+                wanted = "a positive integer" if least == 1 else f"an integer of {least} or more"
+                raise DataError(f"at={{{name!r}: {bound!r}}}: a size must be {wanted}")
+            self._dims[name] = dim(name, min=least) if bound is None else bound
         return self._dims[name]
 
     def _stored(self, tensor: _core.OnnxTensor, name: str) -> Value:
         """Return the value of a tensor stored in the file."""
         if tensor.sparse:
-            raise UnsupportedOp(f"tensor {name!r} is sparse")
+            return Value(name, "", (), kind="sparse_tensor")
         try:
             dtype = dtype_name(tensor.dtype, f"tensor {name!r}")
         except NotCountable as error:
@@ -156,95 +179,61 @@ class _Importer:
         return value
 
     # ------------------------------------------------------------------------------------------------- nodes
-    def _nodes(
-        self,
-        source: _core.OnnxGraph | _core.OnnxFunction,
-        values: _Values,
-        opsets: Mapping[str, int],
-        scope: str,
-        bound: Mapping[str, Attribute] | None = None,
-    ) -> None:
-        """Translate the nodes of the main graph, or of a function with the attributes of its call."""
-        order = source.order()
-        if self._depth > 0:
-            self._n_written += len(order)
-            if self._n_written > _MAX_WRITTEN:
-                raise DataError(f"the model's functions write out to more than {_MAX_WRITTEN} nodes")
-        direct = {op: ours for op, ours in DIRECT.items() if ("", op) not in self._functions}
+    def _nodes(self, source: _core.OnnxGraph | _core.OnnxFunction, key: object, context: _Context) -> None:
+        """Translate the nodes of a function or a body."""
+        if self._depth >= _MAX_CALL_DEPTH:
+            raise GraphError(f"functions and bodies call each other more than {_MAX_CALL_DEPTH} deep")
+        if key not in self._orders:
+            self._orders[key] = source.order()
+        order = self._orders[key]
+        self._n_written += len(order)
+        if self._n_written > _MAX_WRITTEN:
+            raise DataError(f"the model's functions and bodies write out to more than {_MAX_WRITTEN} nodes")
+        before = self._context, self._scope
+        self._context = context
+        self._depth += 1
         # A few nodes at a time as Python objects: the garbage collector looks at all that live.
         for start in range(0, len(order), _CHUNK):
-            chunk = source.nodes(order[start : start + _CHUNK])
-            for op, domain, name, inputs, outputs, attributes in chunk:
-                if "/" in name:
-                    inner = _scope(name)
-                    self._scope = f"{scope}.{inner}" if scope and inner else scope or inner
-                else:
-                    self._scope = scope
-                if op in direct and domain == "" and self._add(direct[op], op, name, inputs, outputs, values):
-                    continue
-                node = Node(
-                    op,
-                    "" if domain == "ai.onnx" else domain,
-                    name,
-                    [self._value(values, key) for key in inputs],
-                    outputs,
-                    attributes if bound is None else _resolved(attributes, bound),
-                    0,
-                )
-                node.opset = opsets.get(node.domain, 0)
-                self._node(node, values, opsets)
+            for node in source.nodes(order[start : start + _CHUNK]):
+                self._visit(node)
+        self._depth -= 1
+        self._context, self._scope = before
 
-    def _add(
-        self,
-        ours: tuple[str, int],
-        op: str,
-        name: str,
-        inputs: Sequence[str],
-        outputs: Sequence[str],
-        values: _Values,
-    ) -> bool:
-        """Add a node that is one op of ours, if its inputs are in the graph: most nodes of most files, at once."""
-        ids: list[int | None] = []
-        for key in inputs:
-            value = values[key] if key else None
-            tensor = value if value is None or isinstance(value, int) else value.id
-            if tensor is None:
-                return False
-            ids.append(tensor)
-        if len(ids) != ours[1] or len(outputs) != 1:
-            return False
-        output = outputs[0]
-        values[output] = self._core.add_node(ours[0], ids, {}, _MAIN, name or output, self._scope, _origin(op))
-        return True
-
-    def _value(self, values: _Values, name: str) -> Value | None:
-        """Return the value of a name; the empty name is an input left out."""
-        value = values[name] if name else None
-        if isinstance(value, int):
-            value = values[name] = Value.placed(name, self._core, value)
-        return value
-
-    def _node(self, node: Node, values: _Values, opsets: Mapping[str, int]) -> None:
-        if self._functions:
-            function = self._functions.get((node.domain, node.op))
-            if function is not None:
-                self._call(function, node, values, opsets)
-                return
+    def _visit(self, node: _core.OnnxNode) -> None:
+        """Translate a node of the file in the current context."""
+        context = self._context
+        op, domain, name, inputs, outputs, attributes = node
+        inner = _core.onnx_scope(name) if "/" in name else ""
+        self._scope = f"{context.scope}.{inner}" if context.scope and inner else context.scope or inner
+        found = Node(
+            op,
+            "" if domain == "ai.onnx" else domain,
+            name,
+            [context.names.find(key) for key in inputs],
+            outputs,
+            attributes if context.bound is None else _resolved(attributes, context.bound),
+            0,
+        )
+        found.opset = context.opsets.get(found.domain, 0)
+        function = self._functions.get((found.domain, op)) if self._functions else None
+        if function is not None:
+            self._call(function, found)
+            return
         results: Sequence[Result] = ()
         try:
-            results = self._translate(node)
+            results = self._translate(found)
         except NotCountable as reason:
-            key = (node.domain, node.op)
+            key = (found.domain, op)
             self._unsupported[key] += 1
-            self._reasons.setdefault(key, f"{node.label()!r}" + (f": {reason}" if str(reason) else ""))
-        for i, name in enumerate(node.outputs):
+            self._reasons.setdefault(key, f"{found.label()!r}" + (f": {reason}" if str(reason) else ""))
+        for i, name in enumerate(outputs):
             if not name:
                 continue
             result = results[i] if i < len(results) else None
             if result is None:  # of a node that is reported, or an output that only a reported node may read
                 result = Value(name, "float32", ())
                 result.lost = True
-            values[name] = result
+            context.names.set(name, result)
 
     def _translate(self, node: Node) -> Sequence[Result]:
         rule = OPS.get(node.op) if node.domain == "" else None
@@ -267,32 +256,27 @@ class _Importer:
         result = rule(self, node)
         return result if isinstance(result, Sequence) else [result]
 
-    def _call(
-        self,
-        function: _core.OnnxFunction,
-        node: Node,
-        values: _Values,
-        opsets: Mapping[str, int],
-    ) -> None:
+    def _call(self, function: _core.OnnxFunction, node: Node) -> None:
         """Write out a function of the model in place of the node that calls it."""
-        if self._depth >= _MAX_CALL_DEPTH:
-            raise GraphError(f"{node.describe()}: functions call each other more than {_MAX_CALL_DEPTH} deep")
         if len(node.inputs) > len(function.inputs) or len(node.outputs) > len(function.outputs):
             raise GraphError(f"{node.describe()}: more inputs or outputs than function {function.name!r} has")
+        outer = self._context
         absent = (*node.inputs, *[None] * (len(function.inputs) - len(node.inputs)))
-        local: _Values = dict(zip(function.inputs, absent, strict=True))
+        local = Names(self._core, self._frame)
+        for name, value in zip(function.inputs, absent, strict=True):
+            local.set(name, value)
         own = self._scope
         called = node.name.strip("/").replace("/", ".") or function.name
         bound = function.defaults() | dict(node.attributes)
+        opsets = {**outer.opsets, **_opsets(function.opsets())}
         inner = f"{own}.{called}" if own else called
-        self._depth += 1
-        self._nodes(function, local, {**opsets, **_opsets(function.opsets())}, inner, bound)
-        self._depth -= 1
+        self._nodes(function, (function.domain, function.name), _Context(local, opsets, inner, bound))
         for key, name in zip(node.outputs, function.outputs, strict=False):
             if key:
-                if local.get(name) is None:
+                result = local.find(name) if name in local else None
+                if result is None:
                     raise GraphError(f"function {function.name!r}: its output {name!r} is made by no node")
-                values[key] = local[name]
+                outer.names.set(key, result)
 
     def _unsupported_text(self) -> str:
         listed = ", ".join(
@@ -306,28 +290,38 @@ class _Importer:
     def emit(
         self, node: Node, op: str, inputs: Sequence[Value | None], attrs: Mapping[str, AttrValue] | None = None
     ) -> Value:
-        """Add an op and return its output."""
-        ids = [None if v is None else v.id if v.id is not None else self._place(v) for v in inputs]
+        """Add an op and return its first output."""
+        return self.emit_all(node, op, inputs, attrs)[0]
+
+    def emit_all(
+        self, node: Node, op: str, inputs: Sequence[Value | None], attrs: Mapping[str, AttrValue] | None = None
+    ) -> list[Value]:
+        """Add an op and return its outputs."""
+        ids = [None if value is None else self._inside(value) for value in inputs]
         origin = _origin(node.op)
-        made = self._core.add_node(op, ids, dict(attrs) if attrs else {}, _MAIN, node.label(), self._scope, origin)
-        return Value.placed(node.outputs[0], self._core, made)
+        first = self._core.add_node(
+            op, ids, dict(attrs) if attrs else {}, self._frame.block, node.label(), self._scope, origin
+        )
+        made = range(first, self._core.n_tensors)
+        names = (*node.outputs, *[""] * len(made))
+        return [Value.placed(name, self._core, number, self._frame) for name, number in zip(names, made, strict=False)]
 
     def weight(self, node: Node, value: Value) -> Value:
         """Place a value that a weight slot reads: a literal there is learned."""
         if value.id is None and value.learned != "never":
-            self._leaf("parameter", value)
+            self._leaf("parameter", value, self._root)
         return value
 
     def statistic(self, node: Node, value: Value) -> Value:
         """Place a value that is stored with the weights but not learned."""
-        return value if value.id is not None else self._leaf("constant", value)
+        return value if value.id is not None else self._leaf("constant", value, self._root)
 
     def transposed_weight(self, node: Node, value: Value) -> Value | None:
         """Place a matrix under transposed dims, if this node alone reads it."""
         # A function's body may read it under another name, so only the main graph can tell.
         if value.id is not None or self._depth > 0 or value.name in self._shared:
             return None
-        return self._leaf("parameter", Value(value.name, value.dtype, value.shape[::-1]))
+        return self._leaf("parameter", Value(value.name, value.dtype, value.shape[::-1]), self._root)
 
     def literal(self, node: Node, tensor: _core.OnnxTensor, name: str) -> Value:
         """Return the value of a tensor that is written in an attribute."""
@@ -336,15 +330,31 @@ class _Importer:
             value.learned = literal_learned(tensor.dims)
         return value
 
-    def _place(self, value: Value) -> int:
-        """Return the tensor of a value, made on first use."""
+    def _inside(self, value: Value) -> int:
+        """Return the tensor that stands for a value in the current block; it is placed on first use."""
+        if value.kind != "tensor":
+            raise NotCountable(f"reads {value.name!r}, which is {value.kind} and no tensor")
         if value.id is None:
-            self._leaf("parameter" if value.learned == "always" else "constant", value)
-        assert value.id is not None
-        return value.id
+            learned = value.learned == "always"
+            frame = self._root if learned else value.frame or self._frame
+            self._leaf("parameter" if learned else "constant", value, frame)
+        return self._taken(self._frame, value)
 
-    def _leaf(self, op: str, value: Value) -> Value:
-        value.id = self._core.add_leaf(op, value.shape, value.dtype, _MAIN, value.name, self._scope, _origin(op))
+    def _taken(self, frame: Frame, value: Value) -> int:
+        """Return a placed value as a block sees it: one from outside is an input of the block."""
+        assert value.id is not None
+        if frame is value.frame or frame.outer is None:
+            return value.id
+        outside = self._taken(frame.outer, value)
+        if outside not in frame.taken:
+            frame.taken[outside] = self._core.add_leaf(
+                "input", value.shape, value.dtype, frame.block, value.name, self._scope, _origin("input")
+            )
+        return frame.taken[outside]
+
+    def _leaf(self, op: str, value: Value, frame: Frame) -> Value:
+        value.frame = frame
+        value.id = self._core.add_leaf(op, value.shape, value.dtype, frame.block, value.name, self._scope, _origin(op))
         return value
 
 
@@ -378,15 +388,3 @@ def _opsets(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
             "convert the model with onnx.version_converter"
         )
     return opsets
-
-
-@lru_cache(maxsize=1024)
-def _scope(name: str) -> str:
-    """Return the module path that a node's name tells: /layer1/layer1.0/conv1/Conv is in layer1.0.conv1."""
-    path: list[str] = []
-    for part in [part for part in name.split("/") if part][:-1]:
-        if path and part.startswith(path[-1] + "."):
-            path[-1] = part
-        else:
-            path.append(part)
-    return ".".join(path)

@@ -437,10 +437,11 @@ def _constant_of_shape(b: Builder, node: Node) -> Result:
 
 
 # One op of ours with the same inputs in the same order: its name and how many inputs.
-DIRECT: Mapping[str, tuple[str, int]] = MappingProxyType(
+PLAIN: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
         "Add": ("add", 2),
         "Div": ("div", 2),
+        "MatMul": ("matmul", 2),
         "Mul": ("mul", 2),
         "Relu": ("relu", 1),
         "Sigmoid": ("sigmoid", 1),
@@ -455,7 +456,7 @@ def _direct(op: str, n_inputs: int) -> Rule:
 
 
 OPS: Mapping[str, Rule] = MappingProxyType(
-    {op: _direct(*ours) for op, ours in DIRECT.items()}
+    {op: _direct(*ours) for op, ours in PLAIN.items()}
     | {
         "Attention": _attention,
         "AveragePool": _pool("average_pool"),

@@ -6,7 +6,7 @@ Relies on the graph builder only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
@@ -19,6 +19,7 @@ __all__: list[str] = []
 
 Size: TypeAlias = int | Expr
 Learned: TypeAlias = Literal["always", "weight", "never"]
+Kind: TypeAlias = Literal["tensor", "sequence", "optional", "map", "sparse_tensor", "opaque", "unknown"]
 Attribute: TypeAlias = (
     int
     | float
@@ -74,6 +75,25 @@ def literal_learned(shape: Sequence[int]) -> Learned:
     return "weight" if 0 in shape or all(size == 1 for size in shape) else "always"
 
 
+@dataclass(eq=False, slots=True)
+class Frame:
+    """A block of the graph under construction.
+
+    Attributes
+    ----------
+    block : int
+        Its number in the core.
+    outer : Frame or None
+        The block around it.
+    taken : dict
+        Tensors of the block around it that this one reads: number there -> number of its input here, in order.
+    """
+
+    block: int = 0
+    outer: Frame | None = None
+    taken: dict[int, int] = field(default_factory=dict)
+
+
 class NotCountable(Exception):
     """A node that has no translation, with the reason; the front-end gathers all of a file into one UnsupportedOp."""
 
@@ -99,9 +119,22 @@ class Value:
         The values of a small integer tensor in row-major order, where they are known.
     learned
         Whether it becomes a parameter when it is placed: always, only if a weight slot reads it, or never.
+    items
+        Of a sequence: its tensors; of an optional: its value, or nothing.
+    kind
+        What the file calls it.
+
+    Attributes
+    ----------
+    frame : Frame or None
+        The block it is placed in, or will be.
+    id : int or None
+        The tensor of the graph, once there is one.
+    lost : bool
+        It comes from a node that could not be translated.
     """
 
-    __slots__ = ("_core", "_dtype", "_shape", "elements", "id", "learned", "lost", "name")
+    __slots__ = ("_core", "_dtype", "_shape", "elements", "frame", "id", "items", "kind", "learned", "lost", "name")
 
     def __init__(
         self,
@@ -111,18 +144,23 @@ class Value:
         *,
         elements: tuple[Size, ...] | None = None,
         learned: Learned = "never",
+        items: tuple[Value, ...] | None = None,
+        kind: Kind = "tensor",
     ) -> None:
         self.name = name
         self._dtype = dtype
         self._shape: tuple[Size, ...] | None = shape
         self._core: CoreGraph | None = None
-        self.id: int | None = None  # of the tensor of the graph, once there is one
+        self.id: int | None = None
+        self.frame: Frame | None = None
         self.elements = elements
         self.learned = learned
-        self.lost = False  # it comes from a node that could not be translated
+        self.items = items
+        self.kind = kind
+        self.lost = False
 
     @classmethod
-    def placed(cls, name: str, core: CoreGraph, tensor: int) -> Value:
+    def placed(cls, name: str, core: CoreGraph, tensor: int, frame: Frame) -> Value:
         """Return the value of a tensor of the graph."""
         value = cls.__new__(cls)
         value.name = name
@@ -130,6 +168,9 @@ class Value:
         value._shape = None
         value._core = core
         value.id = tensor
+        value.frame = frame
+        value.items = None
+        value.kind = "tensor"
         value.elements = None
         value.learned = "never"
         value.lost = False
@@ -150,6 +191,10 @@ class Value:
             assert self.id is not None
             self._shape = self._core.shape(self.id)
         return self._shape
+
+    def flat(self) -> tuple[Value, ...]:
+        """Return the tensors it is made of: itself, or those of a sequence or an optional."""
+        return (self,) if self.items is None else tuple(each for item in self.items for each in item.flat())
 
     @property
     def rank(self) -> int:
@@ -177,16 +222,27 @@ class Node:
         """Return how messages call the node."""
         return f"{self.op} node {self.label()!r}"
 
-    def input(self, index: int) -> Value:
-        """Return a required input."""
-        value = self.optional(index)
+    def any_input(self, index: int) -> Value:
+        """Return a required input of any kind: a tensor, a sequence, an optional."""
+        value = self.inputs[index] if index < len(self.inputs) else None
         if value is None:
             raise DataError(f"{self.describe()}: input {index} is missing")
         return value
 
+    def input(self, index: int) -> Value:
+        """Return a required input that is a tensor."""
+        value = self.any_input(index)
+        if value.kind != "tensor":
+            raise NotCountable(f"reads {value.name!r}, which is {value.kind} and no tensor")
+        return value
+
     def optional(self, index: int) -> Value | None:
-        """Return an input, or None where it is left out."""
-        return self.inputs[index] if index < len(self.inputs) else None
+        """Return an input that is a tensor, or None where it is left out."""
+        return self.input(index) if index < len(self.inputs) and self.inputs[index] is not None else None
+
+    def tensors(self) -> list[Value]:
+        """Return all inputs, none left out."""
+        return [self.input(index) for index in range(len(self.inputs))]
 
     def integer(self, name: str, default: int | None = None) -> int:
         """Return an integer attribute."""
