@@ -92,16 +92,10 @@ py::object extent_of(const Tally& tally, const Entry& entry, ExtentId id) {
 
 std::string dtype_name(DType dtype) { return std::string(info(dtype).name); }
 
-py::dict describe_entry(const Tally& tally, std::size_t i) {
-    const Entry& entry = tally.entries()[i];
-    py::list variant, amounts;
+py::dict describe_row(const Tally& tally, const Entry& entry) {
+    py::list variant;
     for (std::size_t v = 0; v < kVariants.size(); ++v)
         if ((entry.variant >> v) & 1U) variant.append(std::string(kVariants[v]));
-    const std::span<const AmountTag> tags = tally.signature(entry.signature);
-    for (std::size_t a = 0; a < tags.size(); ++a)
-        amounts.append(py::make_tuple(std::string(kFeatures[static_cast<std::size_t>(tags[a].feature)]),
-                                      to_python(tally.exprs(), tally.amount_base(entry.amounts_begin + a)),
-                                      extent_of(tally, entry, tags[a].extent)));
     py::dict result;
     result["site"] = entry.site;
     result["name"] = std::string(tally.texts()[entry.name]);
@@ -112,8 +106,47 @@ py::dict describe_entry(const Tally& tally, std::size_t i) {
                                       dtype_name(entry.dtypes.accumulate), dtype_name(entry.dtypes.output));
     result["scope"] = std::string(tally.texts()[entry.scope]);
     result["origin"] = std::string(tally.texts()[entry.origin]);
+    return result;
+}
+
+py::dict describe_entry(const Tally& tally, std::size_t i) {
+    const Entry& entry = tally.entries()[i];
+    const std::span<const AmountTag> tags = tally.signature(entry.signature);
+    py::list amounts;
+    for (std::size_t a = 0; a < tags.size(); ++a)
+        amounts.append(py::make_tuple(std::string(kFeatures[static_cast<std::size_t>(tags[a].feature)]),
+                                      to_python(tally.exprs(), tally.amount_base(entry.amounts_begin + a)),
+                                      extent_of(tally, entry, tags[a].extent)));
+    py::dict result = describe_row(tally, entry);
     result["amounts"] = amounts;
     return result;
+}
+
+py::list describe_kinds(const Tally& tally) {
+    NodeKinds found;
+    {
+        const py::gil_scoped_release release;
+        found = tally.node_kinds();
+    }
+    py::list kinds;
+    for (const NodeKind& kind : found.kinds) {
+        py::dict result = describe_row(tally, tally.entries()[kind.example]);
+        result["n_entries"] = kind.n_entries;
+        kinds.append(result);
+    }
+    return kinds;
+}
+
+py::list describe_extents(const Tally& tally) {
+    std::array<std::array<bool, kGrades.size()>, kExtentKinds.size()> seen{};
+    for (const Extent& extent : tally.extents())
+        seen[static_cast<std::size_t>(extent.kind)][static_cast<std::size_t>(extent.grade)] = true;
+    py::list kinds;
+    for (std::size_t kind = 0; kind < kExtentKinds.size(); ++kind)
+        for (std::size_t grade = 0; grade < kGrades.size(); ++grade)
+            if (seen[kind][grade])
+                kinds.append(py::make_tuple(std::string(kExtentKinds[kind]), std::string(kGrades[grade])));
+    return kinds;
 }
 
 py::list describe_blocks(const Tally& tally) {
@@ -160,6 +193,8 @@ void bind_tally(py::module_& m) {
                 return describe_entry(tally, i);
             },
             py::arg("index"))
+        .def("kinds", &describe_kinds)
+        .def("extent_kinds", &describe_extents)
         .def("blocks", &describe_blocks)
         .def("frames", &describe_frames);
     py::class_<Convention>(m, "Convention")

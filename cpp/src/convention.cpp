@@ -73,6 +73,7 @@ class Pricer {
         scaled_.push_back(scale(convention.weights));
         for (const Override& over : convention.overrides) scaled_.push_back(scale(over.weights));
         charges_.resize(tally.n_signatures() * scaled_.size());
+        if (by == GroupBy::kKind) kinds_ = tally.node_kinds();
         for (std::uint32_t i = 0; i < convention.overrides.size(); ++i)
             for (std::size_t op = 0; op < kOpCount; ++op)
                 if (contains(convention.overrides[i].ops, static_cast<Op>(op))) candidates_[op].push_back(i);
@@ -131,7 +132,7 @@ class Pricer {
     }
 
     // A small integer that names the group of a row; group_name() spells it.
-    [[nodiscard]] std::uint32_t group_key(const Entry& entry, Feature feature) const {
+    [[nodiscard]] std::uint32_t group_key(std::uint32_t at, const Entry& entry, Feature feature) const {
         switch (by_) {
             case GroupBy::kOp:
                 return static_cast<std::uint32_t>(entry.op);
@@ -143,6 +144,9 @@ class Pricer {
                 return static_cast<std::uint32_t>(entry.phase);
             case GroupBy::kFeature:
                 return static_cast<std::uint32_t>(feature);
+            case GroupBy::kKind:
+                return kinds_.of_entry[at] * static_cast<std::uint32_t>(kFeatureCount) +
+                       static_cast<std::uint32_t>(feature);
             case GroupBy::kNone:
                 break;
         }
@@ -161,6 +165,8 @@ class Pricer {
                 return std::string(kPhases[key]);
             case GroupBy::kFeature:
                 return std::string(kFeatures[key]);
+            case GroupBy::kKind:
+                return std::to_string(key / kFeatureCount) + " " + std::string(kFeatures[key % kFeatureCount]);
             case GroupBy::kNone:
                 break;
         }
@@ -216,7 +222,7 @@ class Pricer {
                              if (!((convention_.phases >> static_cast<unsigned>(entry.phase)) & 1U)) continue;
                              for (const Charge& charge : charges(entry.signature, weights_of(entry))) {
                                  if (by_ != GroupBy::kNone) {
-                                     const std::uint32_t key = group_key(entry, charge.feature);
+                                     const std::uint32_t key = group_key(at, entry, charge.feature);
                                      if (key != open_key) sum = &sums[key], open_key = key;
                                  }
                                  sum->add(cost_.exprs, amount(entry, charge), charge.numerator, charge.plain);
@@ -249,6 +255,7 @@ class Pricer {
     std::vector<ScaledWeights> scaled_;  // default, then one per override
     std::array<std::vector<std::uint32_t>, kOpCount> candidates_;
     std::vector<std::optional<std::vector<Charge>>> charges_;  // by signature, then weights
+    NodeKinds kinds_;                                          // of the tally, where groups are kinds
     Cost cost_;
 };
 

@@ -7,7 +7,7 @@ from .accelerators import Accelerator, accelerator, accelerators
 from .build import BuildInfo, build_info
 from .compare import Comparison, Difference, compare
 from .conventions import Convention, convention, conventions
-from .count import Extent, Row, Tally, count
+from .count import Extent, Row, Tally, Traffic, count
 from .errors import (
     ConventionError,
     CountOverflowError,
@@ -18,6 +18,7 @@ from .errors import (
     UnsupportedNodes,
     UnsupportedOp,
 )
+from .explanation import Explanation
 from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum, sum_over
 from .frontends import StoredTensor, Weights, from_gguf, from_huggingface, from_onnx, load_model, read_weights
 from .graph import Graph, Tensor, ops
@@ -42,6 +43,7 @@ __all__ = [
     "Dim",
     "Entity",
     "Estimate",
+    "Explanation",
     "Expr",
     "Extent",
     "Factor",
@@ -60,6 +62,7 @@ __all__ = [
     "Tensor",
     "Threshold",
     "ThresholdPolicy",
+    "Traffic",
     "UnsupportedNodes",
     "UnsupportedOp",
     "Weights",

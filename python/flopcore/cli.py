@@ -158,6 +158,9 @@ def main() -> None:
 @_on_model
 @click.option("--convention", "names", multiple=True, metavar="NAME", help="What counts as one operation [macs].")
 @click.option("--by", "axes", multiple=True, type=click.Choice(AXES), help="Split the count; may be repeated.")
+@click.option("--explain", "explained", is_flag=True, help="Say which rule priced what, and what was not counted.")
+@click.option("--coverage", "covered", is_flag=True, help="Say how much was priced, and what was not.")
+@click.option("--bytes", "moved", is_flag=True, help="Bytes of weights and activations each op reads and writes.")
 @click.option(
     "--verify", "verified", is_flag=True, help="Recount with the reference implementation; exit 1 if it differs."
 )
@@ -167,6 +170,9 @@ def count(
     dims: tuple[tuple[str, int], ...],
     names: tuple[str, ...],
     axes: tuple[GroupBy, ...],
+    explained: bool,
+    covered: bool,
+    moved: bool,
     verified: bool,
     as_json: bool,
 ) -> None:
@@ -204,6 +210,9 @@ def count(
         unsupported={},
         dims=sizes,
         verified=_recount(graph, tally, chosen, at) if verified else None,
+        traffic=tally.bytes(by="op") if moved else None,
+        explanation=tally.explain(chosen) if explained or covered else None,
+        detail="all" if explained else "coverage",
     )
     _print(document, as_json, tables.print_count)
 
@@ -267,6 +276,25 @@ def compare(model: str, dims: tuple[tuple[str, int], ...], names: tuple[str, ...
         dims=sizes,
     )
     _print(document, as_json, tables.print_compare)
+
+
+@main.command()
+@_on_model
+@click.argument("left")
+@click.argument("right")
+@json_option
+def diff(model: str, left: str, right: str, dims: tuple[tuple[str, int], ...], as_json: bool) -> None:
+    """Say which rows of MODEL make conventions LEFT and RIGHT differ, the largest difference first."""
+    from .compare import compare
+    from .frontends import load_model
+    from .report import documents, tables
+
+    graph = load_model(model)
+    sizes = _bind(graph, dims)
+    if sizes and not dims:
+        raise click.UsageError(f"diff works on numbers: bind {', '.join(f'--dim {name}=SIZE' for name in sizes)}")
+    found = compare(graph, [left, right], at=_bound(sizes))
+    _print(documents.diff_document(model, found.to_dict(), sizes), as_json, tables.print_diff)
 
 
 def _spread(costs: Iterable[Count]) -> int | Fraction:

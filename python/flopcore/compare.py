@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import combinations
 
 from .conventions import Convention, convention
-from .count import Tally, count
+from .count import count
 from .errors import DataError
+from .explanation import by_kind
 from .graph import Graph
-from .specification import specification
 
 __all__ = ["Comparison", "Difference", "compare"]
 
@@ -21,14 +22,15 @@ class Difference:
 
     Attributes
     ----------
-    op, variant, feature
-        The rows: their op, its flags, and the feature that is priced.
+    op, variant, phase, feature
+        The rows: their op, its flags, their phase, and the feature that is priced.
     left, right
         Their price under each convention, in its unit.
     """
 
     op: str
     variant: tuple[str, ...]
+    phase: str
     feature: str
     left: int | Fraction
     right: int | Fraction
@@ -37,6 +39,18 @@ class Difference:
     def difference(self) -> int | Fraction:
         """Right minus left."""
         return _plain(Fraction(self.right - self.left))
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as plain data; fractions are text."""
+        return {
+            "op": self.op,
+            "variant": list(self.variant),
+            "phase": self.phase,
+            "feature": self.feature,
+            "left": _text(self.left),
+            "right": _text(self.right),
+            "difference": _text(self.difference),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,7 @@ class Comparison:
 
     conventions: tuple[Convention, ...]
     totals: tuple[int | Fraction, ...]
-    _prices: Mapping[tuple[str, tuple[str, ...], str], tuple[int | Fraction, ...]] = field(repr=False, hash=False)
+    _prices: Mapping[tuple[str, tuple[str, ...], str, str], tuple[int | Fraction, ...]] = field(repr=False, hash=False)
 
     def explain(self, left: str | Convention, right: str | Convention) -> tuple[Difference, ...]:
         """Return the kinds of rows that two conventions price differently, the largest difference first.
@@ -73,11 +87,32 @@ class Comparison:
         """
         first, second = self._place(left), self._place(right)
         found = [
-            Difference(op, variant, feature, prices[first], prices[second])
-            for (op, variant, feature), prices in self._prices.items()
+            Difference(op, variant, phase, feature, prices[first], prices[second])
+            for (op, variant, phase, feature), prices in self._prices.items()
             if prices[first] != prices[second]
         ]
-        return tuple(sorted(found, key=lambda one: (-abs(Fraction(one.difference)), one.op, one.variant, one.feature)))
+        return tuple(sorted(found, key=_largest_first))
+
+    def to_dict(self) -> dict[str, object]:
+        """Return totals and, for each pair of conventions in order, the rows that explain the difference."""
+        pairs = combinations([one.name for one in self.conventions], 2)
+        return {
+            "schema": "flopcore.comparison/1",
+            "totals": [
+                {
+                    "convention": one.name,
+                    "version": one.version,
+                    "digest": one.digest,
+                    "unit": one.unit,
+                    "total": _text(total),
+                }
+                for one, total in zip(self.conventions, self.totals, strict=True)
+            ],
+            "pairs": [
+                {"left": left, "right": right, "rows": [row.to_dict() for row in self.explain(left, right)]}
+                for left, right in pairs
+            ],
+        }
 
     def _place(self, wanted: str | Convention) -> int:
         name = wanted.name if isinstance(wanted, Convention) else convention(wanted).name
@@ -127,46 +162,29 @@ def compare(
     left_open = sorted(set(graph.dims) - set(at or {}))
     if left_open:
         raise DataError(f"compare works on numbers; bind {', '.join(map(repr, left_open))} with at=")
-    prices: dict[tuple[str, tuple[str, ...], str], list[Fraction]] = {}
-    features = specification().features
-    repeats = _repeats(tally)
-    weights: dict[tuple[str, tuple[str, ...], str, str, str], list[tuple[int | Fraction, ...]]] = {}
-    for row in tally.rows():
-        kind = (row.op, row.variant, row.origin, row.dtypes[0], row.phase)
-        if kind not in weights:
-            weights[kind] = [
-                one.weights_of(row.op, variant=row.variant, origin=row.origin, dtype=row.dtypes[0], phase=row.phase)
-                for one in chosen
-            ]
-        place = features.index(row.feature)
-        sums = prices.setdefault((row.op, row.variant, row.feature), [Fraction(0)] * len(chosen))
-        for index, one in enumerate(chosen):
-            weight = weights[kind][index][place]
-            if weight:
-                amount = repeats[row.block] * _number(row.base)
-                for extent in row.extents:
-                    amount *= _number(extent.used if one.extents[extent.kind] == "used" else extent.nominal)
-                sums[index] += weight * amount
-    exact = {key: tuple(_plain(value) for value in sums) for key, sums in prices.items()}
-    totals = tuple(
-        _plain(sum((Fraction(row[index]) for row in exact.values()), Fraction(0))) for index in range(len(chosen))
-    )
-    return Comparison(chosen, totals, exact)
-
-
-def _repeats(tally: Tally) -> list[int]:
-    """How often each block of a tally runs in all."""
-    repeats = [0] * len(tally.blocks())
-    repeats[-1] = 1
-    for frame in sorted(tally.frames(), key=lambda one: -one.parent):
-        repeats[frame.block] += repeats[frame.parent] * int(_number(frame.times))
-    return repeats
+    kinds = tally.kinds()
+    prices: dict[tuple[str, tuple[str, ...], str, str], list[int | Fraction]] = {}
+    for index, one in enumerate(chosen):
+        for kind, terms in zip(kinds, by_kind(tally.core, one, {}), strict=True):
+            for feature, price in terms.items():
+                sums = prices.setdefault((kind.op, kind.variant, kind.phase, feature), [0] * len(chosen))
+                sums[index] += _number(price)
+    exact = {key: tuple(_plain(Fraction(value)) for value in sums) for key, sums in prices.items()}
+    return Comparison(chosen, tuple(_number(tally.flop(one)) for one in chosen), exact)
 
 
 def _number(amount: object) -> int | Fraction:
     if not isinstance(amount, int | Fraction):
         raise DataError(f"{amount} is not a number; bind every dim with at=")
     return amount
+
+
+def _largest_first(row: Difference) -> tuple[Fraction, str, tuple[str, ...], str, str]:
+    return (-abs(Fraction(row.difference)), row.op, row.variant, row.phase, row.feature)
+
+
+def _text(value: int | Fraction) -> int | str:
+    return value if isinstance(value, int) else str(value)
 
 
 def _plain(value: Fraction) -> int | Fraction:

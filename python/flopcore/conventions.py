@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import cache
@@ -106,6 +106,11 @@ class Convention:
         The phases that are priced.
     branches
         How the arms of a branch are joined.
+    precision
+        What one operation in a dtype is worth relative to the others; 1 for a dtype that is not named.
+    backward
+        None if the gradient phases are priced by their own rows (or not at all); a number if a backward pass is said
+        to cost that many times the forward one, and its rows are not priced (see `Tally.training`).
     aliases, summary, source, notes
         Other names, and what a reader should know.
     """
@@ -118,6 +123,8 @@ class Convention:
     extents: Mapping[str, Literal["nominal", "used"]] = field(hash=False)
     phases: tuple[str, ...]
     branches: str
+    precision: Mapping[str, Weight] = field(default_factory=dict, hash=False)
+    backward: Weight | None = None
     aliases: tuple[str, ...] = ()
     summary: str = ""
     source: str = ""
@@ -125,6 +132,22 @@ class Convention:
 
     def __repr__(self) -> str:
         return f"Convention({self.name}@{self.version}, {self.unit}, digest {self.digest[:8]})"
+
+    def rule_of(
+        self,
+        op: str,
+        *,
+        variant: Iterable[str] = (),
+        origin: str = "builder",
+        dtype: str = "float32",
+        phase: str = "forward",
+    ) -> int | None:
+        """Return the number of the override that prices a row with these properties, or None if there is none."""
+        flags = tuple(variant)
+        for number, override in enumerate(self.overrides):
+            if override.matches(op=op, variant=flags, origin=origin, dtype=dtype, phase=phase):
+                return number
+        return None
 
     @property
     def digest(self) -> str:
@@ -144,19 +167,25 @@ class Convention:
         """Return the weight of each feature for a row with these properties."""
         if phase not in self.phases:
             return (0,) * len(self.weights)
-        flags = tuple(variant)
-        for override in self.overrides:
-            if override.matches(op=op, variant=flags, origin=origin, dtype=dtype, phase=phase):
-                return override.weights
-        return self.weights
+        rule = self.rule_of(op, variant=variant, origin=origin, dtype=dtype, phase=phase)
+        weights = self.weights if rule is None else self.overrides[rule].weights
+        scale = self.precision.get(dtype, 1)
+        return weights if scale == 1 else _scaled(weights, scale)
 
     def compiled(self) -> _core.Convention:
-        """Return the convention in the form the core prices with."""
+        """Return the convention in the form the core prices with; a dtype with a weight gets overrides of its own."""
+        general = Override((), (), (), (), (), self.weights)
+        scaled = [
+            replace(rule, dtype=(dtype,), weights=_scaled(rule.weights, scale))
+            for dtype, scale in self.precision.items()
+            for rule in (*self.overrides, general)
+            if not rule.dtype or dtype in rule.dtype
+        ]
         return _core.Convention(
             self.name,
             self.unit,
             self.weights,
-            [(o.op, o.variant, o.origin, o.dtype, o.phase, o.weights) for o in self.overrides],
+            [(o.op, o.variant, o.origin, o.dtype, o.phase, o.weights) for o in (*scaled, *self.overrides)],
             [kind for kind, size in self.extents.items() if size == "used"],
             self.phases,
         )
@@ -169,9 +198,11 @@ class Convention:
         for switch, ops in _SWITCH_OPS.items():
             state[switch] = _summed([_charges(self, op) for op in ops])
         state["integer_operations"] = _summed([_charges(self, "linear", dtype=dtype) for dtype in INTEGER_DTYPES])
-        state["precision"] = "by dtype" if any(override.dtype for override in self.overrides) else "every dtype alike"
-        backward = [phase in self.phases for phase in ("grad_input", "grad_weight")]
-        state["backward"] = {"counted": "by rule"}.get(_summed(backward), _summed(backward))
+        by_dtype = self.precision or any(override.dtype for override in self.overrides)
+        state["precision"] = "by dtype" if by_dtype else "every dtype alike"
+        backward = _summed([phase in self.phases for phase in ("grad_input", "grad_weight")])
+        factor = None if self.backward is None else f"{self.backward} x forward"
+        state["backward"] = factor or {"counted": "by rule"}.get(backward, backward)
         state["recompute"] = _summed(["recompute" in self.phases])
         state["optimizer"] = _summed(["optimizer" in self.phases])
         return state
@@ -209,6 +240,8 @@ class Convention:
             "extents": dict(self.extents),
             "phases": list(self.phases),
             "branches": self.branches,
+            "precision": {dtype: _text(weight) for dtype, weight in self.precision.items()},
+            "backward": None if self.backward is None else _text(self.backward),
         }
 
 
@@ -281,11 +314,18 @@ def parse(text: str, *, source: str) -> Convention:
         extents=cast("dict[str, Literal['nominal', 'used']]", document["extents"]),
         phases=tuple(cast("list[str]", document["phases"])),
         branches=cast("str", document["branches"]),
+        precision={
+            dtype: Rational.value(scale)
+            for dtype, scale in cast("dict[str, int | str]", document.get("precision", {})).items()
+        },
+        backward=None if "backward" not in document else Rational.value(cast("int | str", document["backward"])),
         aliases=tuple(cast("list[str]", document.get("aliases", []))),
         summary=cast("str", document["summary"]),
         source=cast("str", document["source"]),
         notes=tuple(cast("list[str]", document.get("notes", []))),
     )
+    if found.backward is not None and {"grad_input", "grad_weight"} & set(found.phases):
+        report.add("backward", "is a factor, but the phases have gradients of their own", "leave out one of them")
     for switch, stated in cast("dict[str, int | str]", document["switches"]).items():
         derived = found.switches[switch]
         said = str(Rational.value(stated)) if switch == "multiply_add" else stated
@@ -315,7 +355,7 @@ def _document() -> Table:
                     **dict.fromkeys(_STATED, switch),
                     "multiply_add": Rational(),
                     "precision": Text(choices=("every dtype alike", "by dtype")),
-                    "backward": Text(choices=("by rule", "in part", "not counted")),
+                    "backward": Text(pattern=r"by rule|in part|not counted|[0-9./]+ x forward"),
                 }
             ),
             "extents": Table(required=dict.fromkeys(EXTENT_KINDS, Text(choices=("nominal", "used")))),
@@ -323,6 +363,8 @@ def _document() -> Table:
         },
         optional={
             "aliases": Array(Text()),
+            "precision": Map(Rational(), keys=DTYPES),
+            "backward": Rational(),
             "notes": Array(Text()),
             "override": Array(
                 Table(
@@ -388,11 +430,15 @@ def _dense(weights: object) -> tuple[Weight, ...]:
 
 
 def _named(weights: tuple[Weight, ...]) -> dict[str, int | str]:
-    return {
-        feature: weight if isinstance(weight, int) else str(weight)
-        for feature, weight in zip(specification().features, weights, strict=True)
-        if weight
-    }
+    return {feature: _text(weight) for feature, weight in zip(specification().features, weights, strict=True) if weight}
+
+
+def _text(weight: Weight) -> int | str:
+    return weight if isinstance(weight, int) else str(weight)
+
+
+def _scaled(weights: tuple[Weight, ...], scale: Weight) -> tuple[Weight, ...]:
+    return tuple(Rational.value(_text(weight * scale)) for weight in weights)
 
 
 def _origin_matches(pattern: str, origin: str) -> bool:
@@ -401,7 +447,7 @@ def _origin_matches(pattern: str, origin: str) -> bool:
 
 def _emitted(op: OpSpec) -> set[str]:
     """Features that rows of this op can have."""
-    sizes = {"out_elems", "in_elems", "weight_elems", "bytes_read", "bytes_written"}
+    sizes = {"out_elems", "in_elems", "weight_elems", "bytes_read", "bytes_written", "weight_bytes", "cache_bytes"}
     alternatives = {feature for _, amounts in op.per_output_when for feature in amounts}
     return sizes | {amount.feature for amount in op.amounts} | set(op.per_output) | alternatives
 

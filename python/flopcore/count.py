@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Literal, TypeAlias, overload
 
 from . import _core
 from .conventions import Convention, convention
 from .errors import DataError
+from .explanation import Explanation, Kind, explain, node_kinds
 from .expr import Expr
 from .graph import Graph
+from .specification import EXTENT_KINDS, PHASES, specification
 
-__all__ = ["Count", "Extent", "GroupBy", "Row", "Tally", "count"]
+__all__ = ["Count", "Extent", "GroupBy", "Row", "Tally", "Traffic", "count"]
 
 Count: TypeAlias = int | Fraction | Expr
 """An exact amount: a number once all dims are bound, an expression before."""
@@ -69,6 +72,36 @@ class Row:
     feature: str
     base: Count
     extents: tuple[Extent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes that nodes read and write, each tensor once per node that has it: what no cache between nodes saves.
+
+    Attributes
+    ----------
+    weights, activations
+        Bytes read of weights, and of all other inputs.
+    writes
+        Bytes written.
+    cache
+        The part of `activations` that are keys and values of attention: the cache a decoder keeps.
+    """
+
+    weights: Count
+    activations: Count
+    writes: Count
+    cache: Count
+
+    @property
+    def reads(self) -> Count:
+        """Bytes read: weights and activations."""
+        return self.weights + self.activations
+
+    def to_dict(self) -> dict[str, int | str]:
+        """Return the numbers by name; expressions are text."""
+        parts = {name: getattr(self, name) for name in ("weights", "activations", "reads", "writes", "cache")}
+        return {name: value if isinstance(value, int) else str(value) for name, value in parts.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +176,129 @@ class Tally:
             return self._bind(total, at)
         return {name: self._bind(value, at) for name, value in groups.items()}
 
+    def training_flop(self, convention: str | Convention = "model", *, at: Mapping[str, int] | None = None) -> Count:
+        """Return what a forward and a backward pass cost, where the convention says what a backward pass costs.
+
+        Parameters
+        ----------
+        convention : str or Convention
+            One whose backward pass is a factor of the forward one, such as ``"epoch"``; or, for a tally with rows of
+            the gradient phases, one that prices them.
+        at : mapping of str to int, optional
+            Values for symbolic dims.
+
+        Raises
+        ------
+        DataError
+            If the backward pass is priced by its rows and the tally has none, or `at` names no dim of the graph.
+
+        Examples
+        --------
+        >>> import flopcore as fc
+        >>> graph = fc.Graph()
+        >>> y = graph.linear(graph.input("x", (8, 16)), graph.parameter("w", (4, 16)))
+        >>> fc.count(graph).training_flop("deepspeed-0.19")
+        3072
+        """
+        chosen = _resolve(convention)
+        forward = self.flop(chosen, at=at)
+        if chosen.backward is not None:
+            return _whole((1 + chosen.backward) * forward)
+        if not any(kind.phase.startswith("grad") for kind in self.kinds()):
+            raise DataError(
+                f"{chosen.name} prices a backward pass by its rows, and this tally has none; use a convention with a "
+                "backward factor, such as deepspeed"
+            )
+        return forward
+
+    def explain(self, convention: str | Convention = "macs", *, at: Mapping[str, int] | None = None) -> Explanation:
+        """Return which rule priced which nodes, what was assumed, what was not counted, and what the rules note.
+
+        Parameters
+        ----------
+        convention : str or Convention
+            What to price under.
+        at : mapping of str to int, optional
+            Values for symbolic dims; what is left open stays symbolic, and is then not sorted by size.
+
+        Raises
+        ------
+        ConventionError
+            If there is no such convention.
+        DataError
+            If `at` names no dim of the graph.
+
+        Examples
+        --------
+        >>> import flopcore as fc
+        >>> graph = fc.Graph()
+        >>> _ = graph.relu(graph.input("x", (8, 16)))
+        >>> found = fc.count(graph).explain("macs")
+        >>> found.total, [(row.kind.op, row.at_most) for row in found.uncounted]
+        (0, [('relu', 128)])
+        """
+        self._bind(0, at)
+        return explain(self.core, _resolve(convention), at=dict(at or {}))
+
+    @overload
+    def bytes(self, *, at: Mapping[str, int] | None = ..., by: None = ...) -> Traffic: ...
+    @overload
+    def bytes(self, *, at: Mapping[str, int] | None = ..., by: GroupBy) -> dict[str, Traffic]: ...
+    def bytes(self, *, at: Mapping[str, int] | None = None, by: GroupBy | None = None) -> Traffic | dict[str, Traffic]:
+        """Return how many bytes of weights and activations are read and written, from the same rows as the count.
+
+        Parameters
+        ----------
+        at : mapping of str to int, optional
+            Values for symbolic dims; what is left open stays symbolic.
+        by : {"op", "module", "dtype", "phase"}, optional
+            Break the totals down; groups that move nothing are left out.
+
+        Raises
+        ------
+        DataError
+            If `at` names no dim of the graph, or `by` is ``"feature"``.
+
+        Examples
+        --------
+        >>> import flopcore as fc
+        >>> graph = fc.Graph()
+        >>> y = graph.linear(graph.input("x", (8, 16)), graph.parameter("w", (4, 16)))
+        >>> moved = fc.count(graph).bytes()
+        >>> moved.weights, moved.activations, moved.writes
+        (256, 512, 128)
+        """
+        if by == "feature":
+            raise DataError("bytes are features themselves; break them down by op, module, dtype or phase")
+        found = {
+            feature: self.flop(_counting(feature), at=at, by=by or "phase")
+            for feature in ("bytes_read", "weight_bytes", "bytes_written", "cache_bytes")
+        }
+        moved = {
+            name: Traffic(
+                weights=found["weight_bytes"].get(name, 0),
+                activations=found["bytes_read"].get(name, 0) - found["weight_bytes"].get(name, 0),
+                writes=found["bytes_written"].get(name, 0),
+                cache=found["cache_bytes"].get(name, 0),
+            )
+            for name in sorted(set().union(*found.values()))
+        }
+        if by is not None:
+            return moved
+        total = Traffic(0, 0, 0, 0)
+        for part in moved.values():
+            total = Traffic(
+                total.weights + part.weights,
+                total.activations + part.activations,
+                total.writes + part.writes,
+                total.cache + part.cache,
+            )
+        return total
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return the kinds of nodes: what op, flags, origin, dtype and phase there are, and how many of each."""
+        return node_kinds(self.core)
+
     def _bind(self, value: Count, at: Mapping[str, int] | None) -> Count:
         """Bind dims; a name must be a dim of the graph, but need not stand in every amount."""
         unknown = sorted(set(at or {}) - set(self.dims))
@@ -168,6 +324,25 @@ class Tally:
                 for feature, base, extent in amounts:
                     extents = () if extent is None else (Extent(*extent),)
                     yield Row(block=number, feature=feature, base=base, extents=extents, **entry)
+
+
+@cache
+def _counting(feature: str) -> Convention:
+    """Return a convention that charges one for a feature, in every row."""
+    return Convention(
+        name=feature,
+        version=1,
+        unit="instruction",
+        weights=tuple(int(feature == name) for name in specification().features),
+        overrides=(),
+        extents=dict.fromkeys(EXTENT_KINDS, "nominal"),
+        phases=PHASES,
+        branches="probability",
+    )
+
+
+def _whole(value: Count) -> Count:
+    return int(value) if isinstance(value, Fraction) and value.denominator == 1 else value
 
 
 def _resolve(name: str | Convention) -> Convention:

@@ -68,6 +68,7 @@ class OpSpec:
     outputs: tuple[str, ...]
     dtypes: Mapping[str, str]
     weights: tuple[str, ...]
+    cache: tuple[str, ...]
     attrs: Mapping[str, str]
     defaults: Mapping[str, str]
     accepts: InputRules
@@ -134,6 +135,7 @@ _SHARED: Mapping[str, Kind] = {
     "leaf": Flag(),
     "view": Flag(),
     "weights": Array(Text()),
+    "cache": Array(Text()),
     "attrs": Map(Text()),
     "defaults": Map(Text()),
     "outputs": Array(Text(pattern=rf"{_NAME}[*]?"), minimum_length=1),
@@ -216,8 +218,9 @@ def _check_names(op: OpSpec, features: tuple[str, ...], path: str, report: Repor
         report.add(f"{path}.count", f"{feature!r} is not a feature", "see the list at the top")
     for name in sorted({name for amount in op.amounts for name in amount.extents} - set(op.extents)):
         report.add(f"{path}.count", f"extent {name!r} is not defined", "add it to extents")
-    for name in sorted(set(op.weights) - set(op.slots)):
-        report.add(f"{path}.weights", f"{name!r} is not an input")
+    for key, names in (("weights", op.weights), ("cache", op.cache)):
+        for name in sorted(set(names) - set(op.slots)):
+            report.add(f"{path}.{key}", f"{name!r} is not an input")
     for name, dtype in op.dtypes.items():
         if name not in op.results:
             report.add(f"{path}.dtypes", f"{name!r} is not an output")
@@ -245,6 +248,7 @@ def _op(row: dict[str, object]) -> OpSpec:
         outputs=tuple(cast("list[str]", row.get("outputs", ["y"]))),
         dtypes=cast("dict[str, str]", row.get("dtypes", {})),
         weights=tuple(cast("list[str]", row.get("weights", []))),
+        cache=tuple(cast("list[str]", row.get("cache", []))),
         attrs=cast("dict[str, str]", row.get("attrs", {})),
         defaults=cast("dict[str, str]", row.get("defaults", {})),
         accepts=InputRules(

@@ -456,6 +456,35 @@ def test_missing_file_is_usage(tmp_path: Path) -> None:
     assert "does not exist" in fails(2, "count", tmp_path / "none.onnx")
 
 
+def test_diff_names_the_rows_that_differ(onnx_file: Path, symbolic: Path) -> None:
+    found = document("diff", onnx_file, "macs", "all-arithmetic")
+    left, right = (total["total"] for total in found["totals"])
+    assert sum(row["difference"] for row in found["rows"]) == right - left
+    assert "compared as plain numbers" in run("diff", onnx_file, "macs", "all-arithmetic").stdout
+    assert "bind --dim unk__12=SIZE" in fails(2, "diff", symbolic, "macs", "pycls")
+    assert document("diff", symbolic, "macs", "torch", "--dim", "unk__12=3")["dims"] == {"unk__12": 3}
+
+
+def test_count_explains_itself(onnx_file: Path) -> None:
+    found = document("count", onnx_file, "--explain")["explanation"]
+    assert sum(charge["price"] for charge in found["charges"]) == document("count", onnx_file)["flop"]
+    covered = document("count", onnx_file, "--coverage")["explanation"]
+    assert set(covered) == {"uncounted", "coverage"}
+    assert covered["coverage"] == found["coverage"]
+    shown = run("count", onnx_file, "--explain").stdout
+    assert "What was counted" in shown
+    assert "general weights" in shown
+    assert "What was counted" not in run("count", onnx_file, "--coverage").stdout
+
+
+def test_count_says_what_bytes_move(onnx_file: Path, symbolic: Path) -> None:
+    moved = document("count", onnx_file, "--bytes")["bytes"]
+    assert all(part["reads"] == part["weights"] + part["activations"] for part in moved.values())
+    assert "Bytes" in run("count", onnx_file, "--bytes").stdout
+    assert document("count", onnx_file)["bytes"] is None
+    assert any("unk__12" in str(part["reads"]) for part in document("count", symbolic, "--bytes")["bytes"].values())
+
+
 def test_compare_needs_two_conventions(onnx_file: Path) -> None:
     assert "at least two" in fails(2, "compare", onnx_file, "--convention", "macs,macs")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 
@@ -60,6 +61,25 @@ def test_an_empty_graph_costs_nothing() -> None:
     result = fc.compare(fc.Graph(), ["macs", "all-arithmetic"])
     assert result.totals == (0, 0)
     assert result.explain("macs", "all-arithmetic") == ()
+
+
+def test_a_comparison_prints_as_plain_data() -> None:
+    graph = fc.Graph()
+    graph.relu(graph.input("x", (4,)))
+    data = fc.compare(graph, ["macs", "all-arithmetic"]).to_dict()
+    assert json.loads(json.dumps(data)) == data
+    assert data["pairs"] == [
+        {
+            "left": "macs",
+            "right": "all-arithmetic",
+            "rows": [
+                {
+                    "op": "relu", "variant": [], "phase": "forward", "feature": "cmp",
+                    "left": 0, "right": 4, "difference": 4,
+                }
+            ],
+        }
+    ]  # fmt: skip
 
 
 def test_what_cannot_be_compared_is_said() -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import flopcore as fc
 from flopcore.conventions import Convention, convention, conventions, parse
 from flopcore.errors import ConventionError
+from flopcore.reference import verify
 from flopcore.specification import specification
 
 FEATURES = specification().features
@@ -135,6 +137,37 @@ def test_model_and_hardware_differ_in_recomputation_and_padding() -> None:
     assert {kind for kind in model.extents if model.extents[kind] != hardware.extents[kind]} == {
         "window", "padding_taps", "capacity",
     }  # fmt: skip
+
+
+def test_an_operation_may_be_worth_more_in_one_dtype_than_in_another() -> None:
+    text = MACS.replace('precision = "every dtype alike"', 'precision = "by dtype"')
+    text += '[precision]\nfloat64 = 2\nint8 = "1/4"\n'
+    text += '[[override]]\nmatch = { op = ["conv"], dtype = ["float64"] }\nweights = { mac = 5 }\nreason = "test"\n'
+    rule = parse(text, source="mine.toml")
+    assert rule.to_dict()["precision"] == {"float64": 2, "int8": "1/4"}
+    assert rule.digest != convention("macs").digest
+    prices = {"float32": 60, "float64": 120, "int8": 15}
+    for dtype, price in prices.items():
+        graph = fc.Graph()
+        graph.matmul(graph.input("a", (3, 4), dtype), graph.input("b", (4, 5), dtype))
+        assert fc.count(graph).flop(rule) == price
+        assert verify(graph, fc.count(graph), rule) == price
+    graph = fc.Graph()
+    graph.conv(graph.input("x", (1, 1, 3), "float64"), graph.parameter("w", (1, 1, 3), "float64"))
+    assert fc.count(graph).flop(rule) == 3 * 5 * 2
+    assert verify(graph, fc.count(graph), rule) == 30
+
+
+def test_a_backward_factor_excludes_gradient_phases() -> None:
+    text = MACS.replace("branches = ", 'backward = "5/2"\nbranches = ')
+    stated = text.replace('backward = "by rule"', 'backward = "5/2 x forward"')
+    with pytest.raises(ConventionError, match="is a factor, but the phases have gradients of their own"):
+        parse(stated, source="mine.toml")
+    phases = next(line for line in MACS.splitlines() if line.startswith("phases"))
+    alone = stated.replace(phases, 'phases = ["forward"]')
+    alone = alone.replace('recompute = "counted"', 'recompute = "not counted"')
+    alone = alone.replace('optimizer = "counted"', 'optimizer = "not counted"')
+    assert parse(alone, source="mine.toml").switches["backward"] == "5/2 x forward"
 
 
 def test_only_flop_may_meet_a_threshold() -> None:

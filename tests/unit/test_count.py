@@ -27,6 +27,7 @@ def test_linear_with_bias():
         "weight_elems": 42,
         "bytes_read": 4 * (15 + 42),
         "bytes_written": 84,
+        "weight_bytes": 4 * 42,
     }
     assert fc.count(g).flop("all-arithmetic") == 105 + (105 - 21) + 21
 
@@ -150,6 +151,7 @@ def test_embedding_reads_the_rows_it_gathers():
         "weight_elems": 3200000,
         "bytes_read": 14 * 8 + 896 * 4,
         "bytes_written": 896 * 4,
+        "weight_bytes": 896 * 4,
     }
 
 
@@ -158,3 +160,70 @@ def test_parameter_operand_of_matmul_is_a_weight():
     g.matmul(g.input("a", (2, 3)), g.parameter("b", (3, 4)))
     amounts = {row.feature: row.base for row in fc.count(g).rows()}
     assert (amounts["in_elems"], amounts["weight_elems"]) == (6, 12)
+
+
+def decoder_layers(layers: int = 3) -> fc.Graph:
+    """Layers that share nothing: a bfloat16 linear with a bias, then attention of its output over 7 keys."""
+    g = fc.Graph()
+    body = g.subgraph("layer")
+    x = body.input("x", (2, 4, 5, 8), "bfloat16")
+    y = body.linear(x, body.parameter("w", (8, 8), "bfloat16"), body.parameter("b", (8,), "float32"))
+    k = body.constant((2, 4, 7, 8), "bfloat16", name="k")
+    body.output(body.attention(y, k, k))
+    x = g.input("x", (2, 4, 5, 8), "bfloat16")
+    g.call(body, [x], times=layers, scope="layers")
+    return g
+
+
+def test_bytes_tell_weights_activations_and_cache_apart():
+    moved = fc.count(decoder_layers()).bytes()
+    hidden, keys = 2 * (2 * 4 * 5 * 8), 2 * (2 * 4 * 7 * 8)
+    assert moved.weights == 3 * (2 * 64 + 4 * 8)
+    assert moved.activations == 3 * (hidden + hidden + 2 * keys)
+    assert moved.writes == 3 * 2 * hidden
+    assert moved.cache == 3 * 2 * keys
+    assert moved.reads == moved.weights + moved.activations
+    by_op = fc.count(decoder_layers()).bytes(by="op")
+    assert by_op["linear"].to_dict() == {
+        "weights": 480, "activations": 1920, "reads": 2400, "writes": 1920, "cache": 0,
+    }  # fmt: skip
+    assert by_op["attention"].cache == moved.cache
+
+
+def test_bytes_stay_symbolic_and_bind():
+    batch = fc.dim("batch")
+    g = fc.Graph()
+    g.linear(g.input("x", (batch, 16)), g.parameter("w", (4, 16)))
+    moved = fc.count(g).bytes()
+    assert (moved.weights, moved.activations, moved.writes) == (256, 64 * batch, 16 * batch)
+    assert moved.to_dict()["activations"] == "64*batch"
+    assert fc.count(g).bytes(at={"batch": 3}).activations == 192
+    with pytest.raises(fc.DataError, match="features themselves"):
+        fc.count(g).bytes(by="feature")
+
+
+def test_bytes_of_views_and_of_nothing_are_none():
+    g = fc.Graph()
+    assert fc.count(g).bytes().to_dict() == dict.fromkeys(("weights", "activations", "reads", "writes", "cache"), 0)
+    g.reshape(g.parameter("w", (2, 3)), (3, 2))
+    assert fc.count(g).bytes().reads == 0
+
+
+def test_training_is_a_factor_where_the_convention_says_so():
+    tally = fc.count(decoder_layers())
+    assert tally.training_flop("deepspeed") == 3 * tally.flop("deepspeed")
+    with pytest.raises(fc.DataError, match="macs prices a backward pass by its rows, and this tally has none"):
+        tally.training_flop("macs")
+
+
+def test_kinds_are_what_conventions_can_tell_apart():
+    g = fc.Graph()
+    x = g.input("x", (2, 8))
+    for name, bias in (("a", True), ("b", True), ("c", False)):
+        with g.scope("mlp"):
+            g.linear(x, g.parameter("w", (4, 8)), g.parameter("v", (4,)) if bias else None, name=name)
+    kinds = fc.count(g).kinds()
+    assert [(kind.op, kind.variant, kind.dtype, kind.nodes, kind.example) for kind in kinds] == [
+        ("linear", ("bias",), "float32", 2, "mlp.a"),
+        ("linear", (), "float32", 1, "mlp.c"),
+    ]

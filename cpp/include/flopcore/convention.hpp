@@ -35,8 +35,10 @@ struct Convention {
     std::uint32_t phases = ~0U;       // bits by Phase that are priced
 };
 
-enum class GroupBy : std::uint8_t { kNone, kOp, kModule, kDtype, kPhase, kFeature };
-inline constexpr std::array<std::string_view, 6> kGroupBys = {"none", "op", "module", "dtype", "phase", "feature"};
+// kKind: a feature of the nodes of one kind, named "NUMBER FEATURE" with the number of Tally::node_kinds().
+enum class GroupBy : std::uint8_t { kNone, kOp, kModule, kDtype, kPhase, kFeature, kKind };
+inline constexpr std::array<std::string_view, 7> kGroupBys = {"none",  "op",      "module", "dtype",
+                                                              "phase", "feature", "kind"};
 
 // Groups are sorted by name, hold what was charged to each (modules: without their children), and sum to the total.
 struct Cost {

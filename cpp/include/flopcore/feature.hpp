@@ -37,13 +37,15 @@ enum class Feature : std::uint8_t {
     kOutputs,
     kBytesRead,
     kBytesWritten,
+    kWeightBytes,
+    kCacheBytes,
 };
 
-inline constexpr std::array<std::string_view, 28> kFeatures = {
-    "mac",      "add",          "mul",  "div",          "sqrt",    "rsqrt",      "exp",
-    "log",      "trig",         "tanh", "erf",          "pow",     "cmp",        "select",
-    "round",    "int_op",       "rng",  "gather",       "move",    "assign",     "out_elems",
-    "in_elems", "weight_elems", "rows", "kernel_elems", "outputs", "bytes_read", "bytes_written",
+inline constexpr std::array<std::string_view, 30> kFeatures = {
+    "mac",          "add",     "mul",        "div",           "sqrt",         "rsqrt",       "exp",          "log",
+    "trig",         "tanh",    "erf",        "pow",           "cmp",          "select",      "round",        "int_op",
+    "rng",          "gather",  "move",       "assign",        "out_elems",    "in_elems",    "weight_elems", "rows",
+    "kernel_elems", "outputs", "bytes_read", "bytes_written", "weight_bytes", "cache_bytes",
 };
 inline constexpr std::size_t kFeatureCount = kFeatures.size();
 

@@ -134,6 +134,7 @@ struct OpRule {
     Result result = Result::kFirst;
     DTypeRules dtypes{};
     void (*measure)(CountContext&, Sizes&) = nullptr;
+    std::uint32_t cache_slots = 0;  // inputs that hold keys and values of past tokens, as weight_slots
 
     [[nodiscard]] bool weight_slot(std::size_t input) const {
         return ((weight_slots >> (input < 31 ? input : 31)) & 1U) != 0;

@@ -57,6 +57,22 @@ struct TallyBlock {
     ExprRef parameters;  // of the block and all it calls
 };
 
+// What nodes have in common that a convention cannot tell apart.
+struct NodeKind {
+    Op op;
+    Phase phase;
+    DType dtype;  // of the first input
+    std::uint32_t variant;
+    std::uint32_t origin;   // text
+    std::uint32_t example;  // the first entry of the kind
+    std::uint32_t n_entries;
+};
+
+struct NodeKinds {
+    std::vector<NodeKind> kinds;          // in the order they are met
+    std::vector<std::uint32_t> of_entry;  // kind of each entry
+};
+
 class Tally {
   public:
     // Callees before callers; the last block is the program.
@@ -74,6 +90,7 @@ class Tally {
     [[nodiscard]] ExprRef parameters() const { return blocks_.back().parameters; }
     // "conv node 'enc.3.conv' (#412)"
     [[nodiscard]] std::string describe(const Entry& entry) const;
+    [[nodiscard]] NodeKinds node_kinds() const;
 
   private:
     friend class Walker;

@@ -41,7 +41,13 @@ constexpr OpRule kOther[] = {
     {Op::kMatmul, 2, 2, 0, false, {}, ops::infer_matmul, ops::count_matmul},
     {Op::kLinear, 2, 3, ops::slots({1, 2}), false, {}, ops::infer_linear, ops::count_linear},
     {Op::kConv, 2, 3, ops::slots({1, 2}), false, kConv, ops::infer_conv, ops::count_conv},
-    {Op::kAttention, 3, 4, 0, false, kAttention, ops::infer_attention, ops::count_attention},
+    {.op = Op::kAttention,
+     .min_inputs = 3,
+     .max_inputs = 4,
+     .attrs = kAttention,
+     .infer = ops::infer_attention,
+     .count = ops::count_attention,
+     .cache_slots = ops::slots({1, 2})},
     {Op::kSoftmax, 1, 1, 0, false, kAxisLast, ops::infer_softmax, ops::count_softmax},
     {Op::kBatchNorm, 1, 5, ops::slots({1, 2, 3, 4}), false, ops::kMode, ops::infer_batch_norm, ops::count_batch_norm},
     {Op::kLayerNorm, 1, 3, ops::slots({1, 2}), false, kRowNorm, ops::infer_row_norm, ops::count_layer_norm},
@@ -109,22 +115,29 @@ void count_node(const OpRule& rule, CountContext& context) {
     context.rule = &rule;
     rule.count(context);
     ExprStore& exprs = context.exprs;
-    ExprRef out, written, in, weights, read;
+    ExprRef out, written, in, weights, read, weights_read, cache;
     for (const TensorView& t : context.outputs) {
         out = exprs.add(out, t.elements);
         written = exprs.add(written, bytes(exprs, t.elements, t.dtype));
     }
-    for (const TensorView& t : context.inputs) {
+    for (std::size_t i = 0; i < context.inputs.size(); ++i) {
+        const TensorView& t = context.inputs[i];
         if (!t.given()) continue;
-        if (t.weight)
+        const ExprRef size = bytes(exprs, t.elements, t.dtype);
+        if (t.weight) {
             weights = exprs.add(weights, t.elements);
-        else
+            weights_read = exprs.add(weights_read, size);
+        } else {
             in = exprs.add(in, t.elements);
-        read = exprs.add(read, bytes(exprs, t.elements, t.dtype));
+        }
+        if ((rule.cache_slots >> i) & 1U) cache = exprs.add(cache, size);
+        read = exprs.add(read, size);
     }
     if (rule.op == Op::kEmbedding) {  // reads the rows it gathers, not its whole table
         const TensorView &table = context.inputs[0], &ids = context.inputs[1];
-        read = exprs.add(bytes(exprs, out, table.dtype), bytes(exprs, ids.elements, ids.dtype));
+        const ExprRef picked = bytes(exprs, out, table.dtype), picks = bytes(exprs, ids.elements, ids.dtype);
+        read = exprs.add(picked, picks);
+        weights_read = ids.weight ? read : picked;
     }
     // As emit(), with the position kept in a register.
     std::uint32_t n = context.n_amounts;
@@ -139,6 +152,8 @@ void count_node(const OpRule& rule, CountContext& context) {
     if (!rule.view) {
         put(Feature::kBytesRead, read);
         put(Feature::kBytesWritten, written);
+        put(Feature::kWeightBytes, weights_read);
+        put(Feature::kCacheBytes, cache);
     }
     context.n_amounts = n;
 }

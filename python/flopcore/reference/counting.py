@@ -207,14 +207,20 @@ class _NodeEvaluation:
         """Return the size features that every op has."""
         given = self._given()
         read = 0 if self._spec.view else sum(n_bytes(tensor) for tensor, _ in given)
+        weights = 0 if self._spec.view else sum(n_bytes(tensor) for tensor, is_weight in given if is_weight)
         if self._spec.bytes_read:
             read = self._integer(self._spec.bytes_read)
+            if given[0][1]:  # the rows it gathers, and what else is a weight
+                weights = read - sum(n_bytes(tensor) for tensor, is_weight in given if not is_weight)
+        cache = [tensor for slot in self._spec.cache if (tensor := self._slots[slot]) is not None]
         amounts = {
             "out_elems": sum(tensor.n for tensor in self._outputs),
             "in_elems": sum(tensor.n for tensor, is_weight in given if not is_weight),
             "weight_elems": sum(tensor.n for tensor, is_weight in given if is_weight),
             "bytes_read": read,
             "bytes_written": 0 if self._spec.view else sum(n_bytes(tensor) for tensor in self._outputs),
+            "weight_bytes": weights,
+            "cache_bytes": sum(map(n_bytes, cache)),
         }
         return [(feature, (), amount) for feature, amount in amounts.items()]
 

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Literal, Protocol, TypeAlias, cast
 
 from flopcore.conventions import Convention
 from flopcore.expr import Expr
 
-__all__ = ["Cost", "Document", "amount", "compare_document", "count_document", "priced", "show_document"]
+__all__ = [
+    "Cost",
+    "Document",
+    "amount",
+    "compare_document",
+    "count_document",
+    "diff_document",
+    "priced",
+    "show_document",
+]
 
 Cost: TypeAlias = int | Fraction | Expr
 Document: TypeAlias = dict[str, object]
+
+
+class _Printable(Protocol):
+    def to_dict(self) -> Mapping[str, object]: ...
 
 
 def amount(cost: Cost | None) -> int | str | None:
@@ -41,8 +54,19 @@ def count_document(
     unsupported: Mapping[str, int],
     dims: Mapping[str, int | None],
     verified: Cost | None,
+    traffic: Mapping[str, _Printable] | None = None,
+    explanation: _Printable | None = None,
+    detail: Literal["all", "coverage"] = "all",
 ) -> Document:
-    """Return the document of `flopcore count`; `verified` is the recount of `--verify`."""
+    """Return the document of `flopcore count`.
+
+    `verified` is the recount of `--verify`, `traffic` the bytes by op of `--bytes`; of an explanation only what was not
+    counted is printed unless `detail` is ``"all"``.
+    """
+    shown = (
+        ("charges", "assumptions", "notes", "uncounted", "coverage") if detail == "all" else ("uncounted", "coverage")
+    )
+    explained = None if explanation is None else explanation.to_dict()
     return {
         "schema": "flopcore.count/1",
         "model": model,
@@ -52,6 +76,8 @@ def count_document(
         "unsupported": [{"op": op, "nodes": nodes} for op, nodes in sorted(unsupported.items())],
         "dims": dict(dims),
         "verified": amount(verified),
+        "bytes": None if traffic is None else {op: dict(part.to_dict()) for op, part in traffic.items()},
+        "explanation": None if explained is None else {field: explained[field] for field in shown},
     }
 
 
@@ -99,5 +125,17 @@ def show_document(
             }
             for level, name, path, part, parameters in modules
         ],
+        "dims": dict(dims),
+    }
+
+
+def diff_document(model: str, comparison: Mapping[str, object], dims: Mapping[str, int | None]) -> Document:
+    """Return the document of `flopcore diff`, of a comparison of two conventions."""
+    (pair,) = cast("list[Document]", comparison["pairs"])
+    return {
+        "schema": "flopcore.diff/1",
+        "model": model,
+        "totals": comparison["totals"],
+        "rows": pair["rows"],
         "dims": dict(dims),
     }

@@ -17,6 +17,7 @@ __all__ = [
     "print_convention",
     "print_conventions",
     "print_count",
+    "print_diff",
     "print_estimate",
     "print_facts",
     "print_show",
@@ -83,6 +84,69 @@ def print_count(document: Json) -> None:
         for key, part in sorted(parts.items(), key=lambda item: -item[1] if isinstance(item[1], int) else 0):
             rows.add_row(key or "(top)", grouped(part), share(part, document["flop"]))
         out.print(rows)
+    if document["bytes"] is not None:
+        columns = ("weights", "activations", "reads", "writes", "cache")
+        rows = table("op", *columns, title="Bytes")
+        for op, moved in document["bytes"].items():
+            rows.add_row(op, *(grouped(moved[column]) for column in columns))
+        out.print(rows)
+    if document["explanation"] is not None:
+        _print_explanation(out, document["explanation"], document["unit"])
+
+
+def _print_explanation(out: Console, explanation: Json, unit: str) -> None:
+    if "charges" in explanation:
+        rows = table("op", "nodes", unit, "by feature", "because", left=1, title="What was counted")
+        for charge in explanation["charges"]:
+            terms = ", ".join(f"{feature} {grouped(price)}" for feature, price in charge["terms"].items())
+            reason = charge["reason"] or "general weights"
+            rows.add_row(_rows_named(charge), str(charge["nodes"]), grouped(charge["price"]), terms, reason)
+        out.print(rows)
+    if explanation["uncounted"]:
+        rows = table("op", "nodes", "operations at most", "bytes", "because", title="What was not counted")
+        for row in explanation["uncounted"]:
+            amounts = (grouped(row["at_most"]), grouped(row["bytes"]))
+            rows.add_row(_rows_named(row), str(row["nodes"]), *amounts, row["reason"])
+        out.print(rows)
+    for one in explanation.get("assumptions", []):
+        grades = " and ".join(one["grades"])
+        other = "used" if one["taken"] == "nominal" else "nominal"
+        out.print(
+            f"assumed: {one['extent']} work as {one['taken']} ({grades}); "
+            f"taken as {other} the count is {grouped(one['otherwise'])}",
+            soft_wrap=True,
+        )
+    coverage = explanation["coverage"]
+    rate = "" if coverage["share"] is None else f", {100 * coverage['share']:.4f} % of their operations"
+    out.print(
+        f"coverage: {coverage['priced_nodes']:,} of {coverage['nodes']:,} nodes cost something{rate} "
+        f"({coverage['bound']}: {grouped(coverage['priced_operations'])} of {grouped(coverage['operations'])})",
+        soft_wrap=True,
+    )
+    for note in explanation.get("notes", []):
+        out.print(f"note: {note}", soft_wrap=True)
+
+
+def _rows_named(row: Json) -> str:
+    """Return the op and flags of rows, and whatever else is not the usual."""
+    extra = [*row["variant"], *([] if row["phase"] == "forward" else [row["phase"]])]
+    return " ".join([row["op"], *extra])
+
+
+def print_diff(document: Json) -> None:
+    """Print a document of schema flopcore.diff/1."""
+    out = console()
+    left, right = document["totals"]
+    for total in (left, right):
+        named = f"{total['convention']}@{total['version']}"
+        out.print(f"{named}: {grouped(total['total'])} {total['unit']}", soft_wrap=True)
+    rows = table("rows", "feature", left["convention"], right["convention"], "difference", left=2)
+    for row in document["rows"]:
+        amounts = (grouped(row["left"]), grouped(row["right"]), grouped(row["difference"]))
+        rows.add_row(_rows_named(row), row["feature"], *amounts)
+    out.print(rows)
+    if left["unit"] != right["unit"]:
+        out.print(f"note: {left['unit']} and {right['unit']} are compared as plain numbers", soft_wrap=True)
 
 
 def print_compare(document: Json) -> None:
