@@ -97,9 +97,6 @@ def _residual(
 ) -> Tensor:
     out = 4 * width if bottleneck else width
     shortcut = x
-    if stride != 1 or x.shape[1] != out:
-        shortcut = net.conv(x, f"{name}.downsample.0", out, 1, stride=stride, bias=False)
-        shortcut = net.norm(shortcut, f"{name}.downsample.1")
     # (kernel, channels, stride) of each convolution.
     if bottleneck:
         first, second = (1, stride) if stride_in == "3x3" else (stride, 1)
@@ -111,6 +108,9 @@ def _residual(
         x = net.norm(x, f"{name}.bn{i}")
         if i < len(convs):
             x = net.relu(x, f"{name}.relu")
+    if stride != 1 or shortcut.shape[1] != out:
+        shortcut = net.conv(shortcut, f"{name}.downsample.0", out, 1, stride=stride, bias=False)
+        shortcut = net.norm(shortcut, f"{name}.downsample.1")
     with net.graph.scope(name):
         x = net.graph.add(x, shortcut, name=f"{name}.add")
     return net.relu(x, f"{name}.relu")

@@ -25,13 +25,24 @@ class ConvModules:
         self._dtype = dtype
 
     def conv(
-        self, x: Tensor, name: str, out: int, kernel: int, *, stride: int = 1, padding: int = 0, bias: bool = True
+        self,
+        x: Tensor,
+        name: str,
+        out: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        bias: bool = True,
     ) -> Tensor:
-        """Return a convolution over a square kernel."""
+        """Return a convolution over a square kernel; each of the groups reads its own share of the channels."""
+        channels = x.shape[1]
+        assert isinstance(channels, int)
         with self.graph.scope(name):
-            weight = self.graph.parameter(f"{name}.weight", (out, x.shape[1], kernel, kernel), self._dtype)
+            weight = self.graph.parameter(f"{name}.weight", (out, channels // groups, kernel, kernel), self._dtype)
             term = self.graph.parameter(f"{name}.bias", (out,), self._dtype) if bias else None
-            return self.graph.conv(x, weight, term, stride=stride, padding=padding, name=name)
+            return self.graph.conv(x, weight, term, stride=stride, padding=padding, groups=groups, name=name)
 
     def norm(self, x: Tensor, name: str) -> Tensor:
         """Return a batch norm in inference; its running statistics are constants."""
@@ -47,6 +58,11 @@ class ConvModules:
         """Return the positive part."""
         with self.graph.scope(name):
             return self.graph.relu(x, name=name)
+
+    def relu6(self, x: Tensor, name: str) -> Tensor:
+        """Return the positive part, at most 6."""
+        with self.graph.scope(name):
+            return self.graph.op("relu6", [x], name=name)
 
     def linear(self, x: Tensor, name: str, out: int) -> Tensor:
         """Return a linear layer with a bias."""
