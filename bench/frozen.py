@@ -19,8 +19,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import peers_forecast
 import peers_sweep as peers
 import walks
+from flopcore.study.allocation import Allocation
 
 ROUNDS = 3
 
@@ -58,6 +60,14 @@ def restated() -> dict[str, tuple[list[str], Callable[[], int]]]:
             run(mu, sd, peers.DRAWS, 1)
             return peers.ENTITIES * peers.DRAWS
 
+        forecast = peers_forecast.numba_forecast([float(flop) for _, flop in Allocation.bundled().history])
+        assert forecast is not None
+
+        def forecasts() -> int:
+            forecast(20_000, 1)
+            return 20_000
+
+        found["kumar_numba"] = (["kumar_numba.py"], forecasts)
         found["numba_population"] = (["numba_population.py"], population)
     return found
 

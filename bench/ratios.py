@@ -25,10 +25,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import flopcore as fc
+import peers_forecast
 import peers_sweep as peers
 import walks
 from flopcore import _core
 from flopcore.distributions import LogNormal
+from flopcore.study.allocation import Allocation, allocation_plan
+from flopcore.study.allocation_run import THRESHOLDS, WIDTHS
 from flopcore.sweep_plan import make_plan
 
 Work = Callable[[], int]
@@ -140,6 +143,32 @@ def _() -> Pair | None:
         return peers.ENTITIES * peers.DRAWS
 
     return population_ours(), peer
+
+
+@row("forecast vs numba", 5.0, "simulations/s")
+def _() -> Pair | None:
+    """Kumar and Manning's recipe with frontier counts; ours draws only the bins that can count."""
+    model = Allocation.bundled()
+    run = peers_forecast.numba_forecast([float(flop) for _, flop in model.history])
+    if run is None:
+        return None
+    plan = allocation_plan(model, thresholds=THRESHOLDS, widths=WIDTHS, key=[1, 2])
+    n = peers_forecast.SIMULATIONS
+    histograms = plan.evaluate(0, n, 1)[0][:, 0]
+    mean = histograms @ np.arange(histograms.shape[-1]) / n
+    # Counts of a year have sd below 25: six standard errors of the difference of two means are below 5.
+    check(bool(np.all(np.abs(mean - run(n, 1)) < 5.0)), f"forecast {mean} against {run(n, 1)}")
+    draws = 10 * n
+
+    def ours() -> int:
+        plan.evaluate(0, draws, 1)
+        return draws
+
+    def peer() -> int:
+        run(n, 1)
+        return n
+
+    return ours, peer
 
 
 @row("two threads vs one", 1.8, "variates/s", time.perf_counter)

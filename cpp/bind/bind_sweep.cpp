@@ -9,6 +9,7 @@
 #include "flopcore/isa.hpp"
 #include "flopcore/stream.hpp"
 #include "flopcore/sweep.hpp"
+#include "owned_array.hpp"
 
 namespace py = pybind11;
 
@@ -21,16 +22,6 @@ using Array = py::array_t<T, py::array::c_style>;
 template <class T>
 std::vector<T> to_vector(const Array<T>& array) {
     return std::vector<T>(array.data(), array.data() + array.size());
-}
-
-// A new read-only NumPy array that owns the vector's memory.
-template <class T>
-py::array_t<T> to_array(std::vector<T> values, std::vector<py::ssize_t> shape) {
-    auto* owner = new std::vector<T>(std::move(values));
-    const py::capsule free(owner, [](void* p) { delete static_cast<std::vector<T>*>(p); });
-    py::array_t<T> array(std::move(shape), owner->data(), free);
-    array.attr("flags").attr("writeable") = false;
-    return array;
 }
 
 Term::Kind to_kind(std::uint8_t kind) {

@@ -11,4 +11,5 @@ PYBIND11_MODULE(_core, m) {
     bind::bind_tally(m);
     bind::bind_onnx(m);
     bind::bind_sweep(m);
+    bind::bind_allocation(m);
 }

@@ -23,6 +23,8 @@ from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum, sum_over
 from .frontends import StoredTensor, Weights, from_gguf, from_huggingface, from_onnx, load_model, read_weights
 from .graph import Graph, Tensor, ops
 from .module_tree import Module, module_tree
+from .study.allocation import Allocation
+from .study.allocation_run import AllocationResult, run_allocation
 from .study.epoch import read_epoch
 from .study.estimate import Estimate, estimate_from_graph, estimate_from_hardware, estimate_from_parameters
 from .study.hooker import HookerResult, run_hooker
@@ -33,6 +35,8 @@ from .thresholds import Threshold, ThresholdPolicy, thresholds
 
 __all__ = [
     "Accelerator",
+    "Allocation",
+    "AllocationResult",
     "BuildInfo",
     "Comparison",
     "Convention",
@@ -91,6 +95,7 @@ __all__ = [
     "read_epoch",
     "read_weights",
     "rel_error",
+    "run_allocation",
     "run_hooker",
     "sum_over",
     "sweep",

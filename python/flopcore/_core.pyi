@@ -79,6 +79,30 @@ def term_values(
     kind: int, scale: float, half: float, single: bool, words: NDArray[np.uint64]
 ) -> NDArray[np.float64]: ...
 
+_BudgetYear: TypeAlias = tuple[str, float, int, int, float, float, float, float, list[int], bool]
+
+class BudgetAllocation:
+    def __init__(
+        self,
+        *,
+        key: Sequence[int],
+        growth: tuple[float, float, float],
+        gradient: tuple[float, float],
+        log10_ratio: tuple[float, float],
+        n_bins: int,
+        thresholds: Sequence[float],
+        width_factors: Sequence[float],
+        cumulate_from: Sequence[int],
+        max_count: int,
+        n_groups: int,
+        years: Sequence[_BudgetYear],
+    ) -> None: ...
+    @property
+    def input_names(self) -> list[str]: ...
+    def evaluate(
+        self, begin: int, end: int, threads: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...
+
 class SweepPlan:
     def __init__(
         self,

@@ -6,17 +6,17 @@ file; 130 interrupted. Data goes to stdout; progress, warnings and errors to std
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from fractions import Fraction
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from .cli_output import json_option
+from .cli_output import print_document as _print
+from .cli_output import usage as _usage
+from .cli_study import study
 
 if TYPE_CHECKING:
     from .conventions import Convention
@@ -65,31 +65,6 @@ class _Commands(click.Group):
             raise click.UsageError(str(error)) from error
         except FlopcoreError as error:
             raise _BadInput(str(error)) from error
-
-
-@contextmanager
-def _usage() -> Iterator[None]:
-    """Report a wrong value of an option as a usage error; an error of ours keeps its own exit code."""
-    from .errors import FlopcoreError
-
-    try:
-        yield
-    except FlopcoreError:
-        raise
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def _print(document: Mapping[str, object], as_json: bool, table: Callable[[Mapping[str, Any]], None]) -> None:
-    if as_json:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        table(document)
-
-
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print a JSON document (docs/CLI.md names the fields)."
-)
 
 
 class _Dim(click.ParamType[tuple[str, int]]):
@@ -413,95 +388,6 @@ def _together(needed: Mapping[str, str | None], foreign: Mapping[str, str | None
         raise click.UsageError(f"{', '.join(extra)} cannot be combined with {', '.join(needed)}")
 
 
-@main.group()
-def study() -> None:
-    """Run a study of a population of models, the bundled one unless another is named."""
-
-
-@study.command()
-@click.option(
-    "--data",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Models to study: an Epoch AI .csv, or a .toml like the bundled table.",
-)
-@click.option(
-    "--line", "lines", metavar="FLOP", multiple=True, help="A line other than 1e23 to 1e26; may be given several times."
-)
-@click.option("--in-force", metavar="DATE", help="The lines of the laws in force on that day (2026-11-22) instead.")
-@click.option(
-    "--estimate-error",
-    type=click.Choice(["resample", "shrink"]),
-    default="resample",
-    show_default=True,
-    help="Draw around each figure, or shrink it to the trend of the population first.",
-)
-@click.option("--draws", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Draws of every model.")
-@click.option("--seed", type=click.IntRange(min=0), help="Repeats a run; fresh, and printed, if absent.")
-@click.option("--threads", type=click.IntRange(min=1), help="All CPUs if absent; the result does not depend on it.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print the models with their probabilities as CSV.")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@json_option
-def hooker(
-    data: Path | None,
-    lines: tuple[str, ...],
-    in_force: str | None,
-    estimate_error: Literal["resample", "shrink"],
-    draws: int,
-    seed: int | None,
-    threads: int | None,
-    as_csv: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
-    """Count the models over 1e23, 1e24, 1e25 and 1e26 FLOP, and how surely each one is over."""
-    from .report import tables
-    from .study.epoch import read_epoch
-    from .study.hooker import LINES, run_hooker
-    from .study.population import Population
-    from .thresholds import thresholds
-
-    if as_csv and as_json:
-        raise click.UsageError("--csv or --json, not both")
-    if lines and in_force:
-        raise click.UsageError("--line or --in-force, not both")
-    with _usage():
-        over = thresholds(in_force) if in_force else lines or LINES
-    if data is None:
-        models = Population.bundled()
-    else:
-        models = Population.read(data) if data.suffix == ".toml" else read_epoch(data)
-    with _usage(), _progress(quiet) as progress:
-        found = run_hooker(
-            models,
-            thresholds=over,
-            estimate_error=estimate_error,
-            draws=draws,
-            rng=seed,
-            threads=threads,
-            progress=progress,
-        )
-    document = found.to_dict()
-    if as_csv:
-        csv.writer(sys.stdout, lineterminator="\n").writerows(tables.model_rows(document))
-    else:
-        _print(document, as_json, tables.print_study)
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Give a progress callback that draws a bar on stderr, if somebody watches."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("draws")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 @main.command("build-info")
 @json_option
 def build_info_(as_json: bool) -> None:
@@ -510,3 +396,6 @@ def build_info_(as_json: bool) -> None:
     from .report import tables
 
     _print({"schema": "flopcore.build-info/1", **build_info().to_dict()}, as_json, tables.print_facts)
+
+
+main.add_command(study)

@@ -1,6 +1,7 @@
 """The same bytes for every instruction set, thread count and length."""
 
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import flopcore as fc
 from flopcore import _core
 from flopcore.distributions import LogNormal, LogUniform, Uniform
+from flopcore.study.allocation import Allocation, allocation_plan
 from flopcore.sweep_plan import make_plan
 
 LENGTHS = [1, 15, 16, 17, 63, 64, 65, 255, 256, 257, 1023, 1024, 1025, 3001]
@@ -52,6 +54,17 @@ def test_counts_do_not_depend_on_isa_threads_or_cut(every_isa, precision, entiti
     for threads in (1, 2, 3):
         assert run(threads) == expected
     assert run(2, progress=lambda done, total: None) == expected
+
+
+def test_a_block_sampler_does_not_depend_on_isa_or_threads(every_isa):
+    plan = allocation_plan(Allocation.bundled(), thresholds=[10**25, 10**26], widths=[Fraction(1, 2), 1], key=[5, 6])
+
+    def run(threads):
+        return [array.tobytes() for array in plan.evaluate(3, 1_500, threads)]
+
+    expected = reference(run)
+    for threads in (1, 2, 3):
+        assert run(threads) == expected
 
 
 @pytest.mark.parametrize("single", [True, False], ids=["single", "double"])

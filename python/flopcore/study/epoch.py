@@ -39,6 +39,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "open_weights": ("Open model weights?",),
     "access": ("Model accessibility",),
     "url": ("Link",),
+    "notability": ("Notability criteria",),
 }
 """Field -> names its column has had; the first one present counts."""
 
@@ -257,6 +258,7 @@ def _model(cells: _Cells) -> Model | None:
         url=cells.text("url"),
         note="possibly over 1e23 FLOP (censored)" if censored else "",
         domains=domains,
+        notable=bool(cells.text("notability")) if "notability" in cells.values else None,
     )
 
 

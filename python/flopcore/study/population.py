@@ -136,6 +136,7 @@ class Model:
     url: str = ""
     note: str = ""
     domains: tuple[str, ...] = ()
+    notable: bool | None = None
 
     @property
     def parameters(self) -> Number | None:

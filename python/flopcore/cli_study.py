@@ -1,0 +1,174 @@
+"""The commands of ``flopcore study``: read a population or parameters, run the study, print its result."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import click
+
+from .cli_output import json_option, print_document, progress_bar, usage
+
+if TYPE_CHECKING:
+    from .study.population import Population
+
+__all__ = ["study"]
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def _run_options(command: Command) -> Command:
+    """Add --seed, --threads, --quiet and --json."""
+    for option in (
+        json_option,
+        click.option("--quiet", is_flag=True, help="No progress on stderr."),
+        click.option(
+            "--threads", type=click.IntRange(min=1), help="All CPUs if absent; the result does not depend on it."
+        ),
+        click.option("--seed", type=click.IntRange(min=0), help="Repeats a run; fresh, and printed, if absent."),
+    ):
+        command = option(command)
+    return command
+
+
+def _read_population(data: Path) -> Population:
+    from .study.epoch import read_epoch
+    from .study.population import Population
+
+    return Population.read(data) if data.suffix == ".toml" else read_epoch(data)
+
+
+@click.group()
+def study() -> None:
+    """Run a study of a population of models, the bundled one unless another is named."""
+
+
+@study.command()
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Models to study: an Epoch AI .csv, or a .toml like the bundled table.",
+)
+@click.option(
+    "--line", "lines", metavar="FLOP", multiple=True, help="A line other than 1e23 to 1e26; may be given several times."
+)
+@click.option("--in-force", metavar="DATE", help="The lines of the laws in force on that day (2026-11-22) instead.")
+@click.option(
+    "--estimate-error",
+    type=click.Choice(["resample", "shrink"]),
+    default="resample",
+    show_default=True,
+    help="Draw around each figure, or shrink it to the trend of the population first.",
+)
+@click.option("--draws", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Draws of every model.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the models with their probabilities as CSV.")
+@_run_options
+def hooker(
+    data: Path | None,
+    lines: tuple[str, ...],
+    in_force: str | None,
+    estimate_error: Literal["resample", "shrink"],
+    draws: int,
+    seed: int | None,
+    threads: int | None,
+    as_csv: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Count the models over 1e23, 1e24, 1e25 and 1e26 FLOP, and how surely each one is over."""
+    from .report import tables
+    from .study.hooker import LINES, run_hooker
+    from .study.population import Population
+    from .thresholds import thresholds
+
+    if as_csv and as_json:
+        raise click.UsageError("--csv or --json, not both")
+    if lines and in_force:
+        raise click.UsageError("--line or --in-force, not both")
+    with usage():
+        over = thresholds(in_force) if in_force else lines or LINES
+    models = Population.bundled() if data is None else _read_population(data)
+    with usage(), progress_bar(quiet) as progress:
+        found = run_hooker(
+            models,
+            thresholds=over,
+            estimate_error=estimate_error,
+            draws=draws,
+            rng=seed,
+            threads=threads,
+            progress=progress,
+        )
+    document = found.to_dict()
+    if as_csv:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(tables.model_rows(document))
+    else:
+        print_document(document, as_json, tables.print_study)
+
+
+class _Knob(click.ParamType[tuple[str, str]]):
+    """`NAME=VALUE`."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Return the name and the text of the value."""
+        name, equals, text = str(value).partition("=")
+        if not equals or not name.strip():
+            self.fail(f"{value!r} is not NAME=VALUE, such as growth_sd=0.25", param, ctx)
+        return name.strip(), text.strip()
+
+
+@study.command("kumar-manning")
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Take the history's yearly compute from these models: an Epoch AI .csv, or a .toml like the bundled table.",
+)
+@click.option(
+    "--set", "knobs", type=_Knob(), multiple=True, help="Change a parameter: growth_sd=0.25, gradient=1..1.1."
+)
+@click.option("--line", "lines", metavar="FLOP", multiple=True, help="A line other than 1e25 to 1e29; repeatable.")
+@click.option("--width", "widths", metavar="OOM", multiple=True, help="A width other than 0.5, 1 and 1.5; repeatable.")
+@click.option("--draws", type=click.IntRange(min=1), default=200_000, show_default=True, help="Simulations.")
+@_run_options
+def kumar_manning(
+    data: Path | None,
+    knobs: tuple[tuple[str, str], ...],
+    lines: tuple[str, ...],
+    widths: tuple[str, ...],
+    draws: int,
+    seed: int | None,
+    threads: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Forecast how many models pass 1e25 and more, after Kumar and Manning (arXiv:2504.16138), and jointly."""
+    from dataclasses import replace
+
+    from .report import forecast_tables
+    from .study.allocation import Allocation, yearly_budgets
+    from .study.allocation_run import THRESHOLDS, WIDTHS, run_allocation
+
+    with usage():
+        model = Allocation.bundled().with_knobs(dict(knobs))
+    if data is not None:
+        years = [year for year, _ in model.history]
+        history = yearly_budgets(_read_population(data), first=years[0], last=years[-1], left_out=model.left_out)
+        with usage():
+            model = replace(model, history=history)
+    with usage(), progress_bar(quiet) as progress:
+        found = run_allocation(
+            model,
+            thresholds=lines or THRESHOLDS,
+            widths=widths or WIDTHS,
+            draws=draws,
+            rng=seed,
+            threads=threads,
+            progress=progress,
+        )
+    print_document(found.to_dict(), as_json, forecast_tables.print_forecast)

@@ -1,0 +1,81 @@
+"""Tables of forecasts, for people to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .tables import console, table
+
+__all__ = ["print_forecast"]
+
+Json = Mapping[str, Any]
+
+_LEAST_SHARE = 0.01
+
+
+def print_forecast(document: Json) -> None:
+    """Print a document of schema flopcore.forecast/1: per year, cumulative as published and jointly, the frontier."""
+    out = console()
+    name = document["allocation"]["name"]
+    out.print(f"{name}: {document['draws']:,} simulations, seed {document['seed']}", soft_wrap=True)
+    out.print(document["allocation"]["source"], soft_wrap=True)
+    rows = table(
+        "year", "line", "yearly percentiles summed", "joint total", "joint mean", "authors printed",
+        title="Models over each line to the end of a year: 5th / 50th / 95th percentile", left=2,
+    )  # fmt: skip
+    printed = {(item["year"], item["threshold"]): _triple(item) for item in document["published"]}
+    for style, joint in zip(document["published_style"], document["joint"], strict=True):
+        rows.add_row(
+            str(style["year"]),
+            f"{style['threshold']:g}",
+            _triple(style),
+            _triple(joint),
+            f"{joint['mean']:.2f}",
+            printed.get((style["year"], style["threshold"]), ""),
+        )
+    out.print(rows)
+    rows = table(
+        "year", "line", "mean", "MC error", "percentiles", "95 % of each percentile", "without bins",
+        title="Models over each line that appear in a year", left=2,
+    )  # fmt: skip
+    for count in document["per_year"]:
+        rows.add_row(
+            str(count["year"]),
+            f"{count['threshold']:g}",
+            *_moments(count),
+            " / ".join(f"{low}-{high}" for low, high in count["interval"].values()),
+            f"{count['continuum']:.3f}",
+        )
+    out.print(rows)
+    rows = table(
+        "year", "within", "mean", "MC error", "percentiles", title="Models near the largest so far, by quarters", left=2
+    )
+    for count in document["frontier"]:
+        rows.add_row(str(count["year"]), f"10^{count['width_oom']:g}", *_moments(count))
+    out.print(rows)
+    _print_shares(document["sensitivity"])
+    for sentence in document["reading"]:
+        out.print(sentence, soft_wrap=True)
+
+
+def _print_shares(shares: Sequence[Json]) -> None:
+    """Print what explains the variance of the last total, inputs above a hundredth."""
+    lines = list(dict.fromkeys(share["threshold"] for share in shares))
+    inputs = list(dict.fromkeys(share["input"] for share in shares))
+    found = {(share["threshold"], share["input"]): share["share"] for share in shares}
+    rows = table(
+        "input", *(f"{line:g}" for line in lines), title="Share of the variance of the last total, first order"
+    )
+    for name in inputs:
+        if any(found[line, name] > _LEAST_SHARE for line in lines):
+            rows.add_row(name, *(f"{found[line, name]:.3f}" for line in lines))
+    console().print(rows)
+
+
+def _moments(count: Json) -> tuple[str, str, str]:
+    return f"{count['mean']:.3f}", f"{count['mc_error']:.1g}", _triple(count)
+
+
+def _triple(count: Json) -> str:
+    return f"{count['p05']} / {count['p50']} / {count['p95']}"

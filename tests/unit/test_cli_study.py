@@ -1,0 +1,44 @@
+"""The commands of `flopcore study` end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from command_line import document, fails, run
+
+
+def test_kumar_manning_is_repeatable_and_heeds_its_schema() -> None:
+    found = document("study", "kumar-manning", "--draws", "600", "--seed", "7", "--threads", "1")
+    assert found == document("study", "kumar-manning", "--draws", "600", "--seed", "7", "--threads", "2")
+    assert {(row["year"], row["threshold"]) for row in found["per_year"]} == {
+        (year, 10**exponent) for year in range(2024, 2029) for exponent in range(25, 30)
+    }
+    assert {row["width_oom"] for row in found["frontier"]} == {0.5, 1, 1.5}
+    for row in (*found["per_year"], *found["joint"]):
+        assert row["p05"] <= row["p50"] <= row["p95"]
+
+
+def test_kumar_manning_prints_both_intervals_side_by_side() -> None:
+    printed = run("study", "kumar-manning", "--draws", "500", "--seed", "1")
+    assert (printed.exit_code, printed.stderr) == (0, "")
+    assert "103 / 165 / 306" in printed.stdout
+    assert "joint total" in printed.stdout
+
+
+def test_kumar_manning_takes_parameters_lines_and_widths() -> None:
+    options = ("study", "kumar-manning", "--draws", "50", "--seed", "1")
+    found = document(*options, "--set", "size_edges=12", "--set", "gradient=1..1", "--line", "3e25", "--width", "2")
+    assert found["allocation"]["size_edges"] == 12
+    assert {row["threshold"] for row in found["joint"]} == {3 * 10**25}
+    assert {row["width_oom"] for row in found["frontier"]} == {2}
+    assert "no parameter 'growth'" in fails(2, *options, "--set", "growth=4")
+    assert "NAME=VALUE" in fails(2, *options, "--set", "growth")
+    assert "set a floor" in fails(4, *options, "--set", "growth_sd=9")
+
+
+def test_kumar_manning_takes_its_history_from_a_population(tmp_path: Path) -> None:
+    rows = "\n".join(f"m{year},{year}-05-01,{year - 2000}e24,Language,Confident" for year in range(2017, 2025))
+    path = tmp_path / "models.csv"
+    path.write_text(f"Model,Publication date,Training compute (FLOP),Domain,Confidence\n{rows}\n", encoding="utf-8")
+    found = document("study", "kumar-manning", "--draws", "20", "--seed", "1", "--data", path)
+    assert found["allocation"]["history"] == [[year, (year - 2000) * 10**24] for year in range(2017, 2024)]
