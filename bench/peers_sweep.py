@@ -27,6 +27,22 @@ def numpy_sweep(dtype: type[np.floating[Any]], rng: np.random.Generator) -> tupl
     return 4 * SWEEP_ROWS, count.tolist()
 
 
+def mkl_normals() -> Callable[[], int] | None:
+    """Return MKL's float64 normals alone, by inverse CDF from Philox4x32-10, or None where mkl_random is missing."""
+    try:
+        from mkl_random import MKLRandomState
+    except ImportError:
+        return None
+    state = MKLRandomState(1, brng="PHILOX4X32X10")
+
+    def run() -> int:
+        for _ in range(4 * SWEEP_ROWS // SWEEP_CHUNK):
+            state.normal(size=SWEEP_CHUNK, method="ICDF")
+        return 4 * SWEEP_ROWS
+
+    return run
+
+
 def population_parameters() -> tuple[np.ndarray, np.ndarray]:
     """Mean and sd of log10 C of each entity."""
     g = np.random.Generator(np.random.SFC64(0))

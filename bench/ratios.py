@@ -98,6 +98,12 @@ def _() -> Pair:
     return sweep_pair("double", np.float64)
 
 
+@row("sweep float64 vs MKL normals alone", 1.0, "variates/s")
+def _() -> Pair | None:
+    normals = peers.mkl_normals()
+    return None if normals is None else (sweep_pair("double", np.float64)[0], normals)
+
+
 def population_plan() -> _core.SweepPlan:
     mu, sd = peers.population_parameters()
     ln10 = float(np.log(10.0))

@@ -1,18 +1,55 @@
 // Written by fit_coefficients.py; do not edit. Highest power of (x - centre) first; see there.
 // clang-format off
 
-constexpr int32_t k_icdf_centre_f32_centre = -5;
-constexpr float k_icdf_centre_f32[10] = {
-    0x1.a444da0000000p-33f,
-    -0x1.87eb140000000p-30f,
-    -0x1.58bed60000000p-25f,
-    -0x1.9ce65e0000000p-24f,
-    0x1.e3e9f80000000p-19f,
-    0x1.bb20800000000p-15f,
-    0x1.f07ece0000000p-13f,
-    -0x1.28e2b80000000p-8f,
-    -0x1.d96b0c0000000p-3f,
-    0x1.3a06540000000p+1f,
+constexpr float k_icdf_top_f32[8] = {
+    -0x1.545f860000000p-5f,
+    0x1.79c6b00000000p-1f,
+    0x1.060d300000000p+1f,
+    0x1.7043900000000p-1f,
+    0x1.ac793e0000000p-5f,
+    0x1.c23da80000000p-11f,
+    0x1.8663d80000000p-19f,
+    0x1.6ecc640000000p-30f,
+};
+
+constexpr float k_icdf_bottom_f32[7] = {
+    0x1.0000000000000p+0f,
+    0x1.6cb1300000000p+0f,
+    0x1.7032f00000000p-2f,
+    0x1.5709060000000p-6f,
+    0x1.2fb9c40000000p-12f,
+    0x1.c4dec60000000p-21f,
+    0x1.663e580000000p-32f,
+};
+
+constexpr double k_icdf_top_f64[12] = {
+    0x1.4d9b8e9fa9329p-2,
+    0x1.ed99fb4671677p+2,
+    -0x1.14dd8771cb5fdp+6,
+    -0x1.02bd43c46cff5p+9,
+    -0x1.bf1db0878e233p-3,
+    -0x1.8eab9ea934467p+1,
+    -0x1.32300cd1d4593p-8,
+    -0x1.d266afa192936p-10,
+    -0x1.063db3e5a1410p-13,
+    -0x1.3f95eec3b5323p-25,
+    -0x1.07ce850d54d80p-19,
+    -0x1.b595ba4304a63p-47,
+};
+
+constexpr double k_icdf_bottom_f64[12] = {
+    0x1.0000000000000p+0,
+    0x1.31e458af8c0a7p+3,
+    -0x1.26995d85cdfadp+4,
+    -0x1.4bf8d0ece3a23p+7,
+    -0x1.1ae0a403f00acp-3,
+    -0x1.2f0475f7ab90cp+0,
+    -0x1.d1f60563567f2p-9,
+    -0x1.35083b49b9eedp-11,
+    -0x1.ac819d6103f6bp-14,
+    -0x1.6e402d2871d19p-27,
+    -0x1.b3186efee8fa2p-20,
+    -0x1.a7aa5aeeb331fp-49,
 };
 
 constexpr int32_t k_icdf_tail_f32_centre = -20;
@@ -48,28 +85,6 @@ constexpr float k_log_f32[8] = {
     0x1.5558ac0000000p-2f,
     -0x1.00007e0000000p-1f,
     0x1.fffffe0000000p-1f,
-};
-
-constexpr double k_icdf_centre_f64_centre = 6;
-constexpr double k_icdf_centre_f64[18] = {
-    -0x1.f62179a3077dep-62,
-    -0x1.3749e44ed0499p-54,
-    -0x1.3c61ee1d8e1f0p+13,
-    0x1.3d73382b4ae73p-41,
-    -0x1.0596f93d39d20p+10,
-    0x1.3515342c2b640p-34,
-    -0x1.3af2a27a8884ap+8,
-    0x1.09f996a07b180p-27,
-    -0x1.c40fa1e7323c6p+6,
-    0x1.dcf19f6b25c17p-22,
-    -0x1.4f9302e206c89p+5,
-    0x1.5ec60cd5db130p-17,
-    -0x1.262859c341d80p+4,
-    0x1.2d863189dea6ep-14,
-    -0x1.9a522d9b244bcp+0,
-    0x1.3877b57ff397bp-7,
-    0x1.fe6454a9d52afp+8,
-    0x1.465ccb4e62440p+2,
 };
 
 constexpr double k_icdf_tail_f64_centre = -31;

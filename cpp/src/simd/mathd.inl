@@ -28,7 +28,7 @@ inline double polynomial(const double (&coefficients)[n], double x) {
 template <size_t n>
 inline double preconditioned(const double (&c)[n], double x) {
     const double square = x * x;
-    double p = fused(c[0], x, c[1]);
+    double p = c[0] == 1.0 ? x + c[1] : fused(c[0], x, c[1]);  // a leading 1 costs no multiplication
 #pragma GCC unroll 40
     for (size_t i = 2; i < n; i += 2) p = fused(p, square - c[i], c[i + 1]);
     return p;
@@ -66,7 +66,7 @@ inline double level_of(double y, double centre) {
     return fused(m - 1.0, preconditioned(k_log2_f64, m), exponent);  // k_log2_f64_centre is -1: m = f - centre
 }
 
-// z = x g(log2 y), as in float32; here beyond the central part.
+// z = x g(y), as in float32; here beyond the central range.
 inline double normal_tail(double o) {
     return (1.0 - o) * polynomial(k_icdf_tail_f64, level_of(o * (2.0 - o), k_icdf_tail_f64_centre));
 }
@@ -74,22 +74,19 @@ inline double normal_tail(double o) {
 // Normal quantiles to 1e-10 (1 + |z|) over all 2^53 words.
 void add_normal_f64(const uint64_t* __restrict words, size_t n, double scale, double* __restrict acc) {
     constexpr size_t kPart = 128;
-    double z[kPart], level[kPart];
+    alignas(64) double z[kPart];
     for (size_t start = 0; start < n; start += kPart) {
         const size_t length = n - start < kPart ? n - start : kPart;
         const uint64_t* __restrict part = words + start;
         double* __restrict sum = acc + start;
         double nearest = 1.0;
-        // Two loops with short chains of dependent operations keep more lanes under way than one with a long chain.
 #pragma omp simd reduction(min : nearest)
         for (size_t i = 0; i < length; ++i) {
             const double o = two_tails(part[i]);
             nearest = o < nearest ? o : nearest;
-            z[i] = with_sign(1.0 - o, part[i]);
-            level[i] = level_of(o * (2.0 - o), k_icdf_centre_f64_centre);
+            const double x = 1.0 - o, y = fused(o, x, o);
+            z[i] = with_sign(x, part[i]) * preconditioned(k_icdf_top_f64, y) / preconditioned(k_icdf_bottom_f64, y);
         }
-#pragma omp simd
-        for (size_t i = 0; i < length; ++i) z[i] *= preconditioned(k_icdf_centre_f64, level[i]);
         if (nearest < kTail) {
             for (size_t i = 0; i < length; ++i) {
                 const double o = two_tails(part[i]);

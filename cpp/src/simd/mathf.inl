@@ -22,6 +22,15 @@ inline float polynomial(const float (&coefficients)[n], float x) {
     }
 }
 
+// A leading 1 costs no multiplication.
+template <size_t n>
+inline float horner(const float (&coefficients)[n], float x) {
+    float value = coefficients[0] == 1.0f ? x + coefficients[1] : fused(coefficients[0], x, coefficients[1]);
+#pragma GCC unroll 40
+    for (size_t i = 2; i < n; ++i) value = fused(value, x, coefficients[i]);
+    return value;
+}
+
 // Natural logarithm of a positive normal number, to 2^-22 of the larger of 1 and the result.
 inline float log_of(float x) {
     const int32_t bits = __builtin_bit_cast(int32_t, x);
@@ -52,32 +61,29 @@ inline float level_of(float y, int32_t centre) {
     return fused(f, polynomial(k_log2_f32, f), static_cast<float>(exponent - centre));
 }
 
-// z = x g(log2 y) with x = 1 - o, y = 1 - x^2 = o (2 - o); here beyond the central part of the polynomial g.
+// z = x g(y) with x = 1 - o, y = o (2 - o); here beyond the central range, where g is a polynomial in log2 y.
 inline float normal_tail(float o) {
     return (1.0f - o) * polynomial(k_icdf_tail_f32, level_of(o * (2.0f - o), k_icdf_tail_f32_centre));
 }
 
-// Normal quantiles to 1e-6 in z over all 2^32 words.
+// Normal quantiles to 1e-6 (1 + |z|) over all 2^32 words.
 void add_normal_f32(const uint32_t* __restrict words, size_t n, float scale, float* __restrict acc) {
     constexpr size_t kPart = 128;
-    float z[kPart], level[kPart];
+    alignas(64) float z[kPart];
     for (size_t start = 0; start < n; start += kPart) {
         const size_t length = n - start < kPart ? n - start : kPart;
         const uint32_t* __restrict part = words + start;
         float* __restrict sum = acc + start;
-        // The tail is rare: all lanes take the central polynomial, then the few that need it are done again. Two loops
-        // with short chains of dependent operations keep more lanes under way than one with a long chain.
+        // The tail is rare: all lanes take the central ratio, then a part with any lane in the tail is done again.
         int32_t nearest = 0x7fffffff;
 #pragma omp simd reduction(min : nearest)
         for (size_t i = 0; i < length; ++i) {
             const int32_t tail = tail_word(part[i]);
             nearest = tail < nearest ? tail : nearest;
             const float o = two_tails(tail);
-            z[i] = with_sign(1.0f - o, part[i]);
-            level[i] = level_of(o * (2.0f - o), k_icdf_centre_f32_centre);
+            const float x = 1.0f - o, y = fused(o, x, o);
+            z[i] = with_sign(x, part[i]) * horner(k_icdf_top_f32, y) / horner(k_icdf_bottom_f32, y);
         }
-#pragma omp simd
-        for (size_t i = 0; i < length; ++i) z[i] *= polynomial(k_icdf_centre_f32, level[i]);
         if (nearest < kTailWord) {
             for (size_t i = 0; i < length; ++i) {
                 const int32_t tail = tail_word(part[i]);

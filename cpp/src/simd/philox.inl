@@ -33,33 +33,38 @@ struct Block {
     Lane c0, c1, c2, c3;
 };
 
-inline Block block_of(const Rounds& rounds, uint64_t index) {
-    Block s = {static_cast<Lane>(index), static_cast<uint32_t>(index >> 32) | rounds.attempt, rounds.stream_low,
-               rounds.stream_high};
-#pragma GCC unroll 10
-    for (int r = 0; r < 10; ++r) {
-        const uint64_t p0 = static_cast<uint64_t>(s.c0 & 0xffffffffu) * kMultiply0;
-        const uint64_t p1 = static_cast<uint64_t>(s.c2 & 0xffffffffu) * kMultiply1;
-        s = {static_cast<Lane>(p1 >> 32) ^ s.c1 ^ rounds.first[r], static_cast<Lane>(p1),
-             static_cast<Lane>(p0 >> 32) ^ s.c3 ^ rounds.second[r], static_cast<Lane>(p0)};
-    }
-    return s;
+struct Blocks {
+    Block a, b;
+};
+
+inline Block start_of(const Rounds& rounds, uint64_t index) {
+    return {static_cast<Lane>(index), static_cast<uint32_t>(index >> 32) | rounds.attempt, rounds.stream_low,
+            rounds.stream_high};
 }
 
-void philox(const Address* address, uint64_t first, size_t n_blocks, uint32_t* __restrict words) {
-    const Rounds rounds = rounds_of(*address);
-    uint32_t* __restrict out0 = words;
-    uint32_t* __restrict out1 = words + n_blocks;
-    uint32_t* __restrict out2 = words + 2 * n_blocks;
-    uint32_t* __restrict out3 = words + 3 * n_blocks;
-#pragma omp simd
-    for (size_t b = 0; b < n_blocks; ++b) {
-        const Block s = block_of(rounds, first + b);
-        out0[b] = static_cast<uint32_t>(s.c0);
-        out1[b] = static_cast<uint32_t>(s.c1);
-        out2[b] = static_cast<uint32_t>(s.c2);
-        out3[b] = static_cast<uint32_t>(s.c3);
+inline Block after_round(const Rounds& rounds, int r, const Block& s) {
+    const uint64_t p0 = static_cast<uint64_t>(s.c0 & 0xffffffffu) * kMultiply0;
+    const uint64_t p1 = static_cast<uint64_t>(s.c2 & 0xffffffffu) * kMultiply1;
+    return {static_cast<Lane>(p1 >> 32) ^ s.c1 ^ rounds.first[r], static_cast<Lane>(p1),
+            static_cast<Lane>(p0 >> 32) ^ s.c3 ^ rounds.second[r], static_cast<Lane>(p0)};
+}
+
+// Two blocks in step: more chains of dependent multiplications under way than of one block at a time.
+inline Blocks blocks_of(const Rounds& rounds, uint64_t first, uint64_t second) {
+    Block a = start_of(rounds, first), b = start_of(rounds, second);
+#pragma GCC unroll 10
+    for (int r = 0; r < 10; ++r) {
+        a = after_round(rounds, r, a);
+        b = after_round(rounds, r, b);
     }
+    return {a, b};
+}
+
+inline void put(const Block& s, uint32_t* __restrict words, size_t n_blocks, size_t b) {
+    words[b] = static_cast<uint32_t>(s.c0);
+    words[n_blocks + b] = static_cast<uint32_t>(s.c1);
+    words[2 * n_blocks + b] = static_cast<uint32_t>(s.c2);
+    words[3 * n_blocks + b] = static_cast<uint32_t>(s.c3);
 }
 
 // The 53 bits of a draw in double precision: a word and the upper 21 bits of the next.
@@ -67,14 +72,28 @@ inline uint64_t joined(Lane high, Lane low) {
     return static_cast<uint64_t>(high & 0xffffffffu) << 21 | (low & 0xffffffffu) >> 11;
 }
 
-void philox_pairs(const Address* address, uint64_t first, size_t n_blocks, uint64_t* __restrict pairs) {
+inline void put(const Block& s, uint64_t* __restrict pairs, size_t n_blocks, size_t b) {
+    pairs[b] = joined(s.c0, s.c1);
+    pairs[n_blocks + b] = joined(s.c2, s.c3);
+}
+
+template <class Word>
+inline void draw(const Address* address, uint64_t first, size_t n_blocks, Word* __restrict words) {
     const Rounds rounds = rounds_of(*address);
-    uint64_t* __restrict out0 = pairs;
-    uint64_t* __restrict out1 = pairs + n_blocks;
+    const size_t half = n_blocks / 2;
 #pragma omp simd
-    for (size_t b = 0; b < n_blocks; ++b) {
-        const Block s = block_of(rounds, first + b);
-        out0[b] = joined(s.c0, s.c1);
-        out1[b] = joined(s.c2, s.c3);
+    for (size_t b = 0; b < half; ++b) {
+        const Blocks s = blocks_of(rounds, first + b, first + half + b);
+        put(s.a, words, n_blocks, b);
+        put(s.b, words, n_blocks, half + b);
     }
+    if (n_blocks % 2 != 0) put(blocks_of(rounds, first, first + n_blocks - 1).b, words, n_blocks, n_blocks - 1);
+}
+
+void philox(const Address* address, uint64_t first, size_t n_blocks, uint32_t* __restrict words) {
+    draw(address, first, n_blocks, words);
+}
+
+void philox_pairs(const Address* address, uint64_t first, size_t n_blocks, uint64_t* __restrict pairs) {
+    draw(address, first, n_blocks, pairs);
 }

@@ -55,6 +55,11 @@ class Arithmetic:
     def polynomial(self, name: str, x: Fraction) -> Fraction:
         """Return a polynomial of the table at centre + x, by fused multiply-adds."""
         _, coefficients, form = self.table(name)
+        if form == "horner":
+            value = coefficients[0]
+            for coefficient in coefficients[1:]:
+                value = self.fma(value, x, coefficient)
+            return value
         square = self.round(x * x)
         if form == "preconditioned":
             value = self.fma(coefficients[0], x, coefficients[1])
@@ -102,11 +107,15 @@ class Arithmetic:
     def normal(self, word: int) -> Fraction:
         """Return the normal quantile of u."""
         o, sign = self.two_tails(word)
-        y = self.round(o * self.round(2 - o))
-        part = "icdf_tail" if o < Fraction(_TAIL) else "icdf_centre"
-        e, f = self.split(y)
+        x = self.round(1 - o)
+        if o >= Fraction(_TAIL):
+            y = self.fma(o, x, o)
+            top = self.round(x * self.polynomial("icdf_top", y))
+            return sign * self.round(top / self.polynomial("icdf_bottom", y))
+        e, f = self.split(self.round(o * self.round(2 - o)))
+        part = "icdf_tail"
         level = self.fma(f, self.polynomial("log2", f - self.table("log2")[0]), Fraction(e - self.table(part)[0]))
-        return sign * self.round(self.round(1 - o) * self.polynomial(part, level))
+        return sign * self.round(x * self.polynomial(part, level))
 
 
 @cache
