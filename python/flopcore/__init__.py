@@ -25,9 +25,11 @@ from .graph import Graph, Tensor, ops
 from .module_tree import Module, module_tree
 from .study.allocation import Allocation
 from .study.allocation_run import AllocationResult, run_allocation
+from .study.capability import read_capability, with_capability
 from .study.epoch import read_epoch
 from .study.estimate import Estimate, estimate_from_graph, estimate_from_hardware, estimate_from_parameters
 from .study.hooker import HookerResult, run_hooker
+from .study.impute import impute
 from .study.population import Population
 from .study.scenario import Scenario
 from .sweep import Entity, Factor, SweepResult, rel_error, sweep
@@ -87,11 +89,13 @@ __all__ = [
     "from_gguf",
     "from_huggingface",
     "from_onnx",
+    "impute",
     "load_model",
     "maximum",
     "minimum",
     "module_tree",
     "ops",
+    "read_capability",
     "read_epoch",
     "read_weights",
     "rel_error",
@@ -100,4 +104,5 @@ __all__ = [
     "sum_over",
     "sweep",
     "thresholds",
+    "with_capability",
 ]

@@ -9,7 +9,7 @@ import pytest
 from flopcore.errors import DataError
 from flopcore.study.epoch import read_epoch
 from flopcore.study.hooker import run_hooker
-from flopcore.study.population import Population
+from flopcore.study.population import Hardware, Population
 from flopcore.study.scenario import Scenario
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -162,6 +162,29 @@ def test_odd_bounds_and_unused_columns_are_remarked(write: Write) -> None:
     assert "B, dataset not used: '12000,800' is not one number" in remarks
     assert "C" not in remarks
     assert models["b"].parameters_total is None
+    assert [model.bounds for model in models] == [(None, None), (None, None), (9 * 10**23, 2 * 10**24)]
+    (both,) = read_epoch(write("D,2024-01-02,Lab,Language,,,5e24,2e24,,", header=header))
+    assert both.bounds == (None, None)
+
+
+def test_hardware_cost_notability_and_scores_are_read(write: Write) -> None:
+    header = (
+        HEADER + ",Training hardware,Training chip-hours,Training time (hours),Hardware quantity,"
+        "Hardware utilization (MFU),Training compute cost (2023 USD),Notability criteria,ECI Score"
+    )
+    a, b, c = read_epoch(
+        write(
+            "A,2024-01-02,Lab,Language,1e24,Confident,NVIDIA A100,5000,10,8,0.4,1e6,SOTA,120.5",
+            "B,2024-01-02,Lab,Language,1e24,Confident,NVIDIA A100,,10,8,,,,",
+            "C,2024-01-02,Lab,Language,1e24,Confident,,5000,,,,,,",
+            header=header,
+        )
+    )
+    assert (a.hardware, a.cost_usd, a.notable) == (Hardware("NVIDIA A100", 5000, Fraction(2, 5)), 10**6, True)
+    assert a.capability is not None
+    assert a.capability.value == Fraction(241, 2)
+    assert (b.hardware, b.notable) == (Hardware("NVIDIA A100", 80), False)
+    assert c.hardware is None
 
 
 def test_a_file_that_is_no_table_is_one_error(tmp_path: Path, write: Write) -> None:
@@ -222,5 +245,5 @@ def test_the_newest_vintage_is_read_whole() -> None:
     assert len(models) + left_out == 3357
     assert sum(model.training_flop is not None for model in models) == 1393
     assert any("\n" not in model.name and model.name.startswith("Cosmos-1.0- Diffusion") for model in models)
-    assert sum("censored" in model.note for model in models) == 207
+    assert sum(model.possibly_over == 10**23 for model in models) == 207
     assert len(models.new_runs()) < len(models)

@@ -1,10 +1,8 @@
-"""Read a population from a CSV with Epoch AI's columns, any vintage since October 2024, or with columns you name."""
+"""Read a population from a table with Epoch AI's columns, any vintage since October 2024, or with columns you name."""
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +12,8 @@ from pathlib import Path
 from flopcore.errors import DataError
 from flopcore.quantity import Number, exact, parse_quantity
 
-from .population import Bands, Model, Population
+from .population import Bands, Capability, Hardware, Model, Population
+from .tabular import Frame, Table, read_table
 
 __all__ = ["COLUMNS", "read_epoch"]
 
@@ -34,10 +33,17 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "dataset": ("Training dataset size (total)", "Training dataset size (datapoints)", "Training dataset size"),
     "epochs": ("Epochs",),
     "base_model": ("Base model",),
-    "own_flop": ("Finetune compute (FLOP)",),
+    "own_flop": ("Finetune compute (FLOP)", "Post-training compute (FLOP)"),
     "over_1e23": ("Possibly over 1e23 FLOP",),
     "open_weights": ("Open model weights?",),
     "access": ("Model accessibility",),
+    "chip": ("Training hardware",),
+    "chip_hours": ("Training chip-hours",),
+    "hours": ("Training time (hours)",),
+    "chips": ("Hardware quantity",),
+    "utilisation": ("Hardware utilization (MFU)", "Hardware utilization"),
+    "cost": ("Training compute cost (2023 USD)", "Training compute cost (cloud)"),
+    "capability": ("ECI Score",),
     "url": ("Link",),
     "notability": ("Notability criteria",),
 }
@@ -57,11 +63,11 @@ _CLASSES = {
 }
 _LABELS = {"confident": "confident", "likely": "likely", "speculative": "speculative"}
 _METHODS = (("report", "reported"), ("operation", "operation_counting"), ("hardware", "hardware"))
-_MAX_BYTES = 256 * 2**20
 _MAX_FLOP = 10**32
 _LEAST_BOUND = 10**6
 _JUNK = Fraction(1, 10**6)
 _KEPT_DIGITS = 3
+_CENSORED = 10**23
 
 
 @dataclass(slots=True)
@@ -129,13 +135,16 @@ class _Cells:
         self.findings.remarks.append(f"{self.place}: {message}")
 
 
-def read_epoch(path: str | Path, *, columns: Mapping[str, str] | None = None, bands: Bands | None = None) -> Population:
-    """Return the population of a CSV with Epoch AI's columns, and in `remarks` what was changed or left out.
+def read_epoch(
+    path: str | Path | Frame, *, columns: Mapping[str, str] | None = None, bands: Bands | None = None
+) -> Population:
+    """Return the population of a table with Epoch AI's columns, and in `remarks` what was changed or left out.
 
     Parameters
     ----------
-    path : str or Path
-        The file (Epoch AI's data are CC BY 4.0; cite them).
+    path : str, Path or data frame
+        A CSV, a Parquet file (extra `tables`), or a frame whose columns have names (pandas, polars ...). Epoch AI's
+        data are CC BY 4.0; cite them.
     columns : mapping of field to column, optional
         Names of your own columns, for the fields of `COLUMNS`.
     bands : Bands, optional
@@ -156,52 +165,37 @@ def read_epoch(path: str | Path, *, columns: Mapping[str, str] | None = None, ba
     - Reference class: the only domain listed; ``multimodal`` where it is listed; otherwise the first.
       `Model.domains` has all.
     - A label other than confident, likely and speculative, or none, is ``unlabelled``.
-    - A row without a figure stays, ``undisclosed``; its note says where it is possibly over 1e23 FLOP (censored).
+    - Bounds serve imputation only. One below 10^6 lacks its exponent, a lower one above the figure (or an upper one
+      below it) cannot be meant: neither is used, both are remarked upon.
+    - A row without a figure stays, ``undisclosed``; `Model.possibly_over` says where it is possibly over 1e23 FLOP
+      (censored).
     - A row without a date is left out and remarked upon.
     """
-    source = str(path)
-    try:
-        raw = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read ({error.strerror}); check the path") from error
-    if len(raw) > _MAX_BYTES:
-        raise DataError(f"{source}: larger than {_MAX_BYTES} bytes; split the file")
-    findings = _Findings(source)
+    table = read_table(path)
+    findings = _Findings(table.source, list(table.problems))
     models: dict[str, Model] = {}
-    for cells in _rows(raw, columns or {}, findings):
+    for cells in _rows(table, columns or {}, findings):
         model = _model(cells)
         if model is not None:
             key = _unused(model, models)
             models[key] = replace(model, key=key)
     if findings.errors:
         count = len(findings.errors)
-        raise DataError("\n  ".join([f"{source}: {count} problem{'s' if count > 1 else ''}", *findings.errors]))
+        raise DataError("\n  ".join([f"{table.source}: {count} problem{'s' if count > 1 else ''}", *findings.errors]))
     if not models:
-        raise DataError(f"{source}: no row with a name and a date")
-    table = Population.bundled().bands if bands is None else bands
-    return Population(Path(path).name, tuple(models.values()), table, tuple(findings.remarks))
+        raise DataError(f"{table.source}: no row with a name and a date")
+    meaning = Population.bundled().bands if bands is None else bands
+    return Population(Path(table.source).name, tuple(models.values()), meaning, tuple(findings.remarks))
 
 
-def _rows(raw: bytes, columns: Mapping[str, str], findings: _Findings) -> Iterator[_Cells]:
-    try:
-        reader = csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
-        header = reader.fieldnames or []
-        places = _places(header, columns, findings.source)
-        before = reader.line_num
-        for number, row in enumerate(reader, start=1):
-            place = f"row {number} (line {before + 1})"
-            before = reader.line_num
-            if None in row:
-                findings.errors.append(f"{place}: has more cells than the {len(header)} columns")
-                continue
-            yield _Cells(place, {name: row[column] or "" for name, column in places.items()}, findings)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{findings.source}: not a CSV file in UTF-8: {error}") from error
+def _rows(table: Table, columns: Mapping[str, str], findings: _Findings) -> Iterator[_Cells]:
+    places = _places(table.columns, columns, findings.source)
+    for place, row in table.rows:
+        yield _Cells(place, {name: row[column] for name, column in places.items()}, findings)
 
 
-def _places(header: object, columns: Mapping[str, str], source: str) -> dict[str, str]:
+def _places(present: tuple[str, ...], columns: Mapping[str, str], source: str) -> dict[str, str]:
     """Return field -> column."""
-    present = list(header) if isinstance(header, list | tuple) else []
     unknown = [name for name in columns if name not in COLUMNS]
     if unknown:
         raise DataError(f"{source}: columns= has unknown fields {', '.join(unknown)}; known: {', '.join(COLUMNS)}")
@@ -232,7 +226,7 @@ def _model(cells: _Cells) -> Model | None:
     flop = _without_junk(figure)
     if flop != figure:
         cells.remark(f"{name}: training compute {cells.text('training_flop')} read as {float(flop or 0):g}")
-    _check_bounds(cells, name, flop)
+    bounds = _bounds(cells, name, flop)
     domains = tuple(part.strip().lower() for part in cells.text("domain").split(",") if part.strip())
     base = cells.text("base_model").split(",")[0].strip()
     own = cells.number("own_flop", low=1, high=_MAX_FLOP) if base else None
@@ -256,23 +250,53 @@ def _model(cells: _Cells) -> Model | None:
         own_flop=own,
         open_weights=_open(cells),
         url=cells.text("url"),
+        capability=_capability(cells),
         note="possibly over 1e23 FLOP (censored)" if censored else "",
+        possibly_over=_CENSORED if censored else None,
+        bounds=bounds,
+        hardware=_hardware(cells),
+        cost_usd=cells.number("cost", low=Fraction(1, 100), high=10**13),
         domains=domains,
         notable=bool(cells.text("notability")) if "notability" in cells.values else None,
     )
 
 
-def _check_bounds(cells: _Cells, name: str, flop: Number | None) -> None:
-    """Remark on bounds that cannot be meant; they are not used."""
+def _bounds(cells: _Cells, name: str, flop: Number | None) -> tuple[Number | None, Number | None]:
+    """Return the bounds of a figure; one that cannot be meant is remarked upon and None."""
     lower = cells.number("lower", low=0, high=_MAX_FLOP)
     upper = cells.number("upper", low=0, high=_MAX_FLOP)
     for label, bound in (("lower", lower), ("upper", upper)):
         if bound is not None and bound < _LEAST_BOUND:
             cells.remark(f"{name}: {label} bound {float(bound):g} lacks its exponent")
+    lower, upper = (None if bound is None or bound < _LEAST_BOUND else bound for bound in (lower, upper))
     if lower is not None and flop is not None and lower > flop:
         cells.remark(f"{name}: lower bound {float(lower):g} is above the figure {float(flop):g}")
-    if upper is not None and flop is not None and _LEAST_BOUND <= upper < flop:
+        lower = None
+    if upper is not None and flop is not None and upper < flop:
         cells.remark(f"{name}: upper bound {float(upper):g} is below the figure {float(flop):g}")
+        upper = None
+    if lower is not None and upper is not None and lower > upper:
+        cells.remark(f"{name}: lower bound {float(lower):g} is above the upper {float(upper):g}; neither is used")
+        return None, None
+    return lower, upper
+
+
+def _capability(cells: _Cells) -> Capability | None:
+    value = cells.number("capability", low=-1000, high=10**6)
+    return None if value is None else Capability("ECI", value)
+
+
+def _hardware(cells: _Cells) -> Hardware | None:
+    """Return the chips of a run and their hours in total, where the row has both."""
+    chip = cells.text("chip")
+    total = cells.number("chip_hours", low=Fraction(1, 1000), high=10**12)
+    hours = cells.number("hours", low=Fraction(1, 1000), high=10**6)
+    chips = cells.number("chips", low=1, high=10**8)
+    if total is None and hours is not None and chips is not None:
+        total = exact(Fraction(hours) * chips)
+    if not chip or total is None:
+        return None
+    return Hardware(chip, total, cells.number("utilisation", low=Fraction(1, 1000), high=1))
 
 
 def _without_junk(value: Number | None) -> Number | None:

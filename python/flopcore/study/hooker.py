@@ -445,7 +445,7 @@ def _flop(model: Model, scenario: Scenario) -> Number:
 
 def _sigma(model: Model, bands: Bands) -> float:
     """Return the standard deviation of the natural logarithm of the figure's error."""
-    factor = Fraction(bands.of(model.confidence))
+    factor = Fraction(bands.of(model.confidence) if model.band is None else model.band)
     return 0.0 if factor == 1 else float(lognormal_sigma(Interval(1 / factor, factor), bands.coverage))
 
 

@@ -16,7 +16,7 @@ from flopcore.datafile import DataFile, Row, read_bundled, read_toml
 from flopcore.quantity import Number, exact
 from flopcore.training import PETAFLOP_DAY, flop_from_hardware, flop_from_parameters
 
-__all__ = ["Bands", "Capability", "Derivation", "Model", "Population"]
+__all__ = ["Bands", "Capability", "Derivation", "Hardware", "Model", "Population"]
 
 DOMAINS = (
     "language",
@@ -44,6 +44,15 @@ class Capability:
 
     metric: str
     value: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """The chips of a training run as their table names them, their hours in total, and the share of the peak used."""
+
+    chip: str
+    chip_hours: Number
+    utilisation: Number | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,12 @@ class Bands:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model; see docs/DATA.md for the columns."""
+    """One model; see docs/DATA.md for the columns.
+
+    Of a foreign table also: `domains` as listed, `notable` as it says, `band` the one-sided factor of this row's
+    figure in place of its label's, `possibly_over` a line that a row without a figure may exceed, `bounds` of the
+    figure, `hardware` and `cost_usd` of the run.
+    """
 
     key: str
     name: str
@@ -137,6 +151,11 @@ class Model:
     note: str = ""
     domains: tuple[str, ...] = ()
     notable: bool | None = None
+    band: Number | None = None
+    possibly_over: Number | None = None
+    bounds: tuple[Number | None, Number | None] = (None, None)
+    hardware: Hardware | None = None
+    cost_usd: Number | None = None
 
     @property
     def parameters(self) -> Number | None:
@@ -178,6 +197,8 @@ class Model:
             "source": self.source,
             "url": self.url or None,
             "note": self.note or None,
+            "band": _json(self.band),
+            "possibly_over": _json(self.possibly_over),
         }
 
 
