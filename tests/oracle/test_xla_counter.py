@@ -1,0 +1,110 @@
+"""`xla-0.10.2/measured` is what XLA's cost analysis says of a lowered program, op by op: XLA itself is run.
+
+Needs the oracle extra. Sizes are small, so that XLA's float32 sums are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import flopcore as fc
+
+jax = pytest.importorskip("jax", reason="needs the oracle extra")
+jnp, lax, jnn = jax.numpy, jax.lax, jax.nn
+
+N = (4, 6)
+UNARY: dict[str, Callable[..., Any]] = {
+    "neg": lambda x: -x, "abs": jnp.abs, "sign": jnp.sign, "reciprocal": lambda x: 1 / x, "square": jnp.square,
+    "sqrt": jnp.sqrt, "rsqrt": lax.rsqrt, "exp": jnp.exp, "exp2": jnp.exp2, "expm1": jnp.expm1, "log": jnp.log,
+    "log2": jnp.log2, "log10": jnp.log10, "log1p": jnp.log1p, "sin": jnp.sin, "cos": jnp.cos, "tan": jnp.tan,
+    "asin": jnp.arcsin, "acos": jnp.arccos, "atan": jnp.arctan, "sinh": jnp.sinh, "cosh": jnp.cosh,
+    "asinh": jnp.arcsinh, "acosh": jnp.arccosh, "atanh": jnp.arctanh, "erf": lax.erf, "erfc": lax.erfc,
+    "erfinv": lax.erf_inv, "floor": jnp.floor, "ceil": jnp.ceil, "round": jnp.round, "trunc": jnp.trunc,
+    "isnan": jnp.isnan, "isinf": jnp.isinf, "isfinite": jnp.isfinite, "relu": jnn.relu, "relu6": jnn.relu6,
+    "silu": jnn.silu, "sigmoid": jnn.sigmoid, "tanh": jnp.tanh, "elu": jnn.elu, "selu": jnn.selu, "celu": jnn.celu,
+    "softplus": jnn.softplus, "softsign": jnn.soft_sign, "hard_sigmoid": jnn.hard_sigmoid,
+    "hard_swish": jnn.hard_swish, "mish": jnn.mish, "leaky_relu": jnn.leaky_relu, "log_sigmoid": jnn.log_sigmoid,
+    "softmax": jnn.softmax,
+}  # fmt: skip
+BINARY: dict[str, Callable[..., Any]] = {
+    "add": jnp.add, "sub": jnp.subtract, "mul": jnp.multiply, "div": jnp.divide, "pow": jnp.power,
+    "maximum": jnp.maximum, "minimum": jnp.minimum, "atan2": jnp.arctan2, "fmod": jnp.fmod,
+    "remainder": jnp.remainder, "floor_divide": jnp.floor_divide, "equal": jnp.equal, "less": jnp.less,
+    "hypot": jnp.hypot, "logaddexp": jnp.logaddexp,
+}  # fmt: skip
+
+
+def reported(function: Callable[..., Any], *shapes: tuple[int, ...], dtype: str = "float32") -> tuple[int, int]:
+    """FLOP and transcendentals of a program, lowered and not optimised."""
+    inputs = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
+    cost = jax.jit(function).lower(*inputs).cost_analysis()
+    return int(cost.get("flops", 0)), int(cost.get("transcendentals", 0))
+
+
+def priced(build: Callable[[fc.Graph, list[fc.Tensor]], object], *shapes: tuple[int, ...]) -> tuple[Any, Any]:
+    graph = fc.Graph()
+    build(graph, [graph.input(f"x{i}", shape) for i, shape in enumerate(shapes)])
+    tally = fc.count(graph)
+    return tally.flop("xla-0.10.2"), tally.flop("xla-0.10.2-transcendentals")
+
+
+@pytest.mark.parametrize("op", UNARY)
+def test_a_function_of_one_operand(op: str) -> None:
+    assert priced(lambda g, x: g.op(op, x), N) == reported(UNARY[op], N)
+
+
+@pytest.mark.parametrize("op", BINARY)
+def test_a_function_of_two_operands(op: str) -> None:
+    assert priced(lambda g, x: g.op(op, x), N, N) == reported(BINARY[op], N, N)
+
+
+@pytest.mark.parametrize("form", ["none", "tanh"])
+def test_gelu_in_both_forms(form: str) -> None:
+    ours = priced(lambda g, x: g.gelu(x[0], approximate=form), N)  # type: ignore[arg-type]
+    assert ours == reported(lambda x: jnn.gelu(x, approximate=form == "tanh"), N)
+
+
+def test_a_conversion_is_an_instruction_and_a_transposition_is_not() -> None:
+    assert priced(lambda g, x: g.cast(x[0], "bfloat16"), N) == reported(lambda x: x.astype("bfloat16"), N) == (24, 0)
+    assert priced(lambda g, x: g.transpose(x[0], [1, 0]), N) == reported(lambda x: x.T, N) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("op", "function"), [("reduce_sum", jnp.sum), ("reduce_mean", jnp.mean), ("reduce_max", jnp.max)]
+)
+@pytest.mark.parametrize("axes", [[0], [1], [0, 1]])
+def test_reductions(op: str, function: Callable[..., Any], axes: list[int]) -> None:
+    ours = priced(lambda g, x: g.op(op, x, {"axes": axes}), N)
+    assert ours == reported(lambda x: function(x, axis=tuple(axes)), N)
+
+
+def test_matrix_products() -> None:
+    shapes = ((3, 4, 6), (3, 6, 5))
+    assert priced(lambda g, x: g.matmul(*x), *shapes) == reported(jnp.matmul, *shapes) == (720, 0)
+    biased = reported(lambda x, w, b: x @ w.T + b, (4, 6), (5, 6), (5,))
+    assert priced(lambda g, x: g.linear(*x), (4, 6), (5, 6), (5,)) == biased
+
+
+@pytest.mark.parametrize(("stride", "padding", "groups"), [(1, [(0, 0), (0, 0)], 1), (2, [(0, 0), (0, 0)], 2)])
+def test_convolutions(stride: int, padding: list[tuple[int, int]], groups: int) -> None:
+    shapes = ((2, 6, 9, 10), (4, 6 // groups, 3, 3))
+
+    def function(x: Any, w: Any) -> Any:
+        return lax.conv_general_dilated(
+            x, w, (stride, stride), padding, dimension_numbers=("NCHW", "OIHW", "NCHW"), feature_group_count=groups
+        )
+
+    ours = priced(lambda g, x: g.conv(*x, stride=stride, padding=padding, groups=groups), *shapes)
+    assert ours == reported(function, *shapes)
+
+
+def test_float32_sums_of_xla_are_rounded_and_ours_are_not() -> None:
+    shapes = ((1001, 1003), (1003, 1007))
+    assert reported(jnp.matmul, *shapes) == (2_022_062_080, 0)
+    assert priced(lambda g, x: g.matmul(*x), *shapes) == (2_022_062_042, 0)
+    summed = (16385, 1025)
+    assert reported(jnp.add, summed, summed) == (16_794_624, 0)
+    assert priced(lambda g, x: g.add(*x), summed, summed) == (16_794_625, 0)
