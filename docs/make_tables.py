@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 
-from flopcore.conventions import Convention, Override, convention, conventions
+from flopcore.conventions import Convention, Override, convention, convention_file_schema, conventions
 from flopcore.specification import OpSpec, specification
 
 HERE = Path(__file__).parent
@@ -21,10 +22,14 @@ OWN = (
     "## A convention of your own",
     "",
     'Is a TOML file: read it with `fc.convention("mine.toml")` or give it to `--convention mine.toml`. Every key is',
-    "required but `aliases`, `notes` and `[[override]]`. A weight left out is 0; one that is no integer is text",
-    '(`"1/2"`). An override replaces all weights for the rows that match its `op`, `variant` (flags the row must have,',
-    "or with a leading `!` must not have), `origin` (exact, or a prefix ending in `*`), `dtype` and `phase`; the first",
-    "that matches wins. A file with mistakes gives one error that lists all of them by line. This is `macs`:",
+    "required but `aliases`, `notes`, `precision`, `backward` and `[[override]]`. A weight left out is 0; one that is",
+    'no integer is text (`"1/2"`). `[precision]` says what one operation in a dtype, that of the first input, is worth',
+    "(1 where it does not). `backward = 2` says that a backward pass is taken as twice the forward one",
+    "(`tally.training_flop`), for conventions that price no gradient rows. An override replaces all weights for the",
+    "rows that match its `op`, `variant` (flags the row must have, or with a leading `!` must not have), `origin`",
+    "(exact, or a prefix ending in `*`), `dtype` and `phase`; the first that matches wins. A file with mistakes gives",
+    "one error that lists all of them by line; editors may use the JSON Schema",
+    "`flopcore/data/schemas/convention-file.schema.json`. This is `macs`:",
     "",
 )
 ORIGIN = "<!-- Made by docs/make_tables.py from {source}; change that, not this. -->\n\n"
@@ -80,6 +85,10 @@ def conventions_page() -> str:
             f"| [`{one.name}`](#{_anchor(one.name)}) | {_codes(one.aliases)} | {one.unit} | {_cell(one.summary)} |"
             for one in found
         ),
+        "",
+        "`tally.explain(name)`, or `flopcore count MODEL --convention NAME --explain`, says which of these rules",
+        "priced what, which assumptions were made and what was left out; `flopcore diff MODEL A B` says which rows",
+        "make two conventions differ.",
         "",
         "## Switches",
         "",
@@ -209,7 +218,16 @@ def _cell(text: str) -> str:
     return _text(text).replace("|", "\\|")
 
 
-PAGES = {"OPS.md": ops_page, "CONVENTIONS.md": conventions_page}
+def convention_schema() -> str:
+    """Return the JSON Schema of convention files."""
+    return json.dumps(convention_file_schema(), indent=2) + "\n"
+
+
+PAGES = {
+    "OPS.md": ops_page,
+    "CONVENTIONS.md": conventions_page,
+    "../python/flopcore/data/schemas/convention-file.schema.json": convention_schema,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

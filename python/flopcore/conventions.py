@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias, cast
 from . import _core
 from .checker import Array, Integer, Map, Rational, Report, Table, Text, load, raise_problems
 from .errors import ConventionError
+from .file_schema import Schema, file_schema
 from .specification import EXTENT_KINDS, PHASES, OpSpec, specification
 
 __all__ = ["Convention", "Override", "Unit", "convention", "conventions"]
@@ -333,6 +334,11 @@ def parse(text: str, *, source: str) -> Convention:
             report.add(f"switches.{switch}", f"says {said!r}, but the weights say {derived!r}", "correct one of them")
     raise_problems(report, source=source, error=ConventionError)
     return found
+
+
+def convention_file_schema() -> Schema:
+    """Return the JSON Schema of a convention file; `data/schemas/convention-file.schema.json` is this, written down."""
+    return file_schema(_document(), name="flopcore.convention-file/1", title="A convention: a TOML file")
 
 
 @cache

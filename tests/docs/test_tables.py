@@ -20,6 +20,8 @@ def script() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["OPS.md", "CONVENTIONS.md"])
+@pytest.mark.parametrize(
+    "name", ["OPS.md", "CONVENTIONS.md", "../python/flopcore/data/schemas/convention-file.schema.json"]
+)
 def test_a_table_is_up_to_date(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == script().PAGES[name](), "run: python docs/make_tables.py"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 import flopcore as fc
@@ -235,3 +237,36 @@ def test_a_convention_prints_as_plain_data() -> None:
 def test_repr_is_short() -> None:
     macs = convention("macs")
     assert repr(macs) == f"Convention(macs@1, MAC, digest {macs.digest[:8]})"
+
+
+def file_schema() -> dict[str, object]:
+    path = files("flopcore").joinpath("data/schemas/convention-file.schema.json")
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    assert isinstance(schema, dict)
+    return schema
+
+
+def test_every_file_is_of_the_published_schema() -> None:
+    schema = file_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for item in files("flopcore").joinpath("data/conventions").iterdir():
+        jsonschema.validate(tomllib.loads(item.read_text(encoding="utf-8")), schema)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('unit = "MAC"', 'unit = "GMAC"'),
+        ("version = 1", "version = 0"),
+        ('causal = "nominal"\n', ""),
+        ("mac = 1\n", "macc = 1\n"),
+        ("mac = 1\n", "mac = 1.5\n"),
+        ("[weights]", '[[override]]\nmatch = { op = ["convolve"] }\nweights = {}\nreason = "x"\n[weights]'),
+    ],
+)
+def test_the_published_schema_refuses_what_the_checker_refuses(old: str, new: str) -> None:
+    assert old in MACS
+    with pytest.raises(ConventionError):
+        parse(MACS.replace(old, new, 1), source="macs.toml")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(tomllib.loads(MACS.replace(old, new, 1)), file_schema())

@@ -210,6 +210,9 @@ def print_convention(convention: Json) -> None:
         rows.add_row(question, answer)
     for kind, size in convention["extents"].items():
         rows.add_row(f"{kind} extent", size)
+    for dtype, weight in convention["precision"].items():
+        rows.add_row(f"weight of {dtype}", str(weight))
+    rows.add_row("arms of a branch", convention["branches"])
     out.print(rows)
     out.print(f"source: {convention['source']}", soft_wrap=True)
     for note in convention["notes"]:
