@@ -13,5 +13,6 @@ void bind_tally(pybind11::module_& m);
 void bind_onnx(pybind11::module_& m);
 void bind_sweep(pybind11::module_& m);
 void bind_allocation(pybind11::module_& m);
+void bind_program(pybind11::module_& m);
 
 }  // namespace flopcore::bind

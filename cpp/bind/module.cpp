@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, m) {
     bind::bind_onnx(m);
     bind::bind_sweep(m);
     bind::bind_allocation(m);
+    bind::bind_program(m);
 }

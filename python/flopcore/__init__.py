@@ -23,6 +23,9 @@ from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum, sum_over
 from .frontends import StoredTensor, Weights, from_gguf, from_huggingface, from_onnx, load_model, read_weights
 from .graph import Graph, Tensor, ops
 from .module_tree import Module, module_tree
+from .program import Node, column, constant, from_expr, lookup, switch, variable, where
+from .program_result import ProgramResult
+from .sinks import Along, Category, Confusion, CountAbove, Exceed, Moments, Quantiles, Table
 from .study.allocation import Allocation
 from .study.allocation_run import AllocationResult, run_allocation
 from .study.capability import read_capability, with_capability
@@ -32,23 +35,28 @@ from .study.hooker import HookerResult, run_hooker
 from .study.impute import impute
 from .study.population import Population
 from .study.scenario import Scenario
-from .sweep import Entity, Factor, SweepResult, rel_error, sweep
+from .sweep import Entity, Factor, Program, SweepResult, draw_values, rel_error, sweep
 from .thresholds import Threshold, ThresholdPolicy, thresholds
 
 __all__ = [
     "Accelerator",
     "Allocation",
     "AllocationResult",
+    "Along",
     "BuildInfo",
+    "Category",
     "Comparison",
+    "Confusion",
     "Convention",
     "ConventionError",
+    "CountAbove",
     "CountOverflowError",
     "DataError",
     "Difference",
     "Dim",
     "Entity",
     "Estimate",
+    "Exceed",
     "Explanation",
     "Expr",
     "Extent",
@@ -58,12 +66,18 @@ __all__ = [
     "GraphError",
     "HookerResult",
     "Module",
+    "Moments",
+    "Node",
     "Population",
+    "Program",
+    "ProgramResult",
+    "Quantiles",
     "Row",
     "Scenario",
     "ShapeError",
     "StoredTensor",
     "SweepResult",
+    "Table",
     "Tally",
     "Tensor",
     "Threshold",
@@ -78,19 +92,24 @@ __all__ = [
     "build_info",
     "ceildiv",
     "clamp",
+    "column",
     "compare",
+    "constant",
     "convention",
     "conventions",
     "count",
     "dim",
+    "draw_values",
     "estimate_from_graph",
     "estimate_from_hardware",
     "estimate_from_parameters",
+    "from_expr",
     "from_gguf",
     "from_huggingface",
     "from_onnx",
     "impute",
     "load_model",
+    "lookup",
     "maximum",
     "minimum",
     "module_tree",
@@ -103,6 +122,9 @@ __all__ = [
     "run_hooker",
     "sum_over",
     "sweep",
+    "switch",
     "thresholds",
+    "variable",
+    "where",
     "with_capability",
 ]

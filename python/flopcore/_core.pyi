@@ -120,6 +120,40 @@ class SweepPlan:
     def evaluate(self, begin: int, end: int, threads: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
     def values(self, entity: int, begin: int, end: int) -> NDArray[np.float64]: ...
 
+_SinkFields: TypeAlias = tuple[
+    str,
+    int,
+    bool,
+    bool,
+    int,
+    NDArray[np.uint32],
+    NDArray[np.float64],
+    int,
+    NDArray[np.uint32],
+    int,
+    bool,
+]
+
+class ProgramPlan:
+    def __init__(
+        self,
+        *,
+        key: Sequence[int],
+        single: bool,
+        n_registers: int,
+        n_slots: int,
+        constants: NDArray[np.float64],
+        columns: NDArray[np.float64],
+        code: NDArray[np.uint32],
+        section_ends: NDArray[np.uint64],
+        variables: Sequence[tuple[bool, _TermColumns, NDArray[np.float64]]],
+        members: Sequence[NDArray[np.uint32]],
+        sinks: Sequence[_SinkFields],
+    ) -> None: ...
+    def counter_begins(self) -> tuple[list[int], list[int]]: ...
+    def evaluate(self, begin: int, end: int, threads: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+    def values(self, sink: int, begin: int, end: int) -> NDArray[np.float64]: ...
+
 # ---------------------------------------------------------------- graph
 def op_names() -> list[str]: ...
 def op_index(name: str) -> int: ...

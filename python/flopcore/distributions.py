@@ -122,6 +122,10 @@ class Distribution(ABC):
     def log10_term(self) -> LogTerm:
         """Return how log10 of the variable is drawn; ValueError if it may be zero or negative."""
 
+    def linear_term(self) -> LogTerm:
+        """Return how the variable itself is drawn, for those that are offset + term; ValueError for the others."""
+        raise ValueError(f"{self!r} is drawn by its logarithm only")
+
     def sample(self, n: int, *, rng: Seed = None) -> Values:
         """Return `n` independent draws: ``ppf`` at Philox uniforms ``(k + 1/2) 2^-52``.
 
@@ -171,6 +175,11 @@ class Fixed(Distribution):
             raise ValueError(f"{self!r} is not positive: it has no logarithm")
         return LogTerm("constant", log10_exact(self.value))
 
+    def linear_term(self) -> LogTerm:
+        """Return a constant."""
+        value = Fraction(self.value)
+        return LogTerm("constant", DIGITS.divide(Decimal(value.numerator), Decimal(value.denominator)))
+
 
 @dataclass(frozen=True, slots=True)
 class Normal(Distribution):
@@ -201,6 +210,10 @@ class Normal(Distribution):
     def log10_term(self) -> LogTerm:
         """Refuse: a normal variable may be negative."""
         raise ValueError(f"{self!r} may be negative, so it cannot be a factor of a FLOP count; use LogNormal")
+
+    def linear_term(self) -> LogTerm:
+        """Return a normal term."""
+        return LogTerm("normal", Decimal(self.mean), self.sd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +307,12 @@ class Uniform(Distribution):
             middle = (low + high) / 2
             half = float((high - low) / (2 * middle))
             return LogTerm("log_linear", middle.log10(), 1.0 / LN10, half)
+
+    def linear_term(self) -> LogTerm:
+        """Return a uniform term around the middle."""
+        with localcontext(DIGITS):
+            low, high = Decimal(self.low), Decimal(self.high)
+            return LogTerm("uniform", (low + high) / 2, float((high - low) / 2))
 
 
 @dataclass(frozen=True, slots=True)

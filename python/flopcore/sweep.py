@@ -1,29 +1,49 @@
-"""Sweep uncertain FLOP totals against thresholds; relies on the core for draws and counts."""
+"""Sweep programs, and populations against thresholds; relies on the core for draws and counts."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from decimal import localcontext
 from fractions import Fraction
-from math import ceil, sqrt
+from math import sqrt
 from operator import index
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
 from .distributions import DIGITS, LN10, Seed, philox_key, seed_sequence
-from .quantity import parse_quantity
+from .program import Node
+from .program_plan import CoreSink, compile_program
+from .program_result import ProgramResult
+from .sink_results import Axis, Measure, SinkResult, count_quantile, count_sd, moments
+from .sinks import Along, Sink, flatten, nest
 from .sweep_plan import Entity, Factor, Precision, log10_offset, make_plan
-from .sweep_run import Progress, Until, moments, rel_error, run
+from .sweep_run import Counts, Mean, Plan, Progress, Spec, Totals, Until, rel_error, run
+from .sweep_tables import read_result, to_dataset, to_frame, write_result
 from .thresholds import Threshold
 
-__all__ = ["Entity", "Factor", "Precision", "SweepResult", "draw_totals", "rel_error", "sweep"]
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = [
+    "Entity",
+    "Factor",
+    "Precision",
+    "Program",
+    "SweepResult",
+    "draw_totals",
+    "draw_values",
+    "rel_error",
+    "sweep",
+]
 
 _MAX_DRAWS = 1 << 49
 
@@ -70,33 +90,30 @@ class SweepResult:
 
     def count_quantile(self, q: float) -> NDArray[np.int64]:
         """Return, per threshold, the smallest count that at least a share `q` of the draws does not exceed."""
-        share = Fraction(parse_quantity(q, name="q"))
-        if not 0 <= share <= 1:
-            raise ValueError(f"q={q!r}: expected a probability in [0, 1]")
-        rank = max(1, ceil(share * self.draws))
-        return np.array([int(np.searchsorted(np.cumsum(row), rank)) for row in self.count_histogram], dtype=np.int64)
+        return count_quantile(self.count_histogram, self.draws, q)
 
     def count_sd(self) -> NDArray[np.float64]:
         """Return the standard deviation of the number of entities over each threshold (n - 1); NaN for one draw."""
-        n = self.draws
-        if n == 1:
-            return np.full(len(self.thresholds), np.nan)
-        return np.array(
-            [
-                sqrt(Fraction(n * squares - total * total, n * (n - 1)))
-                for total, squares in moments(self.count_histogram)
-            ]
-        )
+        return count_sd(self.count_histogram, self.draws)
 
     def mc_error(self) -> NDArray[np.float64]:
         """Return the Monte Carlo standard error of `expected`."""
         return self.count_sd() / sqrt(self.draws)
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the result as JSON types."""
-        quantiles = {name: self.count_quantile(q) for name, q in (("p05", 0.05), ("p50", 0.5), ("p95", 0.95))}
-        expected, errors, deviations = self.expected(), self.mc_error(), self.count_sd()
-        probability = self.probability()
+    def measures(self) -> dict[str, Measure]:
+        """Return every labelled array: probabilities, mean counts and their distribution."""
+        lines, entities = Axis("threshold", tuple(line.name for line in self.thresholds)), Axis("entity", self.entities)
+        quantiles = np.stack([self.count_quantile(q) for q in (0.05, 0.5, 0.95)], axis=-1)
+        arrays = (
+            Measure("probability", (entities, lines), self.probability(), self.probability_error()),
+            Measure("expected", (lines,), self.expected(), self.mc_error()),
+            Measure("sd", (lines,), self.count_sd()),
+            Measure("count", (lines, Axis("quantile", (0.05, 0.5, 0.95))), quantiles),
+        )
+        return {array.name: array for array in arrays}
+
+    def evidence(self) -> dict[str, object]:
+        """Return what is needed to repeat the run, as JSON types."""
         return {
             "draws": self.draws,
             "seed": list(self.seed) if isinstance(self.seed, tuple) else self.seed,
@@ -106,6 +123,40 @@ class SweepResult:
             "precision": self.precision,
             "versions": dict(self.versions),
             "elapsed": self.elapsed,
+        }
+
+    def to_xarray(self) -> xr.Dataset:
+        """Return labelled arrays with the evidence as attributes; see `flopcore.sweep_tables.to_dataset`."""
+        return to_dataset(self.measures(), self.thresholds, self.evidence())
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row for each number."""
+        return to_frame(self.measures())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the exact counts and the evidence to a file, in one step."""
+        write_result(path, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SweepResult:
+        """Return a saved result.
+
+        Raises
+        ------
+        DataError
+            If the file is not one.
+        """
+        loaded = read_result(path, [cls])
+        assert isinstance(loaded, cls)
+        return loaded
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the result as JSON types."""
+        quantiles = {name: self.count_quantile(q) for name, q in (("p05", 0.05), ("p50", 0.5), ("p95", 0.95))}
+        expected, errors, deviations = self.expected(), self.mc_error(), self.count_sd()
+        probability = self.probability()
+        return {
+            **self.evidence(),
             "thresholds": [
                 {
                     "name": threshold.name,
@@ -124,9 +175,83 @@ class SweepResult:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is asked of uncertain values: sinks by name, and the keys of the entities they run over.
+
+    Parameters
+    ----------
+    sinks : mapping of str to Sink or Along
+        Questions; see :mod:`flopcore.sinks`.
+    entities : sequence of str
+        Keys, in the order of all columns; the addresses of the entities' random numbers.
+
+    Raises
+    ------
+    ValueError
+        For no sink, an empty key or one that stands twice.
+
+    Examples
+    --------
+    >>> import flopcore as fc
+    >>> from flopcore.distributions import LogNormal
+    >>> flop = fc.column(["1e25", "3e26"]) * fc.variable("error", LogNormal(1, 0.4), per="entity")
+    >>> above = fc.CountAbove(flop, [fc.Threshold("1e26", 10**26)])
+    >>> fc.sweep(Program({"above": above}, entities=["a", "b"]), draws=10_000, rng=0)["above"].expected().tolist()
+    [0.9977]
+    """
+
+    sinks: Mapping[str, Sink | Along]
+    entities: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Check sinks and keys."""
+        if not self.sinks:
+            raise ValueError("a program needs at least one sink")
+        keys = tuple(self.entities)
+        for key in keys:
+            if not isinstance(key, str) or not key:
+                raise ValueError(f"entity key {key!r}: expected a text that is not empty")
+        _refuse_repeated(keys)
+        object.__setattr__(self, "entities", keys)
+
+
+def _refuse_repeated(keys: tuple[str, ...]) -> None:
+    for first, second in itertools.pairwise(sorted(keys)):
+        if first == second:
+            raise ValueError(f"two entities have the key {first!r}")
+
+
+@overload
 def sweep(
-    entities: Sequence[Entity],
+    study: Program,
+    *,
+    draws: int = ...,
+    rng: Seed = ...,
+    threads: int | None = ...,
+    precision: Precision = ...,
+    progress: Progress | None = ...,
+    checkpoint: str | os.PathLike[str] | None = ...,
+    executor: Executor | None = ...,
+    until: Until | None = ...,
+) -> ProgramResult: ...
+@overload
+def sweep(
+    study: Sequence[Entity],
     thresholds: Sequence[Threshold],
+    *,
+    draws: int = ...,
+    rng: Seed = ...,
+    threads: int | None = ...,
+    precision: Precision = ...,
+    progress: Progress | None = ...,
+    checkpoint: str | os.PathLike[str] | None = ...,
+    executor: Executor | None = ...,
+    until: Until | None = ...,
+) -> SweepResult: ...
+def sweep(
+    study: Program | Sequence[Entity],
+    thresholds: Sequence[Threshold] = (),
     *,
     draws: int = 1_000_000,
     rng: Seed = None,
@@ -136,15 +261,16 @@ def sweep(
     checkpoint: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     until: Until | None = None,
-) -> SweepResult:
-    """Return how often each entity, and how many entities per draw, are over each threshold.
+) -> SweepResult | ProgramResult:
+    """Return the answers of a program; or how often each entity, and how many per draw, are over each threshold.
 
     Parameters
     ----------
-    entities : sequence of Entity
-        The population; keys are unique.
+    study : Program or sequence of Entity
+        What is asked; or a population of products of factors, with unique keys, for which the engine has a way of its
+        own that is several times faster.
     thresholds : sequence of Threshold
-        Exact lines with their comparators, in any order.
+        Of a population: exact lines with their comparators, in any order. A program has them in its sinks.
     draws : int
         Rows of the sweep: in each, every uncertain input has one value.
     rng : int, sequence of int, SeedSequence or None
@@ -153,29 +279,31 @@ def sweep(
         At most this many threads; None means all CPUs that this process may use.
     precision : {"double", "single"}
         Of variates and of comparisons in log10 space; counts are exact integers either way.
-    progress : callable or None
-        Called as ``progress(done, draws)`` a few times a second.
+    progress : callable, "bar" or None
+        Called as ``progress(done, draws)`` a few times a second; "bar" draws a bar on stderr.
     checkpoint : path or None
         Directory that keeps the counts so far, written every few seconds and at the end. The same call after an
         interruption goes on from there; with more `draws` it extends a finished run.
     executor : concurrent.futures.Executor or None
-        Runs ranges of draws, one thread each, in place of this process's threads. Ranges that a broken pool loses are
-        done here, with a warning.
+        Runs ranges of draws, one thread each, in place of this process's threads. Ranges that it loses are sent again;
+        what a broken or stalled one leaves is done here, with a warning.
     until : Until or None
         Ends the run early, for example ``rel_error(0.01)``; `draws` is then the most it may take. It is asked after
         fixed numbers of draws, so the outcome does not depend on speed.
 
     Returns
     -------
-    SweepResult
-        A function of the entities, thresholds, draws, seed, precision and stream version, and of nothing else.
+    ProgramResult or SweepResult
+        A function of the study, thresholds, draws, seed, precision and stream version, and of nothing else.
 
     Raises
     ------
     ValueError
         For an empty population, repeated keys, a factor that may be zero or negative, unequal shared factors.
     DataError
-        For a checkpoint of another study.
+        For a checkpoint of another study, or a draw that a sink cannot count (not a number, outside its categories).
+    CountOverflowError
+        When a sum of moments leaves 127 bits.
     OSError
         When the checkpoint cannot be written; found out before the first draw.
 
@@ -195,38 +323,87 @@ def sweep(
     >>> result.exceed_counts[0].tolist()
     [10000, 0]
     """
-    population, lines = tuple(entities), tuple(thresholds)
     n_draws = index(draws)
     if not 1 <= n_draws <= _MAX_DRAWS:
         raise ValueError(f"draws={draws}: expected 1 to 2^49")
     if threads is not None and index(threads) < 1:
         raise ValueError(f"threads={threads}: expected None or at least 1")
+    _check_precision(precision)
+    options = _Options(n_draws, 0 if threads is None else index(threads), progress, checkpoint, executor, until)
+    seed = seed_sequence(rng)
+    if isinstance(study, Program):
+        if thresholds:
+            raise ValueError("thresholds: a program has them in its sinks")
+        return _sweep_program(study, seed, precision, options)
+    return _sweep_population(tuple(study), tuple(thresholds), seed, precision, options)
+
+
+def _check_precision(precision: str) -> None:
     if precision not in ("double", "single"):
         raise ValueError(f"precision={precision!r}: expected 'double' or 'single'")
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """How a sweep is run; none of it changes a result but `draws` and `until`."""
+
+    draws: int
+    threads: int
+    progress: Progress | None
+    checkpoint: str | os.PathLike[str] | None
+    executor: Executor | None
+    until: Until | None
+
+
+def _seed_fields(seed: np.random.SeedSequence) -> tuple[int | tuple[int, ...], tuple[int, ...]]:
+    entropy = seed.entropy
+    words = tuple(int(e) for e in entropy) if isinstance(entropy, Sequence) else int(entropy or 0)
+    return words, tuple(int(k) for k in seed.spawn_key)
+
+
+def _run(
+    spec: Spec, zero: Counts, means: Callable[[Totals], list[Mean]], options: _Options, plan: Plan | None = None
+) -> Totals:
+    return run(
+        spec,
+        zero,
+        means,
+        options.draws,
+        threads=options.threads,
+        progress=options.progress,
+        checkpoint=options.checkpoint,
+        executor=options.executor,
+        until=options.until,
+        plan=plan,
+    )
+
+
+def _sweep_population(
+    population: tuple[Entity, ...],
+    lines: tuple[Threshold, ...],
+    seed: np.random.SeedSequence,
+    precision: Precision,
+    options: _Options,
+) -> SweepResult:
     if not population or not lines:
         raise ValueError("a sweep needs at least one entity and one threshold")
     keys = tuple(entity.key for entity in population)
-    for first, second in itertools.pairwise(sorted(keys)):
-        if first == second:
-            raise ValueError(f"two entities have the key {first!r}")
-    seed = seed_sequence(rng)
+    _refuse_repeated(keys)
     order = sorted(range(len(lines)), key=lambda t: (Fraction(lines[t].value), lines[t].comparator == ">"))
     began = time.perf_counter()
     spec = make_plan(population, [lines[t] for t in order], philox_key(seed), precision)
-    totals = run(
-        spec,
-        n_draws,
-        threads=0 if threads is None else index(threads),
-        progress=progress,
-        checkpoint=checkpoint,
-        executor=executor,
-        until=until,
-    )
+    n, m = len(lines), len(population)
+    zero = (np.zeros((m, n), np.int64), np.zeros((n, m + 1), np.int64))
+
+    def means(totals: Totals) -> list[Mean]:
+        return [(totals.draws, Fraction(total), Fraction(squares)) for total, squares in moments(totals.counts[1])]
+
+    totals = _run(spec, zero, means, options)
     place = np.argsort(order)
-    exceeded = np.ascontiguousarray(totals.exceeded[:, place])
-    histogram = np.ascontiguousarray(totals.histogram[place])
+    exceeded = np.ascontiguousarray(totals.counts[0][:, place])
+    histogram = np.ascontiguousarray(totals.counts[1][place])
     exceeded.flags.writeable = histogram.flags.writeable = False
-    entropy = seed.entropy
+    words, spawn_key = _seed_fields(seed)
     return SweepResult(
         entities=keys,
         thresholds=lines,
@@ -234,13 +411,101 @@ def sweep(
         exceed_counts=exceeded,
         count_histogram=histogram,
         precision=precision,
-        seed=tuple(int(e) for e in entropy) if isinstance(entropy, Sequence) else int(entropy or 0),
-        spawn_key=tuple(int(k) for k in seed.spawn_key),
+        seed=words,
+        spawn_key=spawn_key,
         stream_version=_core.stream_version,
         plan_digest=spec.digest(),
-        versions={"flopcore": _core.version, "numpy": np.__version__},
+        versions=_versions(),
         elapsed=time.perf_counter() - began,
     )
+
+
+def _versions() -> dict[str, str]:
+    return {"flopcore": _core.version, "numpy": np.__version__}
+
+
+def _sweep_program(
+    program: Program, seed: np.random.SeedSequence, precision: Precision, options: _Options
+) -> ProgramResult:
+    began = time.perf_counter()
+    entities = tuple(program.entities)
+    flat = flatten(program.sinks)
+    lowered = [(name, sink.lower(entities, precision)) for name, sink in flat]
+    spec = compile_program(lowered, entities, philox_key(seed), precision)
+    plan = spec.build()
+    counts, sums = plan.counter_begins()
+
+    def read(totals: Totals) -> list[SinkResult]:
+        # Limbs of partial sums were added as they are; here their carries are resolved.
+        limbs = totals.counts[1].tolist()
+        exact = [a + (b << 32) + (c << 64) + (d << 96) for a, b, c, d in limbs]
+        return [
+            sink.read(
+                entities, totals.draws, totals.counts[0][counts[s] : counts[s + 1]], exact[sums[s] : sums[s + 1]], core
+            )
+            for s, ((_, sink), (_, core)) in enumerate(zip(flat, lowered, strict=True))
+        ]
+
+    zero = (np.zeros(counts[-1], np.int64), np.zeros((sums[-1], 4), np.int64))
+
+    def means(totals: Totals) -> list[Mean]:
+        return [mean for result in read(totals) for mean in result.means()]
+
+    totals = _run(spec, zero, means, options, plan)
+    for array in totals.counts:
+        array.flags.writeable = False
+    words, spawn_key = _seed_fields(seed)
+    return ProgramResult(
+        sinks=nest(program.sinks, iter(read(totals))),
+        draws=totals.draws,
+        precision=precision,
+        seed=words,
+        spawn_key=spawn_key,
+        stream_version=_core.stream_version,
+        plan_digest=spec.digest(),
+        versions=_versions(),
+        elapsed=time.perf_counter() - began,
+    )
+
+
+def draw_values(
+    nodes: Mapping[str, Node],
+    *,
+    draws: int,
+    begin: int = 0,
+    entities: Sequence[str] = (),
+    rng: Seed = None,
+    precision: Precision = "double",
+) -> dict[str, NDArray[np.float64]]:
+    """Return the values themselves, the ones that `sweep` counts: each [draw], of entities [entity, draw].
+
+    Parameters
+    ----------
+    nodes : mapping of str to Node
+        What to draw.
+    draws, begin : int
+        How many draws, and the number of the first.
+    entities, rng, precision
+        As for :class:`Program` and :func:`sweep`.
+
+    Examples
+    --------
+    >>> import flopcore as fc
+    >>> from flopcore.distributions import Uniform
+    >>> draw_values({"x": fc.variable("x", Uniform(0, 1)) + 1}, draws=4, rng=0)["x"].shape
+    (4,)
+    """
+    n_draws, first, keys = index(draws), index(begin), tuple(entities)
+    if n_draws < 1 or first < 0 or not nodes:
+        raise ValueError(f"draws={draws}, begin={begin}, {len(nodes)} nodes: expected at least 1, 0 and 1")
+    _check_precision(precision)
+    sinks = [(name, CoreSink("values", (node,), of_entities=node.scope == "entity")) for name, node in nodes.items()]
+    plan = compile_program(sinks, keys, philox_key(seed_sequence(rng)), precision).build()
+    values = {}
+    for s, (name, node) in enumerate(nodes.items()):
+        flat = plan.values(s, first, first + n_draws)
+        values[name] = flat.reshape(len(keys), n_draws) if node.scope == "entity" else flat
+    return values
 
 
 def draw_totals(

@@ -23,7 +23,7 @@ Precision: TypeAlias = Literal["double", "single"]
 
 _KINDS = {"normal": 0, "uniform": 1, "log_linear": 2}
 _MAX_POWER = 64
-_TermColumns: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]
+TermColumns: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,8 @@ class PlanSpec:
 
     key: tuple[int, int]
     precision: Precision
-    shared: _TermColumns
-    own: _TermColumns
+    shared: TermColumns
+    own: TermColumns
     own_begin: NDArray[np.uint64]
     use_terms: NDArray[np.uint32]
     use_factors: NDArray[np.float64]
@@ -165,7 +165,7 @@ class PlanSpec:
 
 
 @dataclass(slots=True)
-class _Columns:
+class Terms:
     """Terms as the columns the core takes."""
 
     stream: list[int] = field(default_factory=list)
@@ -179,7 +179,7 @@ class _Columns:
         self.scale.append(power * term.scale)
         self.half.append(term.half)
 
-    def arrays(self) -> _TermColumns:
+    def arrays(self) -> TermColumns:
         return (
             np.array(self.stream, dtype=np.uint64),
             np.array(self.kind, dtype=np.uint8),
@@ -188,7 +188,7 @@ class _Columns:
         )
 
 
-class _Streams:
+class Streams:
     """Hands out stream numbers and refuses a collision of two addresses."""
 
     def __init__(self) -> None:
@@ -244,9 +244,9 @@ def make_plan(
     entities: Sequence[Entity], thresholds: Sequence[Threshold], key: list[int], precision: Precision
 ) -> PlanSpec:
     """Return the plan of a study; `thresholds` ascend, `key` is two words."""
-    streams = _Streams()
+    streams = Streams()
     shared_index: dict[str, tuple[int, Distribution]] = {}
-    shared, own = _Columns(), _Columns()
+    shared, own = Terms(), Terms()
     own_begin, uses_begin = [0], [0]
     use_terms: list[int] = []
     use_factors: list[float] = []

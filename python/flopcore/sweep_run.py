@@ -1,4 +1,4 @@
-"""Runs a plan: range after range of draws, here or on an executor, resumable, stopped when an error is small enough.
+"""Runs any plan: range after range of draws, here or on an executor, resumable, stopped when an error is small enough.
 
 Counts of ranges add up to the counts of the whole, bit for bit, so nothing here can change a result: how the draws are
 cut, where they run, and whether a run was interrupted in between are matters of time only.
@@ -6,8 +6,8 @@ cut, where they run, and whether a run was interrupted in between are matters of
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
 import time
 import warnings
 import zipfile
@@ -16,62 +16,83 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
 from .errors import DataError
-from .sweep_plan import PlanSpec
+from .sweep_tables import write_atomically
 
-__all__ = ["Checkpoint", "Progress", "RelError", "Totals", "Until", "evaluate_range", "moments", "rel_error", "run"]
+__all__ = [
+    "Checkpoint",
+    "Mean",
+    "Progress",
+    "RelError",
+    "Spec",
+    "Totals",
+    "Until",
+    "evaluate_range",
+    "rel_error",
+    "run",
+]
 
-Counts: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
-Progress: TypeAlias = Callable[[int, int], None]
+Counts: TypeAlias = tuple[NDArray[np.int64], ...]
+"""The counters of a range of draws: arrays that are added to those of other ranges."""
+Progress: TypeAlias = Callable[[int, int], None] | Literal["bar"]
+Mean: TypeAlias = tuple[int, Fraction, Fraction]
+"""Rows, sum and sum of squares, exact, of something that is averaged."""
 
 _FIRST_RANGE = 4096
 _RANGE_SECONDS = 0.2
 _SAVE_SECONDS = 2.0
 _STALL_SECONDS = 60.0
 _IN_FLIGHT = 32
+_SENDINGS = 3
 _BATCH = 1 << 16
+
+
+class Plan(Protocol):
+    """What the core evaluates."""
+
+    def evaluate(self, begin: int, end: int, threads: int) -> Counts:
+        """Return the counters of the draws [begin, end)."""
+
+
+class Spec(Protocol):
+    """A plan as data, which can be sent to another process."""
+
+    def digest(self) -> str:
+        """Return a name of everything that the counters depend on."""
+
+    def build(self) -> Plan:
+        """Return the plan."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Totals:
-    """Counts of the draws [0, draws): entities x thresholds, and thresholds x number of entities above."""
+    """Counters of the draws [0, draws)."""
 
     draws: int
-    exceeded: NDArray[np.int64]
-    histogram: NDArray[np.int64]
+    counts: Counts
 
     def extended(self, end: int, counts: Counts) -> Totals:
-        """Return the totals with the counts of the draws up to `end` added."""
-        return Totals(end, self.exceeded + counts[0], self.histogram + counts[1])
-
-
-def moments(histogram: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return, per threshold, the exact sum and sum of squares over draws of the number of entities above."""
-    sums = []
-    for row in histogram:
-        pairs = [(int(count), int(row[count])) for count in np.flatnonzero(row)]
-        sums.append((sum(c * n for c, n in pairs), sum(c * c * n for c, n in pairs)))
-    return sums
+        """Return the totals with the counters of the draws up to `end` added."""
+        return Totals(end, tuple(mine + other for mine, other in zip(self.counts, counts, strict=True)))
 
 
 class Until(Protocol):
     """A rule that ends a sweep before its last draw."""
 
-    def reached(self, totals: Totals) -> bool:
-        """Return whether these draws suffice; a function of the totals alone."""
+    def reached(self, means: list[Mean]) -> bool:
+        """Return whether the draws so far suffice; a function of the exact sums alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class RelError:
-    """Enough when, at every threshold, the standard error of the expected count is a small share of it.
+    """Enough when the standard error of every mean of the result is a small share of it.
 
-    A threshold that no entity has passed in any draw asks for nothing.
+    A mean of 0 in all draws asks for nothing.
     """
 
     share: float
@@ -81,18 +102,22 @@ class RelError:
         if not 0.0 < self.share < 1.0:
             raise ValueError(f"rel_error({self.share!r}): expected a share between 0 and 1")
 
-    def reached(self, totals: Totals) -> bool:
+    def reached(self, means: list[Mean]) -> bool:
         """Compare squares, exactly."""
-        n, bound = totals.draws, Fraction(self.share) ** 2
-        for total, squares in moments(totals.histogram):
+        if not means:
+            raise ValueError("rel_error: nothing in this result is a mean; use another rule, or a number of draws")
+        bound = Fraction(self.share) ** 2
+        for n, total, squares in means:
             # error^2 = (squares - total^2 / n) / (n - 1) / n and mean = total / n
-            if total and (n < 2 or Fraction(n * squares - total**2, n - 1) > bound * total**2):
+            if total and (n < 2 or (n * squares - total**2) / Fraction(n - 1) > bound * total**2):
                 return False
         return True
 
 
 def rel_error(share: float) -> RelError:
-    """Return the rule "stop when every expected count is known to this relative standard error".
+    """Return the rule "stop when every mean is known to this relative standard error".
+
+    Means are expected counts, probabilities, shares and moments; quantiles are not.
 
     Examples
     --------
@@ -123,7 +148,7 @@ class Checkpoint:
         try:
             with self._path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 digest, draws = str(saved["digest"]), int(saved["draws"])
-                totals = Totals(draws, saved["exceeded"], saved["histogram"])
+                totals = Totals(draws, tuple(saved[f"counts{k}"] for k in range(len(saved.files) - 2)))
         except FileNotFoundError:
             return None
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
@@ -136,28 +161,14 @@ class Checkpoint:
 
     def save(self, totals: Totals) -> None:
         """Replace the saved totals; an OSError leaves the old ones as they were."""
-        handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".sweep-", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(
-                    file,
-                    digest=np.array(self._digest),
-                    draws=np.array(totals.draws),
-                    exceeded=totals.exceeded,
-                    histogram=totals.histogram,
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self._path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        counts = {f"counts{k}": array for k, array in enumerate(totals.counts)}
+        write_atomically(self._path, {"digest": np.array(self._digest), "draws": np.array(totals.draws), **counts})
 
 
-_built: dict[str, _core.SweepPlan] = {}
+_built: dict[str, Plan] = {}
 
 
-def evaluate_range(spec: PlanSpec, begin: int, end: int) -> Counts:
+def evaluate_range(spec: Spec, begin: int, end: int) -> Counts:
     """Return the counts of the draws [begin, end) on one thread: the work that an executor is sent."""
     digest = spec.digest()
     if digest not in _built:
@@ -175,28 +186,41 @@ def _stops(draws: int, until: Until | None) -> Iterator[int]:
     yield draws
 
 
-def _here(
-    spec: PlanSpec, totals: Totals, end: int, threads: int, *, whole: bool, plan: list[_core.SweepPlan]
-) -> Iterator[Totals]:
+def _here(spec: Spec, totals: Totals, end: int, threads: int, *, whole: bool, built: list[Plan]) -> Iterator[Totals]:
     """Yield the totals as they grow to `end` draws; `whole` does it in one range."""
-    if not plan:
-        plan.append(spec.build())
+    if not built:
+        built.append(spec.build())
     size = end if whole else _FIRST_RANGE
     while totals.draws < end:
         stop, began = min(end, totals.draws + size), time.perf_counter()
-        totals = totals.extended(stop, plan[0].evaluate(totals.draws, stop, threads))
+        totals = totals.extended(stop, built[0].evaluate(totals.draws, stop, threads))
         yield totals
         if time.perf_counter() - began < _RANGE_SECONDS / 2:
             size *= 2
 
 
-def _there(spec: PlanSpec, totals: Totals, end: int, executor: Executor) -> Iterator[Totals]:
-    """Yield the totals as an executor returns ranges; a range that is lost is sent again, or done here at last."""
+def _is_lost(error: BaseException) -> bool:
+    """Return whether a range failed for its surroundings, such as a dead worker, and not by itself."""
+    home = type(error).__module__.partition(".")[0]
+    return isinstance(error, (BrokenExecutor, CancelledError)) or home not in ("builtins", "flopcore", "numpy")
+
+
+def _there(spec: Spec, totals: Totals, end: int, executor: Executor) -> Iterator[Totals]:
+    """Yield the totals as an executor returns ranges.
+
+    A range that is lost is sent again, thrice at most. What an executor refuses, loses for good or does not get on with
+    is done here.
+    """
     size = max(_FIRST_RANGE, -(-(end - totals.draws) // 256))
     missing = [(a, min(end, a + size)) for a in range(totals.draws, end, size)][::-1]
     pending: dict[Future[Counts], tuple[int, int]] = {}
+    losses: dict[int, int] = {}
     arrived: dict[int, tuple[int, Counts]] = {}
     alive = True
+
+    def do_here(begin: int, stop: int) -> None:
+        arrived[begin] = (stop, evaluate_range(spec, begin, stop))
+
     try:
         while missing or pending:
             while alive and missing and len(pending) < _IN_FLIGHT:
@@ -210,23 +234,31 @@ def _there(spec: PlanSpec, totals: Totals, end: int, executor: Executor) -> Iter
                 else:
                     missing.pop()
             if not pending:
-                begin, stop = missing.pop()
-                arrived[begin] = (stop, evaluate_range(spec, begin, stop))
+                do_here(*missing.pop())
             else:
                 finished, _ = wait(pending, timeout=_STALL_SECONDS, return_when=FIRST_COMPLETED)
                 if not finished:
                     warnings.warn(
                         f"no range came back for {_STALL_SECONDS:.0f} s; {len(pending)} are under way: "
-                        "has the executor lost its workers?",
+                        "has the executor lost its workers? Doing one here",
                         RuntimeWarning,
                         stacklevel=4,
                     )
+                    stuck = next(iter(pending))
+                    stuck.cancel()
+                    do_here(*pending.pop(stuck))
                 for future in finished:
                     lost = pending.pop(future)
                     try:
                         arrived[lost[0]] = (lost[1], future.result())
-                    except (BrokenExecutor, CancelledError):
-                        missing.append(lost)
+                    except BaseException as error:
+                        if not _is_lost(error):
+                            raise
+                        losses[lost[0]] = losses.get(lost[0], 0) + 1
+                        if losses[lost[0]] < _SENDINGS:
+                            missing.append(lost)
+                        else:
+                            do_here(*lost)
             while totals.draws in arrived:
                 stop, counts = arrived.pop(totals.draws)
                 totals = totals.extended(stop, counts)
@@ -236,8 +268,24 @@ def _there(spec: PlanSpec, totals: Totals, end: int, executor: Executor) -> Iter
             future.cancel()
 
 
+@contextlib.contextmanager
+def _reporting(progress: Progress | None, draws: int) -> Iterator[Callable[[int, int], None] | None]:
+    """Give the function that is told of progress; a bar is drawn on stderr while the block runs."""
+    if progress != "bar":
+        yield progress
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("draws", total=draws)
+        yield lambda done, _: bar.update(task, completed=done)
+
+
 def run(
-    spec: PlanSpec,
+    spec: Spec,
+    zero: Counts,
+    means: Callable[[Totals], list[Mean]],
     draws: int,
     *,
     threads: int = 0,
@@ -245,10 +293,24 @@ def run(
     checkpoint: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     until: Until | None = None,
+    plan: Plan | None = None,
 ) -> Totals:
-    """Return the totals of `draws` draws, or of as many as `until` asks for; see :func:`flopcore.sweep`."""
-    entities, thresholds = spec.thresholds.shape
-    totals = Totals(0, np.zeros((entities, thresholds), np.int64), np.zeros((thresholds, entities + 1), np.int64))
+    """Return the totals of `draws` draws, or of as many as `until` asks for; see :func:`flopcore.sweep`.
+
+    Parameters
+    ----------
+    spec : Spec
+        What is evaluated.
+    zero : tuple of int64 arrays
+        Counters of no draws.
+    means : callable
+        What `until` is told of totals.
+    draws, threads, progress, checkpoint, executor, until
+        As for :func:`flopcore.sweep`; `threads` 0 means all.
+    plan : Plan, optional
+        What `spec` builds, if that was done already.
+    """
+    totals = Totals(0, zero)
     store = None if checkpoint is None else Checkpoint(checkpoint, spec.digest())
     if store is not None:
         totals = store.load() or totals
@@ -256,24 +318,25 @@ def run(
             raise ValueError(f"draws={draws}: the checkpoint already holds {totals.draws}")
         store.save(totals)  # a directory that cannot be written to fails here, before the work
     saved = time.monotonic()
-    plan: list[_core.SweepPlan] = []
+    built = [] if plan is None else [plan]
     whole = progress is None and store is None
-    for stop in _stops(draws, until):
-        if stop < totals.draws:
-            continue  # an earlier run asked here and went on
-        growth = (
-            _here(spec, totals, stop, threads, whole=whole, plan=plan)
-            if executor is None
-            else _there(spec, totals, stop, executor)
-        )
-        for totals in growth:
-            if progress is not None:
-                progress(totals.draws, draws)
-            if store is not None and time.monotonic() - saved > _SAVE_SECONDS:
-                store.save(totals)
-                saved = time.monotonic()
-        if until is not None and until.reached(totals):
-            break
+    with _reporting(progress, draws) as report:
+        for stop in _stops(draws, until):
+            if stop < totals.draws:
+                continue  # an earlier run asked here and went on
+            growth = (
+                _here(spec, totals, stop, threads, whole=whole, built=built)
+                if executor is None
+                else _there(spec, totals, stop, executor)
+            )
+            for totals in growth:
+                if report is not None:
+                    report(totals.draws, draws)
+                if store is not None and time.monotonic() - saved > _SAVE_SECONDS:
+                    store.save(totals)
+                    saved = time.monotonic()
+            if until is not None and until.reached(means(totals)):
+                break
     if store is not None:
         store.save(totals)
     return totals

@@ -220,11 +220,13 @@ def test_until_stops_at_the_first_batch_that_suffices(tmp_path):
 
 
 def test_rel_error_is_compared_exactly():
-    exact = sweep_run.Totals(4, np.zeros((1, 2)), np.array([[3, 1], [4, 0]]))
     # counts 0, 0, 0, 1: mean 1/4, variance 1/4, standard error 1/4: the relative error is 1.
-    assert not fc.rel_error(0.999).reached(exact)
-    assert fc.rel_error(0.5).reached(sweep_run.Totals(4, np.zeros((1, 1)), np.array([[0, 4]])))
-    assert not fc.rel_error(0.5).reached(sweep_run.Totals(1, np.zeros((1, 1)), np.array([[0, 1]])))
+    one = (4, Fraction(1), Fraction(1))
+    assert not fc.rel_error(0.999).reached([one])
+    assert fc.rel_error(0.5).reached([(4, Fraction(4), Fraction(4)), (4, Fraction(0), Fraction(0))])
+    assert not fc.rel_error(0.5).reached([(1, Fraction(1), Fraction(1))])
+    with pytest.raises(ValueError, match="nothing in this result is a mean"):
+        fc.rel_error(0.5).reached([])
     for share in (0, 1, -0.1, float("nan"), Fraction(3, 2)):
         with pytest.raises(ValueError, match="rel_error"):
             fc.rel_error(share)

@@ -29,6 +29,48 @@ struct Address {
     uint32_t attempt;  // for rejection; below 2^16
 };
 
+// What an instruction of a program does with registers of draws; docs/NUMERICS.md has the meanings and bounds. The last
+// five are for the engine that runs the program, the others for the kernel run_code.
+enum class Opcode : uint8_t {
+    fill,
+    add,
+    sub,
+    mul,
+    div,
+    min,
+    max,
+    pow,
+    less,
+    less_equal,
+    equal,
+    select,
+    log,
+    log10,
+    exp,
+    exp10,
+    sqrt,
+    floor,
+    lookup,
+    draw,   // to: register, a: variable
+    store,  // a: register to keep for a later stage, to: slot
+    load,   // to: register, a: slot
+    order,  // to: register, a: slot, b: rank from the smallest, c: which members
+    sink,   // to: sink
+};
+
+struct Instruction {
+    Opcode op;
+    uint8_t scalars;  // bit 0, 1, 2: operand a, b, c is a scalar, not a register
+    uint32_t to, a, b, c;
+};
+
+template <class Real>
+struct Banks {
+    Real* registers;  // register r at [r * stride]
+    const Real* scalars;
+    size_t stride;
+};
+
 struct Kernels {
     const char* name;
     // words[4 * n_blocks] for the blocks first, first + 1, ....
@@ -80,6 +122,18 @@ struct Kernels {
     void (*norm_cdf)(const double* x, size_t n, double* out);
     void (*exp)(const double* x, size_t n, double* out);
     void (*log)(const double* x, size_t n, double* out);
+    // Runs arithmetic instructions over n draws. 1: a lookup met an index outside its table; 2: not arithmetic.
+    int (*run_code_f32)(const Instruction* code, size_t n_code, const Banks<float>* banks, size_t n);
+    int (*run_code_f64)(const Instruction* code, size_t n_code, const Banks<double>* banks, size_t n);
+    int (*any_nan_f32)(const float* x, size_t n);
+    int (*any_nan_f64)(const double* x, size_t n);
+    // What sinks count: see program.inl. Nonzero: a value that cannot be counted.
+    int (*bins_of_f32)(const float* x, size_t n, double low, double per_unit, uint32_t n_bins, uint32_t* bins);
+    int (*bins_of_f64)(const double* x, size_t n, double low, double per_unit, uint32_t n_bins, uint32_t* bins);
+    int (*add_category_f32)(const float* x, size_t n, uint32_t size, uint32_t* to);
+    int (*add_category_f64)(const double* x, size_t n, uint32_t size, uint32_t* to);
+    int (*quantise_f32)(const float* x, size_t n, double per_unit, double limit, int64_t* to);
+    int (*quantise_f64)(const double* x, size_t n, double per_unit, double limit, int64_t* to);
 };
 
 }  // namespace flopcore::simd

@@ -90,8 +90,6 @@ class SweepPlan {
         std::vector<std::array<std::uint16_t, 1u << simd::kCellBits>> start;
     };
     template <class Real>
-    struct Tile;
-    template <class Real>
     class Worker;
     template <class Real>
     bool run(std::uint64_t begin, std::uint64_t end, unsigned threads, const Poll& poll, SweepCounts& counts) const;

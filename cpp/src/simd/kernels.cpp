@@ -11,6 +11,7 @@ namespace {
 #include "mathd.inl"
 #include "mathf.inl"
 #include "philox.inl"
+#include "program.inl"
 
 template <class Real>
 void add_scaled(const Real* __restrict x, size_t n, Real scale, Real* __restrict acc) {
@@ -160,6 +161,16 @@ constexpr Kernels FLOPCORE_JOIN(kernels_, FLOPCORE_ISA_NAME) = {
     .norm_cdf = norm_cdf_array,
     .exp = exp_array,
     .log = log_array,
+    .run_code_f32 = run_code<float>,
+    .run_code_f64 = run_code<double>,
+    .any_nan_f32 = any_nan<float>,
+    .any_nan_f64 = any_nan<double>,
+    .bins_of_f32 = bins_of<float>,
+    .bins_of_f64 = bins_of<double>,
+    .add_category_f32 = add_category<float>,
+    .add_category_f64 = add_category<double>,
+    .quantise_f32 = quantise<float>,
+    .quantise_f64 = quantise<double>,
 };
 
 }  // namespace flopcore::simd

@@ -34,6 +34,20 @@ struct Lanes<float> {
     void passed(const float* x, std::size_t n, const float* t, std::size_t nt, std::uint16_t* out) const {
         k.passed_f32(x, n, t, nt, out);
     }
+    int run_code(const Instruction* code, std::size_t n_code, const Banks<float>& banks, std::size_t n) const {
+        return k.run_code_f32(code, n_code, &banks, n);
+    }
+    int any_nan(const float* x, std::size_t n) const { return k.any_nan_f32(x, n); }
+    int bins_of(const float* x, std::size_t n, double low, double per_unit, std::uint32_t n_bins,
+                std::uint32_t* bins) const {
+        return k.bins_of_f32(x, n, low, per_unit, n_bins, bins);
+    }
+    int add_category(const float* x, std::size_t n, std::uint32_t size, std::uint32_t* to) const {
+        return k.add_category_f32(x, n, size, to);
+    }
+    int quantise(const float* x, std::size_t n, double per_unit, double limit, std::int64_t* to) const {
+        return k.quantise_f32(x, n, per_unit, limit, to);
+    }
     void tally_words(const Word* words, std::size_t n, const WordLimits<Word>& limits, std::size_t width,
                      std::uint8_t* rows, std::uint32_t* lanes, std::int64_t* counts) const {
         k.tally_words_f32(words, n, &limits, width, rows, lanes, counts);
@@ -61,6 +75,20 @@ struct Lanes<double> {
     }
     void passed(const double* x, std::size_t n, const double* t, std::size_t nt, std::uint16_t* out) const {
         k.passed_f64(x, n, t, nt, out);
+    }
+    int run_code(const Instruction* code, std::size_t n_code, const Banks<double>& banks, std::size_t n) const {
+        return k.run_code_f64(code, n_code, &banks, n);
+    }
+    int any_nan(const double* x, std::size_t n) const { return k.any_nan_f64(x, n); }
+    int bins_of(const double* x, std::size_t n, double low, double per_unit, std::uint32_t n_bins,
+                std::uint32_t* bins) const {
+        return k.bins_of_f64(x, n, low, per_unit, n_bins, bins);
+    }
+    int add_category(const double* x, std::size_t n, std::uint32_t size, std::uint32_t* to) const {
+        return k.add_category_f64(x, n, size, to);
+    }
+    int quantise(const double* x, std::size_t n, double per_unit, double limit, std::int64_t* to) const {
+        return k.quantise_f64(x, n, per_unit, limit, to);
     }
     void tally_words(const Word* words, std::size_t n, const WordLimits<Word>& limits, std::size_t width,
                      std::uint8_t* rows, std::uint32_t* lanes, std::int64_t* counts) const {

@@ -113,27 +113,32 @@ void add_log_linear_f64(const uint64_t* __restrict words, size_t n, double half,
 }
 
 // ln x to 2 ulp; 0 gives -inf, a negative number NaN.
+inline double log_of_any(double v) {
+    const bool small = v < 0x1p-1000;
+    const double inside = log_with(k_log_f64, small ? v * 0x1p200 : v) - (small ? 200.0 * kLn2 : 0.0);
+    const double outside = v == 0.0 ? -__builtin_inf() : v > 0.0 ? v : __builtin_nan("");
+    return v > 0.0 && v < __builtin_inf() ? inside : outside;
+}
+
 void log_array(const double* __restrict x, size_t n, double* __restrict out) {
-    for (size_t i = 0; i < n; ++i) {
-        const double v = x[i];
-        const bool small = v < 0x1p-1000;
-        const double inside = log_with(k_log_f64, small ? v * 0x1p200 : v) - (small ? 200.0 * kLn2 : 0.0);
-        const double outside = v == 0.0 ? -__builtin_inf() : v > 0.0 ? v : __builtin_nan("");
-        out[i] = v > 0.0 && v < __builtin_inf() ? inside : outside;
-    }
+    for (size_t i = 0; i < n; ++i) out[i] = log_of_any(x[i]);
+}
+
+// p 2^n where `shifted` is 1.5 2^52 + n, |n| < 2048: in two steps, so that a subnormal result rounds once. The integer
+// is read from the last bits of the double, as AVX2 converts no 64-bit integers.
+inline double scaled_by_power(double p, double shifted) {
+    const uint64_t biased = __builtin_bit_cast(uint64_t, shifted) - (0x4338000000000000u - 2048u);  // n + 2048
+    const uint64_t first = biased >> 1, second = biased - first;
+    return p * __builtin_bit_cast(double, (first - 1) << 52) * __builtin_bit_cast(double, (second - 1) << 52);
 }
 
 // e^x to 2 ulp for normal results; overflow gives inf, underflow rounds towards 0 through the subnormals.
 inline double exp_of(double x) {
     const double y = x < -800.0 ? -800.0 : x > 800.0 ? 800.0 : x;
-    const double n = (y * 0x1.71547652b82fep0 + 0x1.8p52) - 0x1.8p52;
+    const double shifted = y * 0x1.71547652b82fep0 + 0x1.8p52;
+    const double n = shifted - 0x1.8p52;
     const double r = fused(-n, kLn2Low, fused(-n, kLn2, y));
-    const double p = polynomial(k_exp_f64, r);
-    const int64_t whole = static_cast<int64_t>(n);
-    const int64_t first = whole / 2, second = whole - first;
-    const double scaled = p * __builtin_bit_cast(double, static_cast<uint64_t>(first + 1023) << 52) *
-                          __builtin_bit_cast(double, static_cast<uint64_t>(second + 1023) << 52);
-    return x != x ? x : scaled;
+    return x != x ? x : scaled_by_power(polynomial(k_exp_f64, r), shifted);
 }
 
 void exp_array(const double* __restrict x, size_t n, double* __restrict out) {

@@ -1,0 +1,671 @@
+"""What is computed in each draw: a graph of values over uncertain variables, a population's columns and constants.
+
+A `Node` is a value of the study (one a draw) or of its entities (one a draw and entity). Nodes are built from
+`variable`, `column` and `constant` with Python's operators and the functions below, and are immutable. What is known
+without a draw is computed here, in exact fractions; logarithms of known numbers have 50 digits.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from math import ceil
+from typing import Literal, TypeAlias, cast
+
+from .distributions import DIGITS, Distribution, Fixed, Uniform, log10_exact
+from .expr import Expr, parts
+from .quantity import Number, parse_quantity
+
+__all__ = [
+    "Node",
+    "Operand",
+    "Scope",
+    "column",
+    "constant",
+    "count",
+    "exp",
+    "exp10",
+    "floor",
+    "from_expr",
+    "largest",
+    "largest_k",
+    "log",
+    "log10",
+    "lookup",
+    "maximum",
+    "minimum",
+    "percentile",
+    "smallest",
+    "sqrt",
+    "switch",
+    "total",
+    "variable",
+    "where",
+]
+
+Operand: TypeAlias = "Node | int | float | str | Decimal | Fraction"
+"""A node, or an exact number: a float stands for its shortest decimal text."""
+
+Scope: TypeAlias = Literal["study", "entity"]
+
+_MAX_POWER = 64
+_MAX_EXACT_POWER = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """A value computed in each draw; see the functions of this module.
+
+    Parameters
+    ----------
+    op : str
+        What is done.
+    args : tuple of Node
+        With what.
+    payload : hashable
+        Constants of the operation: the exact value of a constant, the name and distributions of a variable ....
+    scope : {"study", "entity"}
+        Whether there is one value a draw or one a draw and entity.
+    size : int
+        Number of entities, where known; 0 elsewhere.
+    """
+
+    op: str
+    args: tuple[Node, ...]
+    payload: Hashable
+    scope: Scope
+    size: int = 0
+
+    def __add__(self, other: Operand) -> Node:
+        return _apply("add", self, other)
+
+    def __radd__(self, other: Operand) -> Node:
+        return _apply("add", other, self)
+
+    def __sub__(self, other: Operand) -> Node:
+        return _apply("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Node:
+        return _apply("sub", other, self)
+
+    def __mul__(self, other: Operand) -> Node:
+        return _apply("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Node:
+        return _apply("mul", other, self)
+
+    def __truediv__(self, other: Operand) -> Node:
+        return _apply("div", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Node:
+        return _apply("div", other, self)
+
+    def __floordiv__(self, other: Operand) -> Node:
+        return floor(self / other)
+
+    def __neg__(self) -> Node:
+        return _apply("mul", self, -1)
+
+    def __pow__(self, other: Operand) -> Node:
+        return _power(self, _node(other))
+
+    def __rpow__(self, other: Operand) -> Node:
+        return _power(_node(other), self)
+
+    def __lt__(self, other: Operand) -> Node:
+        return _compare("less", self, other)
+
+    def __le__(self, other: Operand) -> Node:
+        return _compare("less_equal", self, other)
+
+    def __gt__(self, other: Operand) -> Node:
+        return _compare("less", other, self)
+
+    def __ge__(self, other: Operand) -> Node:
+        return _compare("less_equal", other, self)
+
+    def equals(self, other: Operand) -> Node:
+        """Return whether both are equal, as 1 or 0 (``==`` of nodes says whether they are the same object)."""
+        return _compare("equal", self, other)
+
+    def __and__(self, other: Operand) -> Node:
+        return _apply("min", self, other)
+
+    def __or__(self, other: Operand) -> Node:
+        return _apply("max", self, other)
+
+    def __invert__(self) -> Node:
+        return _apply("sub", 1, self)
+
+    def __bool__(self) -> bool:
+        raise TypeError("whether a node is true differs between draws; use where(), & and |")
+
+    def __repr__(self) -> str:
+        head = f"{self.payload!r}" if self.op == "constant" else str(getattr(self.payload, "name", ""))
+        return f"<Node {self.op} {head}".rstrip() + f" of {self.scope}>"
+
+    @property
+    def known(self) -> tuple[Fraction, ...] | None:
+        """The exact values if no draw is needed: one, or one an entity."""
+        return self.payload if self.op in ("constant", "column") else None  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An uncertain input: its name, which is the address of its random numbers, and what is known of it.
+
+    `space` tells of what the drawn term is an offset: of the value, or of its log10.
+    """
+
+    name: str
+    distributions: tuple[Distribution, ...]
+    space: Literal["linear", "log10"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """An order statistic: the k-th largest, or the value at a share, of some entities (None: of all)."""
+
+    at: int | Fraction
+    among: tuple[int, ...] | None
+
+    def place(self, n_entities: int) -> tuple[int, tuple[int, ...]]:
+        """Return the rank from the smallest, from 0, and the entities it is taken of."""
+        members = tuple(range(n_entities)) if self.among is None else self.among
+        if members[-1] >= n_entities:
+            raise ValueError(f"among: more truth values than the {n_entities} entities")
+        rank = len(members) - self.at if isinstance(self.at, int) else ceil(self.at * len(members)) - 1
+        if rank < 0:
+            raise ValueError(f"k={self.at}: there are only {len(members)} entities")
+        return rank, members
+
+
+def _node(value: Operand) -> Node:
+    return value if isinstance(value, Node) else constant(value)
+
+
+def _known(values: Sequence[Fraction], scope: Scope) -> Node:
+    exact = tuple(values)
+    return Node("column" if scope == "entity" else "constant", (), exact, scope, len(exact) if scope == "entity" else 0)
+
+
+def constant(value: Number | float | str | Decimal) -> Node:
+    """Return a known number, exact.
+
+    Examples
+    --------
+    >>> (constant(6) * "7e10").known
+    (Fraction(420000000000, 1),)
+    """
+    return _known([Fraction(parse_quantity(value, name="constant"))], "study")
+
+
+def column(values: Sequence[Number | float | str | Decimal]) -> Node:
+    """Return a known number of each entity, in the order of the program's entities.
+
+    Raises
+    ------
+    ValueError
+        For an empty column or a value that is not a finite number.
+    """
+    exact = [Fraction(parse_quantity(value, name=f"column[{m}]")) for m, value in enumerate(values)]
+    if not exact:
+        raise ValueError("column: expected a value for each entity")
+    return _known(exact, "entity")
+
+
+def variable(name: str, distribution: Distribution | Sequence[Distribution], *, per: Scope = "study") -> Node:
+    """Return an uncertain input.
+
+    Parameters
+    ----------
+    name : str
+        The address of its random numbers: the same name is the same draws in every program, scenario and sweep.
+    distribution : Distribution or sequence of Distribution
+        What is known of it; a sequence has one for each entity.
+    per : {"study", "entity"}
+        One draw for the study, or one for each entity, addressed by its key; a sequence is always per entity.
+
+    Raises
+    ------
+    TypeError
+        For what is not a Distribution.
+    ValueError
+        For an empty name, or distributions of which some may be negative and others are drawn by their logarithm.
+
+    Examples
+    --------
+    >>> from flopcore.distributions import LogNormal
+    >>> params, tokens = variable("N", LogNormal(7e10, 0.1)), variable("D", LogNormal(15e12, 0.2))
+    >>> 6 * params * tokens
+    <Node mul of study>
+    """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"variable name {name!r}: expected a text that is not empty")
+    if per not in ("study", "entity"):
+        raise ValueError(f"variable {name!r}: per={per!r}; expected 'study' or 'entity'")
+    each = (distribution,) if isinstance(distribution, Distribution) else tuple(distribution)
+    for one in each:
+        if not isinstance(one, Distribution):
+            raise TypeError(f"variable {name!r}: {one!r} is not a Distribution; use Fixed for a number")
+    if not each:
+        raise ValueError(f"variable {name!r}: expected a distribution for each entity")
+    scope: Scope = per if isinstance(distribution, Distribution) else "entity"
+    for space in ("log10", "linear"):
+        try:
+            for one in each:
+                one.log10_term() if space == "log10" else one.linear_term()
+        except ValueError as error:
+            reason = error
+            continue
+        size = 0 if isinstance(distribution, Distribution) else len(each)
+        raw = Node("draw", (), Source(name, each, space), scope, size)
+        return Node("exp10", (raw,), None, scope, size) if space == "log10" else raw
+    raise ValueError(f"variable {name!r}: {reason}")
+
+
+def switch(name: str, probabilities: Sequence[Number | float | str], *, per: Scope = "study") -> Node:
+    """Return an uncertain choice: 0, 1, ... with these probabilities, which sum to 1.
+
+    Examples
+    --------
+    >>> convention = switch("convention", ["1/4", "3/4"])
+    >>> lookup(convention, [1, 2]).scope
+    'study'
+    """
+    shares = [Fraction(parse_quantity(p, name=f"switch {name!r}")) for p in probabilities]
+    if not shares or any(p < 0 for p in shares) or sum(shares) != 1:
+        raise ValueError(f"switch {name!r}: probabilities {[str(p) for p in shares]} are not shares that sum to 1")
+    word = variable(name, Uniform(-1, 1), per=per)
+    choice, below = constant(0) if per == "study" else word * 0, Fraction(0)
+    for share in shares[:-1]:
+        below += share
+        choice = choice + (2 * below - 1 < word)
+    return choice
+
+
+_EXACT: dict[str, Callable[..., Fraction]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "min": min,
+    "max": max,
+    "less": lambda a, b: Fraction(a < b),
+    "less_equal": lambda a, b: Fraction(a <= b),
+    "equal": lambda a, b: Fraction(a == b),
+    "select": lambda c, a, b: a if c else b,
+    "floor": lambda a: Fraction(a.numerator // a.denominator),
+    "pow_int": lambda a, b: a ** int(b),
+    "log10": lambda a: Fraction(log10_exact(a)),
+    "log": lambda a: Fraction(DIGITS.subtract(_decimal_ln(a.numerator), _decimal_ln(a.denominator))),
+    "exp": lambda a: Fraction(DIGITS.exp(_decimal(a))),
+    "exp10": lambda a: Fraction(DIGITS.power(Decimal(10), _decimal(a))),
+    "sqrt": lambda a: Fraction(DIGITS.sqrt(_decimal(a))),
+    "pow": lambda a, b: Fraction(DIGITS.power(_decimal(a), _decimal(b))),
+}
+
+
+def _decimal(value: Fraction) -> Decimal:
+    return DIGITS.divide(Decimal(value.numerator), Decimal(value.denominator))
+
+
+def _decimal_ln(value: int) -> Decimal:
+    return DIGITS.ln(Decimal(value))
+
+
+def _apply(op: str, *operands: Operand, payload: Hashable = None) -> Node:
+    """Return the operation, done at once where all operands are known."""
+    args = tuple(_node(operand) for operand in operands)
+    sizes = {arg.size for arg in args if arg.size}
+    if len(sizes) > 1:
+        raise ValueError(f"{op}: columns of {' and '.join(map(str, sorted(sizes)))} entities do not fit together")
+    scope: Scope = "entity" if any(arg.scope == "entity" for arg in args) else "study"
+    size = max(sizes, default=0)
+    knowns = [arg.known for arg in args]
+    if all(known is not None for known in knowns):
+        n = max(size, 1)
+        rows = zip(*(known if len(known) == n else known * n for known in knowns if known is not None), strict=True)
+        try:
+            with localcontext(DIGITS):
+                return _known([_EXACT[op](*row) for row in rows], scope)
+        except (ArithmeticError, ValueError) as error:
+            raise ValueError(f"{op} of known numbers is not finite ({type(error).__name__})") from None
+    if op == "pow_int":
+        return _multiplied(args[0], int(knowns[1][0]) if knowns[1] else 0)
+    return Node(op, args, payload, scope, size)
+
+
+def _multiplied(base: Node, exponent: int) -> Node:
+    """Return a power by repeated squaring."""
+    if exponent < 0:
+        return 1 / _multiplied(base, -exponent)
+    result: Node | None = None
+    while exponent:
+        if exponent & 1:
+            result = base if result is None else result * base
+        exponent >>= 1
+        base = base * base if exponent else base
+    return constant(1) if result is None else result
+
+
+def _power(base: Node, exponent: Node) -> Node:
+    known = exponent.known
+    if known is not None and len(set(known)) == 1 and exponent.scope == "study":
+        (value,) = set(known)
+        if value.denominator == 1 and abs(value) <= (_MAX_POWER if base.known is None else _MAX_EXACT_POWER):
+            return _apply("pow_int", base, exponent)
+        if value == Fraction(1, 2):
+            return sqrt(base)
+    log = as_log10(base)
+    return exp10(log * exponent) if log is not None else _apply("pow", base, exponent)
+
+
+def _compare(op: str, first: Operand, second: Operand) -> Node:
+    """Return a comparison, of logarithms where both sides have them: they are drawn, the values would cost an exp."""
+    a, b = _node(first), _node(second)
+    if a.known is None or b.known is None:
+        log_a, log_b = as_log10(a), as_log10(b)
+        if log_a is not None and log_b is not None:
+            return _apply(op, log_a, log_b)
+    return _apply(op, a, b)
+
+
+_LOG_OF = {"mul": "add", "div": "sub", "min": "min", "max": "max", "highest": "highest", "lowest": "lowest"}
+
+
+def _logged(node: Node) -> tuple[Node, ...] | None:
+    """Return the operands whose logarithms that of the node is made of; None if it is not made of logarithms."""
+    known = node.known
+    if known is not None:
+        return () if all(value > 0 for value in known) else None
+    if node.op in ("exp10", "lookup"):
+        return () if node.op == "exp10" or min(cast("tuple[Fraction, ...]", node.payload)) > 0 else None
+    if node.op in _LOG_OF or node.op in ("sqrt", "rank"):
+        return node.args
+    return node.args[1:] if node.op == "select" else None
+
+
+def _log_from(node: Node, logs: list[Node]) -> Node:
+    """Return the logarithm of a node from those of the operands that `_logged` names."""
+    if node.known is not None:
+        return _apply("log10", node)
+    if node.op == "exp10":
+        return node.args[0]
+    if node.op == "sqrt":
+        return logs[0] / 2
+    if node.op == "lookup":
+        entries = tuple(_EXACT["log10"](entry) for entry in cast("tuple[Fraction, ...]", node.payload))
+        return Node("lookup", node.args, entries, node.scope, node.size)
+    if node.op in ("highest", "lowest", "rank"):
+        return Node(node.op, tuple(logs), node.payload, node.scope, node.size)
+    return _apply("select", node.args[0], *logs) if node.op == "select" else _apply(_LOG_OF[node.op], *logs)
+
+
+def as_log10(node: Node) -> Node | None:
+    """Return log10 of a node that is built from drawn logarithms and positive numbers, else None."""
+    logs: dict[int, Node] = {}
+    pending = [node]
+    while pending:
+        top = pending[-1]
+        if id(top) in logs:
+            pending.pop()
+            continue
+        operands = _logged(top)
+        if operands is None:
+            return None
+        missing = [operand for operand in operands if id(operand) not in logs]
+        if missing:
+            pending += missing
+        else:
+            logs[id(top)] = _log_from(top, [logs[id(operand)] for operand in operands])
+    return logs[id(node)]
+
+
+_NOT_EXACT = frozenset({"log10", "log", "exp", "exp10", "sqrt", "pow"})
+
+
+def exact_values(node: Node, n: int) -> list[Fraction | None]:
+    """Return the exact value of each entity (or of the study, n = 1) whose inputs are known, else None."""
+    done: dict[int, list[Fraction | None]] = {}
+    pending = [node]
+    while pending:
+        top = pending[-1]
+        # A variable drawn by its logarithm stands as exp10 of the draw; the logarithm of a known value is not exact.
+        drawn = top.args[0] if top.op == "exp10" and top.args[0].op == "draw" else top
+        operands = () if drawn.op == "draw" else top.args
+        missing = [arg for arg in operands if id(arg) not in done]
+        if id(top) in done or not missing:
+            pending.pop()
+            if id(top) not in done:
+                done[id(top)] = _exact_rows(top, drawn, [done[id(arg)] for arg in operands], n)
+        else:
+            pending += missing
+    return done[id(node)]
+
+
+def _exact_rows(node: Node, drawn: Node, args: list[list[Fraction | None]], n: int) -> list[Fraction | None]:
+    known = node.known
+    if known is not None:
+        return list(known if len(known) == n else known * n)
+    if drawn.op == "draw":
+        source = cast("Source", drawn.payload)
+        if source.space == "log10" and drawn is node:
+            return [None] * n
+        each = source.distributions * (n if len(source.distributions) == 1 else 1)
+        return [Fraction(d.value) if isinstance(d, Fixed) else None for d in each]
+    if node.op in _NOT_EXACT or node.op not in _EXACT:
+        return [None] * n
+    rows: list[Fraction | None] = []
+    for row in zip(*args, strict=True):
+        numbers = [number for number in row if number is not None]
+        rows.append(_EXACT[node.op](*numbers) if len(numbers) == len(row) else None)
+    return rows
+
+
+def log10(x: Operand) -> Node:
+    """Return log10, without a detour through the value where the value is a product of drawn logarithms."""
+    node = _node(x)
+    drawn = as_log10(node)
+    return drawn if drawn is not None else _apply("log10", node)
+
+
+def log(x: Operand) -> Node:
+    """Return the natural logarithm."""
+    return _apply("log", x)
+
+
+def exp(x: Operand) -> Node:
+    """Return e^x."""
+    return _apply("exp", x)
+
+
+def exp10(x: Operand) -> Node:
+    """Return 10^x."""
+    return _apply("exp10", x)
+
+
+def sqrt(x: Operand) -> Node:
+    """Return the square root."""
+    return _apply("sqrt", x)
+
+
+def floor(x: Operand) -> Node:
+    """Return the greatest whole number that is not above x."""
+    return _apply("floor", x)
+
+
+def minimum(x: Operand, y: Operand) -> Node:
+    """Return the smaller of both."""
+    return _apply("min", x, y)
+
+
+def maximum(x: Operand, y: Operand) -> Node:
+    """Return the larger of both."""
+    return _apply("max", x, y)
+
+
+def where(condition: Operand, yes: Operand, no: Operand) -> Node:
+    """Return `yes` where the condition is not 0, else `no`."""
+    return _apply("select", condition, yes, no)
+
+
+def lookup(index: Node, table: Sequence[Number | float | str | Decimal]) -> Node:
+    """Return the entry of a table of known numbers; an index that is no whole number below its length is an error.
+
+    Raises
+    ------
+    ValueError
+        For an empty table.
+    """
+    entries = tuple(Fraction(parse_quantity(value, name=f"lookup[{i}]")) for i, value in enumerate(table))
+    if not entries:
+        raise ValueError("lookup: expected a table of at least one number")
+    known = index.known
+    if known is None:
+        return Node("lookup", (index,), entries, index.scope, index.size)
+    if any(value.denominator != 1 or not 0 <= value < len(entries) for value in known):
+        raise ValueError(f"lookup: an index is no whole number below {len(entries)}")
+    return _known([entries[int(value)] for value in known], index.scope)
+
+
+def _over_entities(op: str, x: Operand, payload: Hashable = None) -> Node:
+    node = _node(x)
+    if node.scope != "entity":
+        raise ValueError(f"{op}: {node!r} is one value a draw; expected a value of entities")
+    known = node.known
+    if known is None:
+        return Node(op, (node,), payload, "study")
+    if isinstance(payload, Rank):
+        rank, members = payload.place(len(known))
+        return _known([sorted(known[m] for m in members)[rank]], "study")
+    return _known([{"total": sum, "highest": max, "lowest": min}[op](known)], "study")  # type: ignore[operator]
+
+
+def total(x: Operand) -> Node:
+    """Return the sum over the entities, in their order."""
+    return _over_entities("total", x)
+
+
+def count(condition: Operand) -> Node:
+    """Return how many entities fulfil a condition."""
+    return _over_entities("total", condition)
+
+
+def largest(x: Operand) -> Node:
+    """Return the largest value among the entities; ``x >= largest(x) / 10`` is "within an order of the largest"."""
+    return _over_entities("highest", x)
+
+
+def smallest(x: Operand) -> Node:
+    """Return the smallest value among the entities."""
+    return _over_entities("lowest", x)
+
+
+def _among(among: Sequence[bool] | None) -> tuple[int, ...] | None:
+    if among is None:
+        return None
+    chosen = tuple(m for m, yes in enumerate(among) if yes)
+    if not chosen:
+        raise ValueError("among: no entity is chosen")
+    return chosen
+
+
+def largest_k(x: Operand, k: int, *, among: Sequence[bool] | None = None) -> Node:
+    """Return the k-th largest value among the entities, k = 1 being the largest.
+
+    Parameters
+    ----------
+    x : Node
+        A value of entities.
+    k : int
+        From 1 to the number of entities considered.
+    among : sequence of bool, optional
+        Which entities to consider, all by default.
+    """
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(f"k={k!r}: expected a whole number from 1")
+    return _over_entities("rank", x, Rank(k, _among(among)))
+
+
+def percentile(x: Operand, q: float | Fraction | str, *, among: Sequence[bool] | None = None) -> Node:
+    """Return the smallest value that at least a share `q` of the entities does not exceed.
+
+    Parameters
+    ----------
+    x : Node
+        A value of entities.
+    q : float, Fraction or str
+        Share in (0, 1]: 0.95 for the line that the top 5 % are above.
+    among : sequence of bool, optional
+        Which entities to consider, such as those of one year and reference class; all by default.
+    """
+    share = Fraction(parse_quantity(q, name="q"))
+    if not 0 < share <= 1:
+        raise ValueError(f"q={q!r}: expected a share above 0, at most 1")
+    return _over_entities("rank", x, Rank(share, _among(among)))
+
+
+def from_expr(expr: Expr | Number, at: Mapping[str, Operand]) -> Node:
+    """Return the value of an exact expression at uncertain dims.
+
+    Parameters
+    ----------
+    expr : Expr, int or Fraction
+        A count, such as ``tally.flop(...)``; sums without a closed form are refused.
+    at : mapping of str to Node or number
+        What each dim is; dims are taken as they are drawn, not rounded to whole numbers.
+
+    Raises
+    ------
+    ValueError
+        If a dim is missing, or the expression holds a sum.
+
+    Examples
+    --------
+    >>> import flopcore as fc
+    >>> from flopcore.distributions import LogUniform
+    >>> tokens = fc.dim("batch") * fc.dim("seq")
+    >>> from_expr(6 * tokens, {"batch": 8, "seq": variable("seq", LogUniform(1024, 8192))})
+    <Node mul of study>
+    """
+    return _from_expr(expr, at, {})
+
+
+def _from_expr(expr: Expr | Number, at: Mapping[str, Operand], done: dict[Expr, Node]) -> Node:
+    terms: list[Node] = []
+    for coefficient, factors in parts(expr):
+        product = constant(coefficient)
+        for atom, exponent in factors:
+            if atom not in done:
+                done[atom] = _from_atom(atom, at, done)
+            power = done[atom] ** exponent
+            product = power if product.known == (Fraction(1),) else product * power
+        terms.append(product)
+    result = terms[0] if terms else constant(0)
+    for term in terms[1:]:
+        result = result + term
+    return result
+
+
+def _from_atom(atom: Expr, at: Mapping[str, Operand], done: dict[Expr, Node]) -> Node:
+    head = atom._value.head()
+    assert head is not None
+    kind = head[0]
+    if kind == "dim":
+        name = str(head[1][0])
+        if name not in at:
+            raise ValueError(f"from_expr: dim {name!r} is missing; give at={{{name!r}: ...}}")
+        return _node(at[name])
+    if kind not in ("floordiv", "min", "max"):
+        raise ValueError(f"from_expr: {atom} is a sum without a closed form; bind its dims first")
+    nodes = [_from_expr(cast("Expr | Number", argument), at, done) for argument in head[1]]
+    if kind == "floordiv":
+        return nodes[0] // nodes[1]
+    result = nodes[0]
+    for node in nodes[1:]:
+        result = (minimum if kind == "min" else maximum)(result, node)
+    return result
