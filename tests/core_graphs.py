@@ -20,16 +20,12 @@ def build(data: Mapping[str, Any], symbols: Mapping[str, tuple[int, int]] | None
     for node in data["nodes"]:
         graph = graphs[node.get("block", 0)]
         with graph.scope(node.get("scope", "")):
-            if node["op"] == "call":
-                callee = node["callee"]
-                if callee not in finished:
+            if "runs" in node:
+                for callee in {run["block"] for run in node["runs"]} - finished:
                     finished.add(callee)
                     graphs[callee].output(*(tensors[number] for number in data["blocks"][callee]["outputs"]))
-                found = graph.call(
-                    graphs[callee], [tensors[number] for number in node["inputs"]], times=_dim(node["times"], dims),
-                    params=node["params"], name=node["name"],
-                )  # fmt: skip
-                tensors |= zip(node["outputs"], found if isinstance(found, tuple) else (found,), strict=True)
+                found = _run(graph, graphs, node, [tensors[number] for number in node["inputs"]], dims)
+                tensors |= zip(node["outputs"], found, strict=True)
             elif spec[node["op"]].leaf:
                 leaf = data["tensors"][node["outputs"][0]]
                 shape = [_dim(dim, dims) for dim in leaf["shape"]]
@@ -50,6 +46,33 @@ def build(data: Mapping[str, Any], symbols: Mapping[str, tuple[int, int]] | None
     if outputs:
         graphs[0].output(*(tensors[number] for number in outputs))
     return graphs[0]
+
+
+def _run(
+    graph: fc.Graph, graphs: list[fc.Graph], node: Mapping[str, Any], inputs: list[fc.Tensor], dims: Mapping[str, Any]
+) -> tuple[fc.Tensor, ...]:
+    """Add a node that runs blocks."""
+    name, runs = node["name"], node["runs"]
+    bodies = [graphs[run["block"]] for run in runs]
+    times = _dim(runs[0].get("times", 1), dims)
+    if node["op"] == "if":
+        half = len(inputs) // len(runs)
+        arms = [(body, inputs[i * half : (i + 1) * half]) for i, body in enumerate(bodies)]
+        chances = None if runs[0].get("probability") is None else [run["probability"] for run in runs]
+        return graph.cond(arms, probabilities=chances, params=runs[0].get("params", "per_call"), name=name)
+    if node["op"] == "recompute":
+        return graph.recompute(bodies[0], inputs, name=name)
+    params = runs[0].get("params", "per_call")
+    if node["op"] == "call":
+        found = graph.call(bodies[0], inputs, times=times, params=params, name=name)
+        return found if isinstance(found, tuple) else (found,)
+    run = {"index": "", "n_state": 0, "slice_axes": (), "stack_axes": ()} | runs[0]
+    n_cut = run["n_state"] + len(run["slice_axes"])
+    return graph.scan(
+        bodies[0], inputs[: run["n_state"]], inputs[run["n_state"] : n_cut], length=times, invariants=inputs[n_cut:],
+        axis=run["slice_axes"], out_axis=run["stack_axes"], index=dims[run["index"]] if run["index"] else None,
+        params=params, name=name,
+    )  # fmt: skip
 
 
 def _dim(dim: Any, dims: Mapping[str, Any]) -> Any:

@@ -73,7 +73,7 @@ py::object attr_value(const Graph& graph, const AttrSpec& spec, std::span<const 
 
 py::dict attrs_of(const Graph& graph, const Node& node) {
     py::dict attrs;
-    if (node.op == Op::kCall || is_leaf(node.op)) return attrs;
+    if (is_run(node.op) || is_leaf(node.op)) return attrs;
     const AttrView view = graph.attrs().view(node.attrs);
     for (const AttrSpec& spec : rule_of(node.op).attrs)
         if (const auto values = view.list(spec.key))
@@ -87,6 +87,19 @@ py::tuple shape_of(const Graph& graph, TensorId id) {
     py::list dims;
     for (const ExprRef dim : graph.tensor(id).dims) dims.append(to_python(graph.exprs(), dim));
     return py::tuple(dims);
+}
+
+py::dict describe_run(const Graph& graph, const Run& run) {
+    py::dict result;
+    result["block"] = run.block;
+    result["params"] = run.params == Params::kShared ? "shared" : "per_call";
+    result["times"] = to_python(graph.exprs(), run.times);
+    result["index"] = run.index == ExprRef() ? std::string() : graph.exprs().text(run.index);
+    result["n_state"] = run.n_state;
+    result["slice_axes"] = py::cast(run.slice_axes);
+    result["stack_axes"] = py::cast(run.stack_axes);
+    result["probability"] = run.probability ? to_python(*run.probability) : py::object(py::none());
+    return result;
 }
 
 py::dict describe_node(const Graph& graph, NodeId id) {
@@ -105,11 +118,10 @@ py::dict describe_node(const Graph& graph, NodeId id) {
     result["name"] = std::string(graph.texts()[node.name]);
     result["scope"] = std::string(graph.texts()[node.scope]);
     result["origin"] = std::string(graph.texts()[node.origin]);
-    if (node.op == Op::kCall) {
-        const Call& call = graph.call(id);
-        result["callee"] = call.block;
-        result["times"] = to_python(graph.exprs(), call.times);
-        result["params"] = call.params == Params::kShared ? "shared" : "per_call";
+    if (is_run(node.op)) {
+        py::list runs;
+        for (const Run& run : graph.runs(graph.node_record(id))) runs.append(describe_run(graph, run));
+        result["runs"] = runs;
     }
     return result;
 }
@@ -118,6 +130,12 @@ Params to_params(const std::string& word) {
     if (word == "per_call") return Params::kPerCall;
     if (word == "shared") return Params::kShared;
     throw GraphError("params is '" + word + "'; allowed: per_call, shared");
+}
+
+Op to_run(const std::string& name) {
+    for (const Op op : {Op::kCall, Op::kLoop, Op::kRecompute})
+        if (op_name(op) == name) return op;
+    throw GraphError("'" + name + "' runs no block; call, loop and recompute do");
 }
 
 Op to_leaf(const std::string& name) {
@@ -169,16 +187,37 @@ void bind_graph(py::module_& m) {
             py::arg("op"), py::arg("inputs"), py::arg("attrs"), py::arg("block"), py::arg("name"), py::arg("scope"),
             py::arg("origin"))
         .def(
-            "add_call",
-            [](Graph& graph, BlockId callee, const py::sequence& inputs, const py::object& times,
-               const std::string& params, BlockId block, const std::string& name, const std::string& scope,
-               const std::string& origin) {
-                const ExprRef repeats = to_ref(graph.exprs(), times, "times");
-                const Node node = graph.node(graph.add_call(callee, to_inputs(inputs), repeats, to_params(params),
-                                                            {block, name, scope, origin}));
-                return py::make_tuple(node.first_output, node.n_outputs);
+            "add_run",
+            [](Graph& graph, const std::string& op, BlockId callee, const py::sequence& inputs, const py::object& times,
+               const std::string& params, const py::object& index, std::uint32_t n_state,
+               const std::vector<std::uint8_t>& slice_axes, const std::vector<std::uint8_t>& stack_axes, BlockId block,
+               const std::string& name, const std::string& scope, const std::string& origin) {
+                Run run{.block = callee,
+                        .params = to_params(params),
+                        .times = to_ref(graph.exprs(), times, "times"),
+                        .index = index.is_none() ? ExprRef() : to_ref(graph.exprs(), index, "the index"),
+                        .n_state = n_state,
+                        .slice_axes = slice_axes,
+                        .stack_axes = stack_axes};
+                return graph.node(graph.add_runs(to_run(op), {run}, to_inputs(inputs), {block, name, scope, origin}))
+                    .first_output;
             },
-            py::arg("callee"), py::arg("inputs"), py::arg("times"), py::arg("params"), py::arg("block"),
+            py::arg("op"), py::arg("callee"), py::arg("inputs"), py::arg("times"), py::arg("params"), py::arg("index"),
+            py::arg("n_state"), py::arg("slice_axes"), py::arg("stack_axes"), py::arg("block"), py::arg("name"),
+            py::arg("scope"), py::arg("origin"))
+        .def(
+            "add_if",
+            [](Graph& graph, const std::vector<BlockId>& arms, const py::sequence& inputs,
+               const std::vector<py::object>& probabilities, const std::string& params, BlockId block,
+               const std::string& name, const std::string& scope, const std::string& origin) {
+                std::vector<Run> runs;
+                for (const BlockId arm : arms) runs.push_back({.block = arm, .params = to_params(params)});
+                for (std::size_t i = 0; i < probabilities.size() && i < runs.size(); ++i)
+                    runs[i].probability = to_rational(probabilities[i], "a probability");
+                return graph.node(graph.add_runs(Op::kIf, runs, to_inputs(inputs), {block, name, scope, origin}))
+                    .first_output;
+            },
+            py::arg("arms"), py::arg("inputs"), py::arg("probabilities"), py::arg("params"), py::arg("block"),
             py::arg("name"), py::arg("scope"), py::arg("origin"))
         .def(
             "intern_attrs",

@@ -6,6 +6,7 @@
 #include "flopcore/convention.hpp"
 #include "flopcore/rule.hpp"
 #include "flopcore/walk.hpp"
+#include "int128.hpp"
 
 namespace py = pybind11;
 
@@ -51,12 +52,13 @@ Override to_override(const py::tuple& fields) {
 
 Convention make_convention(const std::string& name, const std::string& unit, const py::sequence& weights,
                            const std::vector<py::tuple>& overrides, const std::vector<std::string>& used_extents,
-                           const std::vector<std::string>& phases) {
+                           const std::vector<std::string>& phases, const std::string& branches) {
     Convention convention{.name = name, .unit = unit, .weights = to_weights(weights), .overrides = {}};
     for (const py::tuple& fields : overrides) convention.overrides.push_back(to_override(fields));
     for (const auto& kind : used_extents) convention.used_extents |= 1U << to_index(kExtentKinds, kind, "extent kind");
     if (!phases.empty()) convention.phases = 0;
     for (const auto& phase : phases) convention.phases |= 1U << to_index(kPhases, phase, "phase");
+    convention.branches = static_cast<Branches>(to_index(kBranchRules, branches, "rule for branches"));
     return convention;
 }
 
@@ -171,6 +173,9 @@ py::list describe_frames(const Tally& tally) {
         result["kind"] = std::string(kFrameKinds[static_cast<std::size_t>(frame.kind)]);
         result["params"] = frame.params == Params::kShared ? "shared" : "per_call";
         result["times"] = to_python(tally.exprs(), frame.times);
+        result["index"] = std::string(tally.texts()[frame.index]);
+        result["arm"] = frame.arm;
+        result["probability"] = frame.probability ? to_python(*frame.probability) : py::none();
         result["site"] = frame.site;
         result["scope"] = std::string(tally.texts()[frame.scope]);
         frames.append(result);
@@ -199,7 +204,7 @@ void bind_tally(py::module_& m) {
         .def("frames", &describe_frames);
     py::class_<Convention>(m, "Convention")
         .def(py::init(&make_convention), py::arg("name"), py::arg("unit"), py::arg("weights"), py::arg("overrides"),
-             py::arg("used_extents"), py::arg("phases"))
+             py::arg("used_extents"), py::arg("phases"), py::arg("branches"))
         .def_readonly("name", &Convention::name)
         .def_readonly("unit", &Convention::unit);
     m.def("walk", &walk_bound, py::arg("graph"), py::arg("at"));

@@ -80,27 +80,105 @@ class Pricer {
     }
 
     Cost run() && {
-        std::vector<Groups> blocks;
+        const bool recomputes = std::ranges::any_of(
+            tally_.frames(), [](const Frame& frame) { return frame.kind == FrameKind::kRecompute; });
         for (const TallyBlock& block : tally_.blocks()) {
-            Groups groups = price_rows(block);
-            for (std::uint32_t i = block.frames_begin; i < block.frames_end; ++i) {
-                const Frame& frame = tally_.frames()[i];
-                const std::string prefix(tally_.texts()[frame.scope]);
-                with_context(
-                    [&] { return "call of '" + std::string(tally_.texts()[tally_.blocks()[frame.block].name]) + "'"; },
-                    [&] { merge(groups, blocks[frame.block], frame.times, prefix); });
-            }
-            blocks.push_back(std::move(groups));
+            price_block(block, blocks_, false);
+            if (recomputes) price_block(block, recomputed_, true);
         }
-        for (auto& [name, value] : blocks.back()) {
+        for (auto& [name, value] : blocks_.back()) {
             cost_.total = cost_.exprs.add(cost_.total, value);
             if (by_ != GroupBy::kNone) cost_.groups.emplace_back(name, value);
         }
+        tally_.check_no_index(cost_.exprs, cost_.total);
         return std::move(cost_);
     }
 
   private:
     using Groups = std::map<std::string, ExprRef>;
+
+    // Appends what one run of a block costs; blocks holds that of all it runs. Within a recomputation, forward rows are
+    // of phase recompute.
+    void price_block(const TallyBlock& block, std::vector<Groups>& blocks, bool recompute) {
+        Groups groups = price_rows(block, recompute);
+        for (std::uint32_t i = block.frames_begin; i < block.frames_end;) {
+            const Frame& frame = tally_.frames()[i];
+            with_context([&] { return describe(frame); },
+                         [&] {
+                             if (frame.kind == FrameKind::kBranch) {
+                                 i = merge_branch(groups, blocks, i, block.frames_end);
+                                 return;
+                             }
+                             const auto& from = frame.kind == FrameKind::kRecompute ? recomputed_ : blocks;
+                             merge(groups, of_runs(from[frame.block], frame), text(frame.scope));
+                             ++i;
+                         });
+        }
+        blocks.push_back(std::move(groups));
+    }
+
+    [[nodiscard]] std::string text(std::uint32_t id) const { return std::string(tally_.texts()[id]); }
+    [[nodiscard]] std::string describe(const Frame& frame) const {
+        return std::string(kFrameKinds[static_cast<std::size_t>(frame.kind)]) + " of '" +
+               text(tally_.blocks()[frame.block].name) + "' (#" + std::to_string(frame.site) + ")";
+    }
+
+    // What all runs of a frame cost.
+    Groups of_runs(const Groups& each, const Frame& frame) {
+        Groups all;
+        for (const auto& [name, value] : each) all[name] = tally_.over_runs(cost_.exprs, frame, value);
+        return all;
+    }
+
+    // Prices the arms of one site, from frame `begin` on; returns the frame after them.
+    std::uint32_t merge_branch(Groups& into, const std::vector<Groups>& blocks, std::uint32_t begin,
+                               std::uint32_t end) {
+        const std::span<const Frame> frames = tally_.frames();
+        std::uint32_t last = begin;
+        while (last < end && frames[last].site == frames[begin].site && frames[last].kind == FrameKind::kBranch) ++last;
+        const auto arms = frames.subspan(begin, last - begin);
+        if (convention_.branches == Branches::kMax || convention_.branches == Branches::kMin) {
+            merge_extreme(into, blocks, arms);
+            return last;
+        }
+        for (const Frame& arm : arms) {
+            Groups groups = of_runs(blocks[arm.block], arm);
+            if (convention_.branches == Branches::kProbability) {
+                if (!arm.probability)
+                    throw ConventionError(
+                        "the arms have no probabilities; give them in the graph, or choose a convention "
+                        "whose branches are max, min or both");
+                for (auto& [name, value] : groups) value = cost_.exprs.scale(value, *arm.probability);
+            }
+            merge(into, groups, text(arm.scope));
+        }
+        return last;
+    }
+
+    // The dearest or the cheapest arm, as the prices are; an expression where that depends on dims.
+    void merge_extreme(Groups& into, const std::vector<Groups>& blocks, std::span<const Frame> arms) {
+        ExprStore& exprs = cost_.exprs;
+        const bool dearest = convention_.branches == Branches::kMax;
+        std::vector<ExprRef> totals;
+        for (const Frame& arm : arms) {
+            ExprRef total;
+            for (const auto& [name, value] : blocks[arm.block]) total = exprs.add(total, value);
+            totals.push_back(tally_.over_runs(exprs, arm, total));
+        }
+        for (std::size_t i = 0; i < arms.size(); ++i) {
+            const bool wins = std::ranges::all_of(totals, [&](ExprRef other) {
+                return exprs.less_equal(dearest ? other : totals[i], dearest ? totals[i] : other) == true;
+            });
+            if (wins) return merge(into, of_runs(blocks[arms[i].block], arms[i]), text(arms[i].scope));
+        }
+        if (by_ != GroupBy::kNone)
+            throw ConventionError("which arm is the " + std::string(dearest ? "dearest" : "cheapest") +
+                                  " depends on dims, so that the parts cannot be told; bind the dims in count(at=)");
+        ExprRef extreme = totals.front();
+        for (const ExprRef total : totals) extreme = dearest ? exprs.max(extreme, total) : exprs.min(extreme, total);
+        ExprRef& place = into[std::string()];
+        place = exprs.add(place, extreme);
+    }
 
     Int128 common_denominator() const {
         Int128 common = 1;
@@ -120,11 +198,11 @@ class Pricer {
     }
 
     // Index in scaled_: 0 for the default, 1 + i for override i.
-    [[nodiscard]] std::size_t weights_of(const Entry& entry) const {
+    [[nodiscard]] std::size_t weights_of(const Entry& entry, Phase phase) const {
         for (const std::uint32_t i : candidates_[static_cast<std::size_t>(entry.op)]) {
             const Override& over = convention_.overrides[i];
             if ((entry.variant & over.required) == over.required && (entry.variant & over.forbidden) == 0 &&
-                contains(over.dtypes, entry.dtypes.input) && contains(over.phases, entry.phase) &&
+                contains(over.dtypes, entry.dtypes.input) && contains(over.phases, phase) &&
                 matches_origin(over.origins, tally_.texts()[entry.origin]))
                 return i + 1;
         }
@@ -132,7 +210,7 @@ class Pricer {
     }
 
     // A small integer that names the group of a row; group_name() spells it.
-    [[nodiscard]] std::uint32_t group_key(std::uint32_t at, const Entry& entry, Feature feature) const {
+    [[nodiscard]] std::uint32_t group_key(std::uint32_t at, const Entry& entry, Phase phase, Feature feature) const {
         switch (by_) {
             case GroupBy::kOp:
                 return static_cast<std::uint32_t>(entry.op);
@@ -141,7 +219,7 @@ class Pricer {
             case GroupBy::kDtype:
                 return static_cast<std::uint32_t>(entry.dtypes.input);
             case GroupBy::kPhase:
-                return static_cast<std::uint32_t>(entry.phase);
+                return static_cast<std::uint32_t>(phase);
             case GroupBy::kFeature:
                 return static_cast<std::uint32_t>(feature);
             case GroupBy::kKind:
@@ -204,7 +282,7 @@ class Pricer {
         return cost_.exprs.mul(base, used ? extent.used : extent.nominal);
     }
 
-    Groups price_rows(const TallyBlock& block) {
+    Groups price_rows(const TallyBlock& block, bool recompute) {
         std::unordered_map<std::uint32_t, Accumulator> sums;
         Accumulator* sum = &sums[0];
         std::uint32_t open_key = 0;
@@ -219,10 +297,12 @@ class Pricer {
                              // The few rows a convention charges lie too far apart for the hardware to foresee.
                              if (at + kAhead < block.entries_end)
                                  __builtin_prefetch(bases.data() + entries[at + kAhead].amounts_begin);
-                             if (!((convention_.phases >> static_cast<unsigned>(entry.phase)) & 1U)) continue;
-                             for (const Charge& charge : charges(entry.signature, weights_of(entry))) {
+                             const Phase phase =
+                                 recompute && entry.phase == Phase::kForward ? Phase::kRecompute : entry.phase;
+                             if (!((convention_.phases >> static_cast<unsigned>(phase)) & 1U)) continue;
+                             for (const Charge& charge : charges(entry.signature, weights_of(entry, phase))) {
                                  if (by_ != GroupBy::kNone) {
-                                     const std::uint32_t key = group_key(at, entry, charge.feature);
+                                     const std::uint32_t key = group_key(at, entry, phase, charge.feature);
                                      if (key != open_key) sum = &sums[key], open_key = key;
                                  }
                                  sum->add(cost_.exprs, amount(entry, charge), charge.numerator, charge.plain);
@@ -237,13 +317,13 @@ class Pricer {
         return groups;
     }
 
-    void merge(Groups& into, const Groups& callee, ExprRef times, const std::string& prefix) {
+    void merge(Groups& into, const Groups& callee, const std::string& prefix) {
         for (const auto& [name, value] : callee) {
             const std::string key = by_ != GroupBy::kModule || prefix.empty() ? name
                                     : name.empty()                            ? prefix
                                                                               : prefix + "." + name;
             ExprRef& place = into[key];
-            place = cost_.exprs.add(place, cost_.exprs.mul(times, value));
+            place = cost_.exprs.add(place, value);
         }
         if (into.size() > kMaxModules) throw ConventionError("more than a million modules; group by something else");
     }
@@ -256,6 +336,8 @@ class Pricer {
     std::array<std::vector<std::uint32_t>, kOpCount> candidates_;
     std::vector<std::optional<std::vector<Charge>>> charges_;  // by signature, then weights
     NodeKinds kinds_;                                          // of the tally, where groups are kinds
+    std::vector<Groups> blocks_;                               // what one run of each block costs
+    std::vector<Groups> recomputed_;                           // the same within a recomputation, if there is any
     Cost cost_;
 };
 

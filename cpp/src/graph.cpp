@@ -9,6 +9,20 @@
 namespace flopcore {
 namespace {
 
+// Of the arms of an if.
+void check_probabilities(std::span<const Run> runs) {
+    Rational total{0, 1};
+    std::size_t given = 0;
+    for (const Run& run : runs) {
+        if (!run.probability) continue;
+        if (run.probability->num < 0) throw GraphError("a probability is negative");
+        total = add(total, *run.probability);
+        ++given;
+    }
+    if (given != 0 && given != runs.size()) throw GraphError("give all arms a probability, or none");
+    if (given != 0 && total != Rational{1, 1}) throw GraphError("the probabilities of the arms do not sum to 1");
+}
+
 void check_dim(ExprRef dim) {
     if (dim.is_small() && dim.value() < 0)
         throw ShapeError("dim " + std::to_string(dim.value()) + " is negative; dims are 0 or more");
@@ -146,6 +160,11 @@ void Graph::infer_outputs(NodeId id) {
     InferContext context{exprs_, attrs_.view(node.attrs), {views, ids.size()}, shape_, &rule};
     shape_.clear();
     rule.infer(context);
+    push_outputs(id);
+}
+
+// What was just inferred, as tensors.
+void Graph::push_outputs(NodeId id) {
     for (std::size_t i = 0; i < shape_.n_outputs(); ++i)
         for (const ExprRef dim : shape_.dims(i)) check_dim(dim);
     for (std::size_t i = 0; i < shape_.n_outputs(); ++i) push_tensor(shape_.dims(i), shape_.dtype(i), id);
@@ -153,7 +172,7 @@ void Graph::infer_outputs(NodeId id) {
 
 NodeId Graph::add_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label) {
     check_block(label.block);
-    if (is_leaf(op) || op == Op::kCall) throw GraphError("leaves and calls have functions of their own");
+    if (is_leaf(op) || is_run(op)) throw GraphError("leaves, calls, loops and ifs have functions of their own");
     if (attrs >= attrs_.size()) throw GraphError("no attribute set #" + std::to_string(attrs));
     const NodeId id = push_node(op, inputs, attrs, label);
     try {
@@ -163,17 +182,22 @@ NodeId Graph::add_node(Op op, std::span<const TensorId> inputs, std::uint32_t at
                          check_input_count(rule_of(op), inputs);
                          infer_outputs(id);
                      });
-    } catch (...) {  // leave the graph as it was
-        const TensorId first = nodes_[id].first_output;
-        if (first < n_tensors()) dims_.truncate(tensors_[first].dims_begin);
-        tensors_.truncate(first);
-        producer_.truncate(first);
-        inputs_.truncate(nodes_[id].inputs_begin);
-        nodes_.truncate(id);
+    } catch (...) {
+        drop_node(id);
         throw;
     }
     blocks_[label.block].nodes.push_back(id);
     return id;
+}
+
+// Leaves the graph as it was before its last node.
+void Graph::drop_node(NodeId id) {
+    const TensorId first = nodes_[id].first_output;
+    if (first < n_tensors()) dims_.truncate(tensors_[first].dims_begin);
+    tensors_.truncate(first);
+    producer_.truncate(first);
+    inputs_.truncate(nodes_[id].inputs_begin);
+    nodes_.truncate(id);
 }
 
 void Graph::check_input_count(const OpRule& rule, std::span<const TensorId> inputs) const {
@@ -187,34 +211,38 @@ void Graph::check_input_count(const OpRule& rule, std::span<const TensorId> inpu
         if (inputs[i] == kNoTensor) throw GraphError("input " + std::to_string(i) + " is required");
 }
 
-NodeId Graph::add_call(BlockId callee, std::span<const TensorId> inputs, ExprRef times, Params params,
-                       const NodeLabel& label) {
+void Graph::check_run(const Run& run) const {
+    if (run.block >= blocks_.size()) throw GraphError("no block #" + std::to_string(run.block));
+    if (!finished(run.block))
+        throw GraphError("'" + std::string(block_name(run.block)) +
+                         "': the subgraph is not finished; give it its outputs first");
+}
+
+NodeId Graph::add_runs(Op op, std::vector<Run> runs, std::span<const TensorId> inputs, const NodeLabel& label) {
     check_block(label.block);
-    if (callee >= blocks_.size()) throw GraphError("no block #" + std::to_string(callee));
-    const std::string what = "call of '" + std::string(block_name(callee)) + "'";
-    if (!finished(callee)) throw GraphError(what + ": the subgraph is not finished; give it its outputs first");
-    if (times.is_small() && times.value() < 0)
-        throw ShapeError(what + ": times is " + std::to_string(times.value()) + ", must be 0 or more");
-    const std::span<const TensorId> expected = block_inputs(callee);
-    if (inputs.size() != expected.size())
-        throw GraphError(what + ": has " + std::to_string(inputs.size()) + " arguments, takes " +
-                         std::to_string(expected.size()));
-    check_inputs(inputs, label.block);
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-        if (inputs[i] == kNoTensor) throw GraphError(what + ": argument " + std::to_string(i) + " is required");
-        const auto given = tensor(inputs[i]), wanted = tensor(expected[i]);
-        if (given.dtype != wanted.dtype || !std::ranges::equal(given.dims, wanted.dims))
-            throw ShapeError(what + ": argument " + std::to_string(i) + " has shape " + shape_text(inputs[i]) +
-                             ", the subgraph was made for " + shape_text(expected[i]));
+    if (runs.empty()) throw GraphError("an if has no arms");
+    FLOPCORE_ASSERT(is_run(op) && (op == Op::kIf || runs.size() == 1));
+    const NodeId id = push_node(op, inputs, static_cast<std::uint32_t>(runs_.size()), label);
+    try {
+        with_context([&] { return describe(id); },
+                     [&] {
+                         check_inputs(inputs, label.block);
+                         for (const Run& run : runs) check_run(run);
+                         check_probabilities(runs);
+                         shape_.clear();
+                         const RunViews views(*this, op, runs, inputs, [&](TensorId t) { return tensor(t).view(); });
+                         infer_runs(exprs_, views.span(), shape_);
+                         push_outputs(id);
+                     });
+    } catch (...) {
+        drop_node(id);
+        throw;
     }
-    const NodeId id = push_node(Op::kCall, inputs, static_cast<std::uint32_t>(calls_.size()), label);
-    calls_.push_back({callee, times, params});
-    for (const TensorId output : blocks_[callee].outputs) {
-        const std::vector<ExprRef> dims(tensor(output).dims.begin(), tensor(output).dims.end());
-        push_tensor(dims, tensor(output).dtype, id);
-    }
+    for (const Run& run : runs)
+        if (run.index != ExprRef()) indices_.insert(exprs_.head(run.index)->symbol.name);
+    runs_.push_back(std::move(runs));
     blocks_[label.block].nodes.push_back(id);
-    blocks_[label.block].calls.push_back(id);
+    blocks_[label.block].runs.push_back(id);
     return id;
 }
 
@@ -249,19 +277,18 @@ Node Graph::node(NodeId id) const {
     return {n.op, n.block, node_inputs(n), n.first_output, n.n_outputs, n.attrs, n.name, n.scope, n.origin};
 }
 
-const Call& Graph::call(NodeId id) const { return calls_[nodes_[id].attrs]; }
-
 std::vector<BlockId> Graph::reachable_blocks() const {
     std::vector<char> reached(blocks_.size(), 0);
     std::vector<BlockId> found{0};
     reached[0] = 1;
     for (std::size_t i = 0; i < found.size(); ++i)
-        for (const NodeId id : blocks_[found[i]].calls) {
-            if (reached[call(id).block]) continue;
-            reached[call(id).block] = 1;
-            found.push_back(call(id).block);
-        }
-    // A block is called only after it was finished: the order of finishing puts callees first.
+        for (const NodeId id : blocks_[found[i]].runs)
+            for (const Run& run : runs(nodes_[id])) {
+                if (reached[run.block]) continue;
+                reached[run.block] = 1;
+                found.push_back(run.block);
+            }
+    // A block is run only after it was finished: the order of finishing puts callees first.
     std::sort(found.begin() + 1, found.end(),
               [&](BlockId a, BlockId b) { return blocks_[a].finished < blocks_[b].finished; });
     std::rotate(found.begin(), found.begin() + 1, found.end());
@@ -278,16 +305,12 @@ std::vector<Symbol> Graph::symbols() const {
     };
     for (const ExprRef dim : leaf_exprs_) collect(dim);
     for (const ExprRef value : attrs_.values()) collect(value);
-    for (const Call& each : calls_) collect(each.times);
+    for (const std::vector<Run>& runs : runs_)
+        for (const Run& run : runs) collect(run.times);
+    for (const std::string& index : indices_) found.erase(index);
     std::vector<Symbol> symbols;
     for (auto& [name, symbol] : found) symbols.push_back(std::move(symbol));
     return symbols;
-}
-
-std::string Graph::shape_text(TensorId id) const {
-    std::string text = "[";
-    for (const ExprRef dim : tensor(id).dims) text += (text.size() > 1 ? ", " : "") + exprs_.text(dim);
-    return text + "] " + std::string(info(tensors_[id].dtype).name);
 }
 
 std::string Graph::describe(NodeId id) const {
@@ -302,13 +325,42 @@ std::string Graph::describe(NodeId id) const {
 }
 
 std::size_t Graph::memory_bytes() const {
-    std::size_t total = exprs_.memory_bytes() + attrs_.memory_bytes() + calls_.capacity() * sizeof(Call) +
+    std::size_t total = exprs_.memory_bytes() + attrs_.memory_bytes() + runs_.capacity() * sizeof(runs_[0]) +
                         dims_.memory_bytes() + tensors_.memory_bytes() + producer_.memory_bytes() +
                         nodes_.memory_bytes() + inputs_.memory_bytes() + symbolic_leaves_.memory_bytes();
     for (const Block& block : blocks_)
-        for (const auto* ids : {&block.nodes, &block.calls, &block.inputs, &block.outputs, &block.parameters})
+        for (const auto* ids : {&block.nodes, &block.runs, &block.inputs, &block.outputs, &block.parameters})
             total += ids->memory_bytes();
+    for (const std::vector<Run>& runs : runs_) total += runs.capacity() * sizeof(Run);
     return total;
+}
+
+RunViews::RunViews(const Graph& graph, Op op, std::span<const Run> runs, std::span<const TensorId> arguments,
+                   const std::function<TensorView(TensorId)>& view) {
+    std::vector<std::size_t> given;  // arguments of each run
+    std::size_t taken = 0, n_views = arguments.size();
+    for (const Run& run : runs) {
+        given.push_back(graph.block_inputs(run.block).size());
+        taken += given.back();
+        n_views += given.back() + graph.block_outputs(run.block).size();
+    }
+    if (runs.size() == 1) given[0] = arguments.size();  // counted where the run is inferred
+    if (runs.size() > 1 && taken != arguments.size())
+        throw GraphError("has " + std::to_string(arguments.size()) + " arguments, its arms take " +
+                         std::to_string(taken));
+    views_.reserve(n_views);  // spans into it stay valid
+    const auto views_of = [&](std::span<const TensorId> ids) {
+        const std::size_t begin = views_.size();
+        for (const TensorId id : ids) views_.push_back(id == kNoTensor ? TensorView{} : view(id));
+        return std::span<const TensorView>(views_).subspan(begin);
+    };
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        const auto own = views_of(arguments.first(given[i]));
+        const auto inputs = views_of(graph.block_inputs(runs[i].block));
+        const auto outputs = views_of(graph.block_outputs(runs[i].block));
+        runs_.push_back({op, runs[i], graph.block_name(runs[i].block), own, inputs, outputs});
+        arguments = arguments.subspan(given[i]);
+    }
 }
 
 }  // namespace flopcore

@@ -1,9 +1,25 @@
 #include "flopcore/tally.hpp"
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 
+#include "flopcore/error.hpp"
+
 namespace flopcore {
+
+ExprRef Tally::over_runs(ExprStore& exprs, const Frame& frame, ExprRef each) const {
+    if (frame.index == 0 || each.is_small()) return exprs.mul(frame.times, each);
+    return exprs.sum(each, texts_[frame.index], ExprRef(), frame.times);
+}
+
+void Tally::check_no_index(const ExprStore& exprs, ExprRef amount) const {
+    if (amount.is_small() || std::ranges::all_of(frames_, [](const Frame& frame) { return frame.index == 0; })) return;
+    for (const Symbol& symbol : exprs.free_symbols(amount))
+        for (const Frame& frame : frames_)
+            if (frame.index != 0 && texts_[frame.index] == symbol.name)
+                throw GraphError("the dim '" + symbol.name + "' is the index of a loop, and stands outside of it too");
+}
 
 std::string Tally::describe(const Entry& entry) const {
     const std::string_view scope = texts_[entry.scope], name = texts_[entry.name];

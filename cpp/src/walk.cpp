@@ -29,6 +29,7 @@ class Walker {
             position_[order[i]] = i;
             walk_block(order[i]);
         }
+        tally_.check_no_index(tally_.exprs_, tally_.parameters());
         return std::move(tally_);
     }
 
@@ -124,8 +125,8 @@ class Walker {
                      [&] {
                          for (const NodeId id : graph_.block_nodes(block)) {
                              current = id;
-                             if (graph_.node_record(id).op == Op::kCall)
-                                 walk_call(id, position_[block]);
+                             if (is_run(graph_.node_record(id).op)) [[unlikely]]
+                                 walk_runs(id, position_[block]);
                              else
                                  walk_node(id);
                          }
@@ -136,38 +137,57 @@ class Walker {
         tally_.blocks_.push_back(record);
     }
 
-    void walk_call(NodeId id, std::uint32_t parent) {
-        const Node node = graph_.node(id);
-        const Call& call = graph_.call(id);
-        const ExprRef times = bound_ ? substituted(call.times, bindings_) : call.times;
-        if (times.is_small() && times.value() < 0) throw ShapeError("times is negative");
-        tally_.frames_.push_back({.parent = parent,
-                                  .block = position_[call.block],
-                                  .kind = FrameKind::kCall,
-                                  .params = call.params,
-                                  .times = times,
-                                  .site = id,
-                                  .scope = frame_scope(node, times)});
+    void walk_runs(NodeId id, std::uint32_t parent) {
+        const NodeRecord& node = graph_.node_record(id);
+        std::vector<Run> runs(graph_.runs(node).begin(), graph_.runs(node).end());
+        for (std::uint32_t arm = 0; arm < runs.size(); ++arm) {
+            Run& run = runs[arm];
+            if (bound_) run.times = substituted(run.times, bindings_);
+            const bool indexed = run.index != ExprRef();
+            tally_.frames_.push_back({.parent = parent,
+                                      .block = position_[run.block],
+                                      .kind = kind_of(node.op),
+                                      .params = run.params,
+                                      .times = run.times,
+                                      .index = indexed ? tally_.texts_.intern(tally_.exprs_.text(run.index)) : 0,
+                                      .arm = arm,
+                                      .probability = run.probability,
+                                      .site = id,
+                                      .scope = frame_scope(node, run)});
+        }
         if (!bound_) return;
-        const auto inputs = graph_.block_inputs(call.block);
-        for (std::size_t i = 0; i < inputs.size(); ++i)
-            if (!std::ranges::equal(dims_of(inputs[i]), dims_of(node.inputs[i])))
-                throw ShapeError("argument " + std::to_string(i) + " does not fit the subgraph once dims are bound");
-        const auto outputs = graph_.block_outputs(call.block);
-        for (std::uint32_t i = 0; i < outputs.size(); ++i)
-            std::ranges::copy(dims_of(outputs[i]), walk_dims_ + graph_.tensor_record(node.first_output + i).dims_begin);
+        shape_.clear();
+        const RunViews views(graph_, node.op, runs, graph_.node_inputs(node), [&](TensorId t) {
+            const TensorRecord& record = graph_.tensor_record(t);
+            return TensorView{.dims = dims_of(record), .rank = record.rank, .dtype = record.dtype};
+        });
+        infer_runs(tally_.exprs_, views.span(), shape_);
+        write_outputs(node);
     }
 
-    // layers, 32 times -> layers.[0..31]
-    std::uint32_t frame_scope(const Node& node, ExprRef times) {
+    [[nodiscard]] static FrameKind kind_of(Op op) {
+        switch (op) {
+            case Op::kLoop:
+                return FrameKind::kLoop;
+            case Op::kIf:
+                return FrameKind::kBranch;
+            case Op::kRecompute:
+                return FrameKind::kRecompute;
+            default:
+                return FrameKind::kCall;
+        }
+    }
+
+    // layers, 32 times -> layers.[0..31]; the arm `then` of vad -> vad.then
+    std::uint32_t frame_scope(const NodeRecord& node, const Run& run) {
         const std::string scope(graph_.texts()[node.scope]);
         const std::string name(graph_.texts()[node.name]);
         std::string text = scope.empty() || name.empty() ? scope + name : scope + "." + name;
-        if (times != ExprRef::small(1)) {
-            const ExprRef last = tally_.exprs_.sub(times, ExprRef::small(1));
-            text += (text.empty() ? "[0.." : ".[0..") + tally_.exprs_.text(last) + "]";
-        }
-        return tally_.texts_.intern(text);
+        std::string part;
+        if (node.op == Op::kIf) part = graph_.block_name(run.block);
+        if (run.times != ExprRef::small(1))
+            part = "[0.." + tally_.exprs_.text(tally_.exprs_.sub(run.times, ExprRef::small(1))) + "]";
+        return tally_.texts_.intern(text.empty() || part.empty() ? text + part : text + "." + part);
     }
 
     void walk_node(NodeId id) {
@@ -229,6 +249,11 @@ class Walker {
         infer_.rule = &rule;
         shape_.clear();
         rule.infer(infer_);
+        write_outputs(node);
+    }
+
+    // What was just inferred, as the dims of a node's outputs.
+    void write_outputs(const NodeRecord& node) {
         if (shape_.n_outputs() != node.n_outputs) [[unlikely]]
             throw ShapeError("has another number of outputs once dims are bound");
         for (std::uint32_t output = 0; output < node.n_outputs; ++output) {
@@ -277,8 +302,9 @@ class Walker {
         for (std::uint32_t i = record.frames_begin; i < record.frames_end; ++i) {
             const Frame& frame = tally_.frames_[i];
             const ExprRef each = tally_.blocks_[frame.block].parameters;
+            if (frame.kind == FrameKind::kRecompute) continue;
             if (frame.params == Params::kPerCall)
-                total = exprs.add(total, exprs.mul(frame.times, each));
+                total = exprs.add(total, tally_.over_runs(exprs, frame, each));
             else if (shared.insert(frame.block).second)
                 total = exprs.add(total, each);
         }

@@ -63,19 +63,53 @@ void equal_attributes_are_stored_once() {
     CHECK(g.intern_attrs(Op::kConv, same) != g.intern_attrs(Op::kConv, other));
 }
 
+NodeId run(Graph& g, Op op, const Run& what, std::initializer_list<TensorId> inputs, const NodeLabel& label = {}) {
+    return g.add_runs(op, {what}, std::span<const TensorId>(inputs.begin(), inputs.size()), label);
+}
+
+// A loop whose state grows by one row in each run, over a slice of x, with a stacked result.
+void loops_carry_slice_and_stack() {
+    Graph g;
+    const ExprRef step = g.exprs().symbol({"step", 0, std::nullopt, 1}),
+                  times = g.exprs().symbol({"t", 0, std::nullopt, 1});
+    const BlockId body = g.add_block("body");
+    const auto inner = [&](std::vector<ExprRef> dims) {
+        return g.add_leaf(Op::kInput, dims, DType::kFloat32, {.block = body});
+    };
+    const TensorId state = inner({g.exprs().add(step, n(3)), n(2)}), slice = inner({n(1), n(2)});
+    const TensorId grown =
+        node(g, Op::kConcat, {state, slice}, {{"axis", std::vector<ExprRef>{n(0)}}}, {.block = body});
+    g.finish(body, std::array{grown, slice});
+    const TensorId x = leaf(g, Op::kInput, {n(3), n(2)});
+    const std::vector<ExprRef> cut{n(1), n(2), times};
+    const TensorId xs = g.add_leaf(Op::kInput, cut, DType::kFloat32, {});
+    Run what{.block = body, .times = times, .index = step, .n_state = 1, .slice_axes = {2}, .stack_axes = {0}};
+    const NodeId loop = run(g, Op::kLoop, what, {x, xs});
+    const Node made = g.node(loop);
+    CHECK(made.n_outputs == 2);
+    CHECK(g.tensor(made.first_output).dims[0] == g.exprs().add(times, n(3)));
+    CHECK(g.tensor(made.first_output + 1).dims[0] == times);
+    const std::size_t before = g.n_tensors();
+    what.stack_axes = {4};
+    CHECK_THROWS(ShapeError, run(g, Op::kLoop, what, {x, xs}));
+    what.n_state = 2;
+    CHECK_THROWS(GraphError, run(g, Op::kLoop, what, {x, xs}));
+    CHECK(g.n_tensors() == before);
+}
+
 void calls_need_finished_blocks_and_fitting_arguments() {
     Graph g;
     const BlockId body = g.add_block("body");
     const TensorId h = leaf(g, Op::kInput, {n(4)}, DType::kFloat32, body);
     const TensorId x = leaf(g, Op::kInput, {n(4)}), wide = leaf(g, Op::kInput, {n(5)});
-    CHECK_THROWS(GraphError, g.add_call(body, std::array{x}, n(2), Params::kPerCall, {}));
+    CHECK_THROWS(GraphError, run(g, Op::kCall, {.block = body}, {x}));
     const TensorId y = node(g, Op::kRelu, {h}, {}, {.block = body});
     CHECK_THROWS(GraphError, node(g, Op::kRelu, {h}));  // of another block
     g.finish(body, std::array{y});
     CHECK_THROWS(GraphError, node(g, Op::kRelu, {h}, {}, {.block = body}));
-    CHECK_THROWS(ShapeError, g.add_call(body, std::array{wide}, n(2), Params::kPerCall, {}));
-    CHECK_THROWS(ShapeError, g.add_call(body, std::array{x}, n(-2), Params::kPerCall, {}));
-    const NodeId call = g.add_call(body, std::array{x}, n(2), Params::kPerCall, {.name = "twice"});
+    CHECK_THROWS(ShapeError, run(g, Op::kCall, {.block = body}, {wide}));
+    CHECK_THROWS(ShapeError, run(g, Op::kCall, {.block = body, .times = n(-2)}, {x}));
+    const NodeId call = run(g, Op::kCall, {.block = body, .times = n(2)}, {x}, {.name = "twice"});
     CHECK(shape_is(g, g.node(call).first_output, {n(4)}));
     CHECK((g.reachable_blocks() == std::vector<BlockId>{body, 0}));
     CHECK(g.describe(call) == "call node 'twice' (#" + std::to_string(call) + ")");
@@ -105,6 +139,7 @@ int main() {
     a_rejected_node_leaves_the_graph_as_it_was();
     equal_attributes_are_stored_once();
     calls_need_finished_blocks_and_fitting_arguments();
+    loops_carry_slice_and_stack();
     bulk_append_finds_cycles();
     return 0;
 }

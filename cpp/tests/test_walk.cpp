@@ -45,7 +45,7 @@ Model transformer(std::int64_t layers) {
     const TensorId out = add(Op::kReshape, {back}, {{"shape", std::vector<ExprRef>{m.batch, m.seq, n(16)}}});
     m.g.finish(body, std::array{out});
     const TensorId x = m.g.add_leaf(Op::kInput, hidden, DType::kBfloat16, {});
-    m.g.add_call(body, std::array{x}, n(layers), Params::kPerCall, {.scope = "layers"});
+    m.g.add_runs(Op::kCall, {{.block = body, .times = n(layers)}}, std::array{x}, {.scope = "layers"});
     return m;
 }
 

@@ -177,17 +177,33 @@ class Graph:
         scope: str,
         origin: str,
     ) -> int: ...
-    def add_call(
+    def add_run(
         self,
+        op: str,
         callee: int,
         inputs: Sequence[int | None],
         times: object,
+        params: str,
+        index: object,
+        n_state: int,
+        slice_axes: Sequence[int],
+        stack_axes: Sequence[int],
+        block: int,
+        name: str,
+        scope: str,
+        origin: str,
+    ) -> int: ...
+    def add_if(
+        self,
+        arms: Sequence[int],
+        inputs: Sequence[int | None],
+        probabilities: Sequence[object],
         params: str,
         block: int,
         name: str,
         scope: str,
         origin: str,
-    ) -> tuple[int, int]: ...
+    ) -> int: ...
     def intern_attrs(self, op: str, attrs: dict[str, Any]) -> int: ...
     def append_leaves(
         self, op: str, offsets: NDArray[np.uint32], dims: NDArray[np.int64], dtype: str, block: int
@@ -241,6 +257,7 @@ class Convention:
         overrides: Sequence[tuple[Any, ...]],
         used_extents: Sequence[str],
         phases: Sequence[str],
+        branches: str,
     ) -> None: ...
     @property
     def name(self) -> str: ...

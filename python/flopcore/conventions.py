@@ -189,6 +189,7 @@ class Convention:
             [(o.op, o.variant, o.origin, o.dtype, o.phase, o.weights) for o in (*scaled, *self.overrides)],
             [kind for kind, size in self.extents.items() if size == "used"],
             self.phases,
+            self.branches,
         )
 
     @property

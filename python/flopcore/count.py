@@ -106,13 +106,38 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """`times` repeats of a block inside another one."""
+    """`times` runs of a block inside another one.
+
+    Attributes
+    ----------
+    parent, block : int
+        The block that runs, and the one that is run.
+    kind : {"call", "loop", "branch", "recompute"}
+        Of the branches of one site, one runs. In a recompute frame, forward rows are of phase recompute.
+    times : int, Fraction or Expr
+        How many runs.
+    index : str
+        The dim that counts them from 0, in the amounts of the rows of the block; empty if none does.
+    params : {"per_call", "shared"}
+        Whether each run has weights of its own.
+    arm : int
+        Of a branch, from 0.
+    probability : int, Fraction or None
+        Of a branch, where the graph says so.
+    scope : str
+        Module path, with the runs such as ``layers.[0..31]``.
+    site : int
+        Number of the node.
+    """
 
     parent: int
     block: int
     kind: str
     times: Count
+    index: str
     params: str
+    arm: int
+    probability: int | Fraction | None
     scope: str
     site: int
 

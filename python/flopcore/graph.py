@@ -8,8 +8,6 @@ signature, for editors and type checkers; they are one line each.)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from typing import Literal, TypeAlias
@@ -17,13 +15,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from . import _core
-from .errors import GraphError
 from .expr import Expr
+from .graph_blocks import Blocks, DimLike, Tensor
 
 __all__ = ["AttrValue", "DimLike", "Graph", "Tensor", "ops"]
-
-DimLike: TypeAlias = int | Expr
-"""One size of a shape: an int of 0 or more, or an expression over dims."""
 
 AttrValue: TypeAlias = bool | str | int | Expr | Sequence[int] | Sequence[DimLike]
 """What an attribute may be; `data/ops.toml` says which op takes which."""
@@ -44,41 +39,6 @@ def ops() -> tuple[str, ...]:
     return tuple(_core.op_names())
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A value of a graph; make them with the methods of `Graph`.
-
-    Attributes
-    ----------
-    graph : Graph
-        The graph, or subgraph, it belongs to.
-    id : int
-        Its number in the arena, shared by a graph and its subgraphs.
-    """
-
-    graph: Graph
-    id: int
-
-    @property
-    def shape(self) -> tuple[int | Expr, ...]:
-        """Sizes, outermost first; ints where known, else expressions."""
-        return self.graph.core.shape(self.id)
-
-    @property
-    def dtype(self) -> str:
-        """Number format, such as ``"float32"``."""
-        return self.graph.core.dtype(self.id)
-
-    @property
-    def name(self) -> str:
-        """Name of the node that makes it, or the empty text."""
-        return self.graph.core.tensor_name(self.id)
-
-    def __repr__(self) -> str:
-        sizes = ", ".join(str(size) for size in self.shape)
-        return f"Tensor({self.name or f'#{self.id}'}: [{sizes}] {self.dtype})"
-
-
 def _flat_padding(padding: int | Sequence[int] | Sequence[tuple[int, int]], n: int) -> list[int]:
     """All begins, then all ends, from one number, one per dim, or one (begin, end) pair per dim."""
     if isinstance(padding, int):
@@ -96,7 +56,7 @@ def _per_dim(value: int | Sequence[int], n: int) -> list[int]:
     return [value] * n if isinstance(value, int) else list(value)
 
 
-class Graph:
+class Graph(Blocks):
     """A computation graph under construction.
 
     Nodes are added in order: an op can only read tensors that exist. A graph is not to be changed by one thread
@@ -119,90 +79,7 @@ class Graph:
     250880
     """
 
-    def __init__(self, name: str = "") -> None:
-        self.name = name
-        self.core = _core.Graph()
-        self._block = 0
-        self._scopes: list[str] = []
-
-    def __repr__(self) -> str:
-        return f"Graph({self.name!r}, nodes={self.core.n_nodes})"
-
-    # ------------------------------------------------------------------ structure
-
-    @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        """Put the nodes added inside into a module; nested scopes join with a dot."""
-        self._scopes.append(name)
-        try:
-            yield
-        finally:
-            self._scopes.pop()
-
-    @property
-    def current_scope(self) -> str:
-        """Module path of the nodes added now."""
-        return ".".join(scope for scope in self._scopes if scope)
-
-    def subgraph(self, name: str) -> Graph:
-        """Return a new block of this graph, to be filled, finished by `output`, and repeated by `call`.
-
-        It has inputs and parameters of its own and sees no tensor from outside.
-        """
-        block = Graph(name)
-        block.core = self.core
-        block._block = self.core.add_block(name)
-        return block
-
-    def output(self, *tensors: Tensor) -> None:
-        """Declare the results and finish this graph or subgraph; nothing can be added afterwards.
-
-        Raises
-        ------
-        GraphError
-            If it is finished already, or a tensor belongs to another graph.
-        """
-        self.core.finish(self._block, self._ids(tensors))
-
-    def call(
-        self,
-        subgraph: Graph,
-        args: Sequence[Tensor],
-        *,
-        times: int | Expr = 1,
-        params: Literal["per_call", "shared"] = "per_call",
-        scope: str = "",
-        name: str = "",
-        origin: str = "builder",
-    ) -> Tensor | tuple[Tensor, ...]:
-        """Repeat a finished subgraph and return its outputs (one tensor, or a tuple if it has several).
-
-        Parameters
-        ----------
-        subgraph : Graph
-            Made by `subgraph` of this graph and finished by `output`.
-        args : sequence of Tensor
-            One per input of the subgraph, of the same shape and dtype.
-        times : int or Expr
-            How often it runs; 0 is allowed.
-        params : {"per_call", "shared"}
-            Whether each repeat has weights of its own (the layers of Llama) or all share one set (ALBERT).
-        scope : str
-            Module path of the repeats; ``layers`` repeated 32 times is shown as ``layers.[0..31]``.
-
-        Raises
-        ------
-        GraphError, ShapeError
-            If the subgraph is not finished, or an argument does not fit.
-        """
-        if subgraph.core is not self.core:
-            raise GraphError(f"subgraph {subgraph.name!r} was not made by this graph; use graph.subgraph(name)")
-        with self.scope(scope):
-            first, n = self.core.add_call(
-                subgraph._block, self._ids(args), times, params, self._block, name, self.current_scope, origin
-            )
-        outputs = tuple(Tensor(self, first + i) for i in range(n))
-        return outputs[0] if n == 1 else outputs
+    # ------------------------------------------------------------------ as a whole
 
     @property
     def parameters(self) -> int | Fraction | Expr:
@@ -309,20 +186,7 @@ class Graph:
         """
         scope = self.current_scope
         first = self.core.add_node(op, self._ids(inputs), dict(attrs or {}), self._block, name, scope, origin)
-        return tuple(Tensor(self, made) for made in range(first, self.core.n_tensors))
-
-    def _ids(self, tensors: Sequence[Tensor | None]) -> list[int | None]:
-        ids: list[int | None] = []
-        for tensor in tensors:
-            if tensor is None:
-                ids.append(None)
-            elif not isinstance(tensor, Tensor):
-                raise TypeError(f"expected a Tensor, got {type(tensor).__name__}: {tensor!r}")
-            elif tensor.graph.core is not self.core:
-                raise GraphError(f"{tensor!r} belongs to another graph")
-            else:
-                ids.append(tensor.id)
-        return ids
+        return self._made(first)
 
     # ------------------------------------------------------------------ many at once
 

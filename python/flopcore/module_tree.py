@@ -10,7 +10,7 @@ from math import prod
 from .conventions import Convention, convention
 from .count import Count, Frame, Tally
 from .count import count as count_graph
-from .expr import Expr
+from .expr import Expr, sum_over
 from .graph import Graph
 
 __all__ = ["Module", "module_tree"]
@@ -122,8 +122,12 @@ def _blocks(graph: Graph, tally: Tally, at: Mapping[str, int]) -> list[dict[str,
             if frame.params == "shared":
                 times = 0 if frame.block in shared else 1
                 shared.add(frame.block)
+            if frame.kind == "recompute":
+                times = 0
             repeated = {
-                ".".join(part for part in (frame.scope, path) if part): times * size
+                ".".join(part for part in (frame.scope, path) if part): (
+                    sum_over(size, frame.index, 0, times) if frame.index else times * size
+                )
                 for path, size in totals[frame.block].items()
             }
             steps.append((frame.site, repeated))
@@ -148,9 +152,7 @@ def _graph_blocks(graph: Graph, tally: Tally) -> list[int]:
     """Return the graph's number of each block of the tally; the last one is the graph itself."""
     numbers = [0] * len(tally.blocks())
     for frame in tally.frames():
-        callee = graph.core.node(frame.site)["callee"]
-        assert isinstance(callee, int)
-        numbers[frame.block] = callee
+        numbers[frame.block] = graph.core.node(frame.site)["runs"][frame.arm]["block"]
     return numbers
 
 

@@ -19,7 +19,7 @@ from flopcore.specification import OpSpec, specification
 T = TypeVar("T")
 Dim = int | str
 # Symbols with their smallest value and what they are a multiple of.
-SYMBOLS = {"batch": (1, 1), "seq": (2, 1), "side": (8, 4), "depth": (0, 1)}
+SYMBOLS = {"batch": (1, 1), "seq": (2, 1), "side": (8, 4), "depth": (0, 1), "step": (0, 1)}
 LEAST = {name: low for name, (low, _) in SYMBOLS.items()}
 FLOATS = ("float32", "bfloat16", "float16", "float64", "float8_e4m3", "int8", "int4")
 INTEGERS = ("int64", "int32", "uint8", "int16")
@@ -71,6 +71,7 @@ class Recipe:
     values: dict[int, list[Value]] = field(default_factory=lambda: {0: []})
     next_number: int = 0
     scopes: tuple[str, ...] = ("", "enc", "enc.0", "dec")
+    indexed_blocks: set[int] = field(default_factory=set)  # whose dims may hold `step`, the index of their loop
     callable_blocks: list[tuple[int, Value, list[Value]]] = field(default_factory=list)
 
     # ---------------------------------------------------------------------------------------- choices
@@ -88,6 +89,8 @@ class Recipe:
 
     def dim(self) -> Dim:
         """A dim that need not be static."""
+        if self.block in self.indexed_blocks and self.chance(3):
+            return self.pick(("step + 1", "2*step + 2", "batch*step + 3"))
         if self.symbolic and self.flip():
             return self.pick(("batch", "seq", "2*batch", "seq + 1", "batch*seq"))
         return self.size()

@@ -193,14 +193,15 @@ def test_a_parameter_is_a_weight_in_any_slot() -> None:
 
 
 def looped(params: str) -> Data:
-    call = {"op": "call", "callee": 1, "times": "2*depth", "params": params}
+    call = {"op": "call", "runs": [{"block": 1, "times": "2*depth", "params": params}]}
+    once = {"op": "call", "runs": [{"block": 1, "params": params}]}
     nodes = [
         {"op": "input", "outputs": [0]},
         {"op": "input", "outputs": [10], "block": 1},
         {"op": "parameter", "outputs": [11], "block": 1},
         {"op": "linear", "inputs": [10, 11], "outputs": [12], "name": "fc", "scope": "mlp", "block": 1},
         call | {"inputs": [0], "outputs": [1], "scope": "layers"},
-        call | {"inputs": [1], "outputs": [2], "scope": "last", "times": 1},
+        once | {"inputs": [1], "outputs": [2], "scope": "last"},
     ]
     tensors = {0: {"shape": ["batch", 4]}, 10: {"shape": ["batch", 4]}, 11: {"shape": [4, 4]}}
     return {"nodes": nodes, "tensors": tensors, "blocks": [{"outputs": [2]}, {"outputs": [12]}]}
@@ -242,7 +243,7 @@ def test_what_is_wrong_with_a_graph_is_said() -> None:
     with pytest.raises(GraphError, match="not there yet"):
         count({"nodes": [{"op": "relu", "inputs": [5], "outputs": [6]}]})
     with pytest.raises(GraphError, match="calls itself"):
-        count({"nodes": [{"op": "call", "callee": 0, "outputs": []}]})
+        count({"nodes": [{"op": "call", "runs": [{"block": 0}], "outputs": []}]})
     data = looped("shared")
     with pytest.raises(ShapeError, match="repeated -2 times"):
         count(data, at={"batch": 1, "depth": -1})

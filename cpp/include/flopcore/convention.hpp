@@ -26,6 +26,10 @@ struct Override {
     Weights weights{};
 };
 
+// What the arms of an if cost together: by their probabilities, the dearer or the cheaper one, or all of them.
+enum class Branches : std::uint8_t { kProbability, kMax, kMin, kBoth };
+inline constexpr std::array<std::string_view, 4> kBranchRules = {"probability", "max", "min", "both"};
+
 struct Convention {
     std::string name;
     std::string unit;  // MAC, FLOP or instruction
@@ -33,6 +37,7 @@ struct Convention {
     std::vector<Override> overrides;  // the first that matches wins
     std::uint32_t used_extents = 0;   // bits by ExtentKind; the others are nominal
     std::uint32_t phases = ~0U;       // bits by Phase that are priced
+    Branches branches = Branches::kProbability;
 };
 
 // kKind: a feature of the nodes of one kind, named "NUMBER FEATURE" with the number of Tally::node_kinds().

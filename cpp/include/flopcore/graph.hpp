@@ -1,8 +1,10 @@
 // Graph: an arena of tensors and nodes in blocks. Block 0 is the main program; a subgraph is another block that
-// call nodes repeat. Structure of arrays, 32-bit ids, append-only, inputs before outputs: a walk is a loop.
+// calls, loops and ifs run. Structure of arrays, 32-bit ids, append-only, inputs before outputs: a walk is a loop.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +17,7 @@
 #include "flopcore/ids.hpp"
 #include "flopcore/op.hpp"
 #include "flopcore/rule.hpp"
+#include "flopcore/run.hpp"
 #include "flopcore/text_pool.hpp"
 
 namespace flopcore {
@@ -23,6 +26,9 @@ struct Tensor {
     std::span<const ExprRef> dims;
     DType dtype;
     NodeId producer;
+    [[nodiscard]] TensorView view() const {
+        return {.dims = dims.data(), .rank = static_cast<std::uint8_t>(dims.size()), .dtype = dtype};
+    }
 };
 
 struct Node {
@@ -50,16 +56,10 @@ struct NodeRecord {
     std::uint32_t inputs_begin, n_inputs;
     TensorId first_output;
     std::uint32_t n_outputs;
-    std::uint32_t attrs;  // for a call node: index of the call
+    std::uint32_t attrs;  // for a node that runs blocks: its place in the list of them
     std::uint32_t name, scope, origin;
     BlockId block;
     Op op;
-};
-
-struct Call {  // the payload of a call node
-    BlockId block;
-    ExprRef times;
-    Params params;
 };
 
 // Where and as what a node is added.
@@ -97,8 +97,9 @@ class Graph {
                            DType dtype, BlockId block);
     // Infers the output shapes by the op's rule; throws ShapeError or GraphError with the node's name.
     NodeId add_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label);
-    NodeId add_call(BlockId callee, std::span<const TensorId> inputs, ExprRef times, Params params,
-                    const NodeLabel& label);
+    // op is kCall, kLoop or kRecompute with one run, or kIf with one per arm; inputs are those of the runs in order.
+    // Arms have probabilities that sum to 1, or none.
+    NodeId add_runs(Op op, std::vector<Run> runs, std::span<const TensorId> inputs, const NodeLabel& label);
     NodeId append_nodes(const NodeColumns& columns, BlockId block);
     [[nodiscard]] std::uint32_t intern_attrs(Op op, std::span<const AttrInput> inputs);
 
@@ -107,7 +108,7 @@ class Graph {
     [[nodiscard]] std::size_t n_blocks() const { return blocks_.size(); }
     [[nodiscard]] Tensor tensor(TensorId id) const;
     [[nodiscard]] Node node(NodeId id) const;
-    [[nodiscard]] const Call& call(NodeId id) const;
+    [[nodiscard]] std::span<const Run> runs(const NodeRecord& node) const { return runs_[node.attrs]; }
     [[nodiscard]] const AttrPool& attrs() const { return attrs_; }
     [[nodiscard]] const TextPool& texts() const { return texts_; }
 
@@ -120,7 +121,7 @@ class Graph {
     }
     [[nodiscard]] std::string_view block_name(BlockId block) const { return texts_[blocks_[block].name]; }
     [[nodiscard]] bool finished(BlockId block) const { return blocks_[block].finished != 0; }
-    // Blocks that the main block reaches, callees before callers, the main block last.
+    // Blocks that the main block runs, callees before callers, the main block last.
     [[nodiscard]] std::vector<BlockId> reachable_blocks() const;
 
     [[nodiscard]] std::span<const ExprRef> all_dims() const { return dims_.span(); }
@@ -130,7 +131,7 @@ class Graph {
         return {inputs_.data() + node.inputs_begin, node.n_inputs};
     }
     [[nodiscard]] std::span<const TensorId> symbolic_leaves() const { return symbolic_leaves_.span(); }
-    // Dims of the leaves, attributes and repeats, sorted by name: what a walk may bind.
+    // Dims of the leaves, attributes and repeats, sorted by name, but for the indices of loops: what a walk may bind.
     [[nodiscard]] std::vector<Symbol> symbols() const;
     // "conv node 'enc.3.conv' (#412)"
     [[nodiscard]] std::string describe(NodeId id) const;
@@ -140,7 +141,7 @@ class Graph {
     struct Block {
         std::uint32_t name = 0;
         std::uint32_t finished = 0;  // order of finishing, from 1
-        Column<NodeId> nodes, calls;
+        Column<NodeId> nodes, runs;
         Column<TensorId> inputs, outputs, parameters;
     };
 
@@ -151,23 +152,40 @@ class Graph {
     TensorId push_tensor(std::span<const ExprRef> dims, DType dtype, NodeId producer);
     void check_input_count(const OpRule& rule, std::span<const TensorId> inputs) const;
     void infer_outputs(NodeId id);
-    [[nodiscard]] std::string shape_text(TensorId id) const;
+    void check_run(const Run& run) const;
+    void push_outputs(NodeId id);
+    void drop_node(NodeId id);
 
     ExprStore exprs_;
     AttrPool attrs_;
     TextPool texts_;
     std::vector<Block> blocks_;
     std::uint32_t n_finished_ = 0;
-    std::vector<Call> calls_;
-    ShapeWriter shape_;  // scratch of one inference
+    std::vector<std::vector<Run>> runs_;  // of each node that runs blocks
+    ShapeWriter shape_;                   // scratch of one inference
     Column<ExprRef> dims_;
     Column<TensorRecord> tensors_;
     Column<NodeId> producer_;  // of each tensor
     Column<NodeRecord> nodes_;
     Column<TensorId> inputs_;
     Column<TensorId> symbolic_leaves_;
+    std::set<std::string> indices_;      // names of the symbols that count the runs of loops
     Column<ExprRef> leaf_exprs_;         // the different dims of symbolic leaves
     std::vector<bool> leaf_expr_known_;  // by id of the expression
+};
+
+// The runs of a node with the shapes around them, as `view` gives them.
+class RunViews {
+  public:
+    RunViews(const Graph& graph, Op op, std::span<const Run> runs, std::span<const TensorId> arguments,
+             const std::function<TensorView(TensorId)>& view);
+    RunViews(const RunViews&) = delete;
+    RunViews& operator=(const RunViews&) = delete;
+    [[nodiscard]] std::span<const RunView> span() const { return runs_; }
+
+  private:
+    std::vector<TensorView> views_;
+    std::vector<RunView> runs_;
 };
 
 }  // namespace flopcore

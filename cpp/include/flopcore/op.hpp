@@ -1,4 +1,4 @@
-// The ops that have a rule, and kCall, which has a frame instead.
+// The ops that have a rule, and those that run blocks, which have frames instead.
 #pragma once
 
 #include <array>
@@ -132,8 +132,11 @@ enum class Op : std::uint16_t {
     kSplit,
     kEmbedding,
     kCall,
+    kLoop,
+    kIf,
+    kRecompute,
 };
-inline constexpr std::size_t kOpCount = static_cast<std::size_t>(Op::kCall) + 1;
+inline constexpr std::size_t kOpCount = static_cast<std::size_t>(Op::kRecompute) + 1;
 
 inline constexpr std::array<std::string_view, kOpCount> kOpNames = {
     // clang-format off
@@ -261,9 +264,14 @@ inline constexpr std::array<std::string_view, kOpCount> kOpNames = {
     "split",
     "embedding",
     "call",
+    "loop",
+    "if",
+    "recompute",
     // clang-format on
 };
 [[nodiscard]] constexpr std::string_view op_name(Op op) { return kOpNames[static_cast<std::size_t>(op)]; }
+// Runs blocks: a node of frames, not of rows.
+[[nodiscard]] constexpr bool is_run(Op op) { return op >= Op::kCall; }
 [[nodiscard]] constexpr bool is_leaf(Op op) { return op <= Op::kConstant; }
 
 }  // namespace flopcore

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -40,12 +41,16 @@ struct Entry {
     Phase phase;
 };
 
-// `times` repeats of a block inside another. Blocks are positions in Tally::blocks().
+// `times` runs of a block inside another. Blocks are positions in Tally::blocks(). The branches of one site lie side by
+// side: one arm of them runs. The rows of a recompute frame are of phase recompute, and it owns no weights.
 struct Frame {
     std::uint32_t parent, block;
     FrameKind kind;
     Params params;
     ExprRef times;
+    std::uint32_t index;                  // text: the symbol that counts the runs from 0, in the amounts of the block
+    std::uint32_t arm;                    // of a branch
+    std::optional<Rational> probability;  // of a branch
     NodeId site;
     std::uint32_t scope;  // text, a pattern such as layers.[0..31]
 };
@@ -88,6 +93,10 @@ class Tally {
     [[nodiscard]] const ExprStore& exprs() const { return exprs_; }
     [[nodiscard]] const TextPool& texts() const { return texts_; }
     [[nodiscard]] ExprRef parameters() const { return blocks_.back().parameters; }
+    // What all runs of a frame amount to when one amounts to `each`, both in `exprs`, a copy of exprs() or more.
+    [[nodiscard]] ExprRef over_runs(ExprStore& exprs, const Frame& frame, ExprRef each) const;
+    // Throws GraphError if the index of a loop stands in an amount of the whole graph.
+    void check_no_index(const ExprStore& exprs, ExprRef amount) const;
     // "conv node 'enc.3.conv' (#412)"
     [[nodiscard]] std::string describe(const Entry& entry) const;
     [[nodiscard]] NodeKinds node_kinds() const;

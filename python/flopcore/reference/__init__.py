@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .counting import Extent, Row, count, count_parameters, price
-from .graph import Block, Graph, Node, Tensor
+from .graph import Block, Graph, Node, Run, Tensor
 from .verification import VerificationError, verify
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Graph",
     "Node",
     "Row",
+    "Run",
     "Tensor",
     "VerificationError",
     "count",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import cast
 
 from flopcore.conventions import Convention
-from flopcore.errors import DataError, ShapeError
+from flopcore.errors import ConventionError, DataError
 from flopcore.specification import DTYPES, OpSpec, specification
 
 from .expression import FUNCTIONS, Function, Value, evaluate
-from .graph import At, Graph, Node, Tensor, complete_attrs, dim_value, node_inputs
+from .graph import At, Graph, Node, Run, Tensor, complete_attrs, node_inputs, repeats
 from .shapes import Attr
 
 __all__ = ["Extent", "Row", "count", "count_parameters", "price"]
@@ -28,9 +28,22 @@ class Extent:
     grade: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """An arm of an if: the `branch` is the place in the run of the graph where the choice is made."""
+
+    branch: tuple[tuple[int, int, int], ...]  # (site, run or arm, index of the loop) of every frame around
+    n_arms: int
+    number: int
+    probability: int | Fraction | None
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One amount: `times` x `base` x, for each extent, its nominal or used size; `site` is the number of the node."""
+    """One amount: `times` x `base` x, for each extent, its nominal or used size.
+
+    `site` is the number of the node; `arms` are the arms of ifs it stands in, outermost first.
+    """
 
     site: int
     scope: str
@@ -44,6 +57,7 @@ class Row:
     extents: tuple[Extent, ...]
     base: int
     times: int
+    arms: tuple[Arm, ...] = ()
 
     def amount(self, extents: Mapping[str, str]) -> int:
         """Return the amount when each kind of extent is taken as ``nominal`` or ``used``."""
@@ -76,7 +90,7 @@ def count(graph: Graph | Mapping[str, object], *, at: At | None = None) -> list[
     bound = dict(at or {})
     tensors = plain.tensors(bound)
     rows: list[Row] = []
-    _count_block(plain, 0, bound, tensors, "", 1, rows)
+    _Walk(plain, rows).block(0, bound, tensors, _Place("", 1, False, (), ()))
     return rows
 
 
@@ -90,53 +104,121 @@ def count_parameters(graph: Graph | Mapping[str, object], *, at: At | None = Non
 
 def price(rows: Iterable[Row], convention: Convention) -> int | Fraction:
     """Return what the rows are worth under a convention, exactly."""
-    features = specification().features
-    total: int | Fraction = 0
-    for row in rows:
-        weights = convention.weights_of(
-            row.op, variant=row.variant, origin=row.origin, dtype=row.dtype, phase=row.phase
-        )
-        total += weights[features.index(row.feature)] * row.amount(convention.extents)
+    total = _price(list(rows), convention, 0)
     return int(total) if isinstance(total, Fraction) and total.denominator == 1 else total
 
 
-def _count_block(
-    graph: Graph, block: int, at: At, tensors: Mapping[int, Tensor], scope: str, times: int, rows: list[Row]
-) -> None:
-    for site, node in graph.in_block(block):
-        inner = ".".join(part for part in (scope, node.scope) if part)
-        if node.op == "call":
-            repeats = _repeats(node, at)
-            _count_block(graph, node.callee, at, tensors, inner, times * repeats, rows)
-        elif not specification().ops[node.op].leaf:
-            rows.extend(_node_rows(site, node, at, tensors, inner, times))
+def _price(rows: Sequence[Row], convention: Convention, depth: int) -> int | Fraction:
+    """Price rows that share their first `depth` arms."""
+    features = specification().features
+    total: int | Fraction = 0
+    branches: dict[tuple[tuple[int, int, int], ...], dict[int, list[Row]]] = {}
+    for row in rows:
+        if len(row.arms) > depth:
+            arm = row.arms[depth]
+            branches.setdefault(arm.branch, {}).setdefault(arm.number, []).append(row)
+            continue
+        weights = convention.weights_of(
+            row.op, variant=row.variant, origin=row.origin, dtype=row.dtype, phase=row.phase
+        )
+        if convention.phases and row.phase not in convention.phases:
+            continue
+        total += weights[features.index(row.feature)] * row.amount(convention.extents)
+    for arms in branches.values():
+        first = next(iter(arms.values()))[0].arms[depth]
+        costs = [_price(arms.get(number, []), convention, depth + 1) for number in range(first.n_arms)]
+        if convention.branches == "both":
+            total += sum(costs)
+        elif convention.branches == "max":
+            total += max(costs)
+        elif convention.branches == "min":
+            total += min(costs)
+        else:
+            for number, members in arms.items():
+                probability = members[0].arms[depth].probability
+                if probability is None:
+                    raise ConventionError(f"{convention.name} needs the probabilities of the arms")
+                total += probability * costs[number]
+    return total
 
 
-def _repeats(node: Node, at: At) -> int:
-    times = dim_value(node.times, at)
-    if times < 0:
-        raise ShapeError(f"call node {node.name!r} is repeated {times} times")
-    return times
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a block is run: module path, how often, whether again, the frames around it, and the arms among them."""
+
+    scope: str
+    times: int
+    recompute: bool
+    frames: tuple[tuple[int, int, int], ...]
+    arms: tuple[Arm, ...]
+
+
+class _Walk:
+    """Collects the rows of a graph, run by run."""
+
+    def __init__(self, graph: Graph, rows: list[Row]) -> None:
+        self._graph = graph
+        self._rows = rows
+
+    def block(self, block: int, at: At, tensors: Mapping[int, Tensor], place: _Place) -> None:
+        """Add the rows of one block, whose tensors are those at these dims."""
+        for site, node in self._graph.in_block(block):
+            scope = ".".join(part for part in (place.scope, node.scope) if part)
+            if node.runs:
+                for number, run in enumerate(node.runs):
+                    self.runs(site, node, number, run, at, tensors, replace(place, scope=scope))
+            elif not specification().ops[node.op].leaf:
+                self._rows.extend(_node_rows(site, node, at, tensors, replace(place, scope=scope)))
+        if len(self._rows) > MAX_ROWS:
+            raise DataError(f"more than {MAX_ROWS} rows, which the reference cannot recount")
+
+    def runs(
+        self, site: int, node: Node, number: int, run: Run, at: At, tensors: Mapping[int, Tensor], place: _Place
+    ) -> None:
+        """Add the rows of one run of a node: all repeats at once, or one by one where they differ."""
+        times = repeats(run, at)
+        recompute = place.recompute or node.op == "recompute"
+        arms = place.arms
+        if node.op == "if":
+            arms = (*arms, Arm((*place.frames, (site, 0, 0)), len(node.runs), number, run.probability))
+        place = replace(place, recompute=recompute, arms=arms)
+        if not run.index:
+            frames = (*place.frames, (site, number, 0))
+            self.block(run.block, at, tensors, replace(place, times=place.times * times, frames=frames))
+            return
+        for index in range(times):
+            inner = {**at, run.index: index}
+            found = dict(tensors)
+            self._graph.infer_block(run.block, inner, found)
+            self.block(run.block, inner, found, replace(place, frames=(*place.frames, (site, number, index))))
+
+
+MAX_ROWS = 10_000_000
 
 
 def _parameters(graph: Graph, block: int, at: At, tensors: Mapping[int, Tensor]) -> int:
-    """Weights owned by one run of a block: per-call repeats multiply, a shared block adds once."""
+    """Weights of one run of a block: per-call repeats multiply, a shared block adds once, a recomputation none."""
     total = 0
     shared: set[int] = set()
     for _, node in graph.in_block(block):
         if node.op == "parameter":
             total += tensors[node.outputs[0]].n
-        elif node.op == "call":
-            inner = _parameters(graph, node.callee, at, tensors)
-            if node.params == "per_call":
-                total += inner * _repeats(node, at)
-            elif node.callee not in shared:
-                shared.add(node.callee)
-                total += inner
+        for run in node.runs if node.op != "recompute" else ():
+            if run.params == "shared" and run.block not in shared:
+                shared.add(run.block)
+                total += _parameters(graph, run.block, at, tensors)
+            elif run.params == "per_call" and not run.index:
+                total += repeats(run, at) * _parameters(graph, run.block, at, tensors)
+            elif run.params == "per_call":
+                for index in range(repeats(run, at)):
+                    inner = {**at, run.index: index}
+                    found = dict(tensors)
+                    graph.infer_block(run.block, inner, found)
+                    total += _parameters(graph, run.block, inner, found)
     return total
 
 
-def _node_rows(site: int, node: Node, at: At, tensors: Mapping[int, Tensor], scope: str, times: int) -> list[Row]:
+def _node_rows(site: int, node: Node, at: At, tensors: Mapping[int, Tensor], place: _Place) -> list[Row]:
     spec = specification().ops[node.op]
     inputs = node_inputs(node, tensors)
     rank = next((len(tensor.shape) for tensor in inputs if tensor is not None), 0)
@@ -147,8 +229,13 @@ def _node_rows(site: int, node: Node, at: At, tensors: Mapping[int, Tensor], sco
         amounts[feature, extents] = amounts.get((feature, extents), 0) + base
     variant = tuple(flag for flag in spec.variants if evaluation.flag(flag))
     dtype = evaluation.dtype()
+    phase = "recompute" if place.recompute else "forward"
     return [
-        Row(site, scope, node.name, node.op, variant, "forward", dtype, node.origin, feature, extents, base, times)
+        Row(
+            *(site, place.scope, node.name, node.op, variant, phase, dtype, node.origin, feature, extents, base),
+            times=place.times,
+            arms=place.arms,
+        )
         for (feature, extents), base in amounts.items()
         if base
     ]

@@ -13,7 +13,7 @@ from flopcore.specification import OpSpec, specification
 from .expression import FUNCTIONS, Function, evaluate
 from .shapes import Attr, Shape, infer_all
 
-__all__ = ["Block", "Graph", "Node", "Tensor", "complete_attrs", "infer_node"]
+__all__ = ["Block", "Graph", "Node", "Run", "Tensor", "complete_attrs", "infer_node"]
 
 Dim: TypeAlias = int | str
 At: TypeAlias = Mapping[str, int]
@@ -37,8 +37,27 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """A block that a node runs, `times` times; an if has one for each arm.
+
+    The inputs of a loop are `n_state` tensors that the first outputs replace from run to run, then slices (the argument
+    has one more dim, of size `times`, at the slice axis), then invariants. Its further outputs are stacked: they gain a
+    dim of size `times`. `index` names the symbol that is 0 in the first run.
+    """
+
+    block: int
+    times: Dim = 1
+    params: str = "per_call"
+    index: str = ""
+    n_state: int = 0
+    slice_axes: tuple[int, ...] = ()
+    stack_axes: tuple[int, ...] = ()
+    probability: int | Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
-    """One node; a leaf has a shape and dtype, a call the block it repeats, how often, and whose the weights are."""
+    """One node; a leaf has a shape and dtype, a call, loop, if or recompute its runs of blocks."""
 
     op: str
     block: int
@@ -50,9 +69,7 @@ class Node:
     origin: str = "builder"
     shape: tuple[Dim, ...] = ()
     dtype: str = "float32"
-    callee: int = 0
-    times: Dim = 1
-    params: str = "per_call"
+    runs: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +98,8 @@ class Graph:
         ----------
         data
             ``nodes``: op, inputs, outputs and, where they differ from the default, block, attrs, name, scope, origin,
-            for a call callee, times, params; ``tensors``: shape and dtype of the output of each leaf, by number;
-            ``blocks``: name and outputs.
+            for a node that runs blocks its ``runs``, each with the fields of `Run`; ``tensors``: shape and dtype of the
+            output of each leaf, by number; ``blocks``: name and outputs.
         """
         tensors = cast("Mapping[int, Mapping[str, object]]", data.get("tensors", {}))
         nodes = cast("Sequence[Mapping[str, object]]", data["nodes"])
@@ -112,28 +129,88 @@ class Graph:
             If a dim has no value in `at`.
         """
         found: dict[int, Tensor] = {}
-        self._infer_block(0, at, found, ())
+        self.infer_block(0, at, found)
         return found
 
-    def _infer_block(self, block: int, at: At, found: dict[int, Tensor], callers: tuple[int, ...]) -> None:
+    def infer_block(self, block: int, at: At, found: dict[int, Tensor], callers: tuple[int, ...] = ()) -> None:
+        """Add the tensors of a block, and of those it runs, to `found`; those of a loop are of its first run."""
         if block in callers:
             raise GraphError(f"block {self.blocks[block].name!r} calls itself")
+        if len(callers) > MAX_DEPTH:
+            raise GraphError(f"blocks are nested more than {MAX_DEPTH} deep, which the reference cannot recount")
         for _, node in self.in_block(block):
-            if node.op == "call":
-                self._infer_block(node.callee, at, found, (*callers, block))
-                self._infer_call(node, found)
+            if node.runs:
+                self._infer_runs(node, at, found, (*callers, block))
             else:
                 infer_node(node, at, found)
 
-    def _infer_call(self, node: Node, found: dict[int, Tensor]) -> None:
-        inside = self.in_block(node.callee)
-        wanted = [found[inner.outputs[0]] for _, inner in inside if inner.op == "input"]
+    def inputs_of(self, block: int) -> list[int]:
+        """Return the numbers of the inputs of a block."""
+        return [node.outputs[0] for _, node in self.in_block(block) if node.op == "input"]
+
+    def _infer_runs(self, node: Node, at: At, found: dict[int, Tensor], callers: tuple[int, ...]) -> None:
         given = [_tensor(found, number, node) for number in node.inputs]
+        results: list[list[Tensor]] = []
+        for run in node.runs:
+            n_inputs = len(self.inputs_of(run.block))
+            results.append(self._infer_run(node, run, given[:n_inputs], at, found, callers))
+            given = given[n_inputs:]
+        if given or any(result != results[0] for result in results):
+            raise ShapeError(f"{node.op} node {node.name!r}: arguments left over {given}, or arms differ: {results}")
+        found.update(zip(node.outputs, results[0], strict=True))
+
+    def _infer_run(
+        self, node: Node, run: Run, given: list[Tensor], at: At, found: dict[int, Tensor], callers: tuple[int, ...]
+    ) -> list[Tensor]:
+        """Return what the runs of one block give back, after the first run was inferred."""
+        times = repeats(run, at)
+        first = {**at, run.index: 0} if run.index else at
+        self.infer_block(run.block, first, found, callers)
+        inside = [found[number] for number in self.inputs_of(run.block)]
+        cut = dict(zip(range(run.n_state, len(inside)), run.slice_axes, strict=False))
+        wanted = [_stacked(tensor, cut[i], times) if i in cut else tensor for i, tensor in enumerate(inside)]
         if [(tensor.shape, tensor.dtype) for tensor in wanted] != [(tensor.shape, tensor.dtype) for tensor in given]:
-            raise ShapeError(f"call of {self.blocks[node.callee].name!r}: {given} for {wanted}")
-        for number, inner_number in zip(node.outputs, self.blocks[node.callee].outputs, strict=True):
-            inner = found[inner_number]
-            found[number] = Tensor(inner.shape, inner.dtype)
+            raise ShapeError(f"{node.op} of {self.blocks[run.block].name!r}: {given} for {wanted}")
+        results = [found[number] for number in self.blocks[run.block].outputs]
+        results = [Tensor(tensor.shape, tensor.dtype) for tensor in results]
+        if node.op != "loop":
+            return results
+        states = [Tensor(tensor.shape, tensor.dtype) for tensor in inside[: run.n_state]]
+        if run.index:  # shapes before the second and after the last run
+            after = self._inputs_at(run.block, {**at, run.index: 1})
+            last = self._inputs_at(run.block, {**at, run.index: times})
+            if results[: run.n_state] != after[: run.n_state]:
+                raise ShapeError(f"loop of {self.blocks[run.block].name!r}: {results} after {states}")
+            states = last[: run.n_state]
+        elif results[: run.n_state] != states:
+            raise ShapeError(f"loop of {self.blocks[run.block].name!r}: {results} after {states}")
+        stacked = zip(results[run.n_state :], run.stack_axes, strict=True)
+        return states + [_stacked(tensor, axis, times) for tensor, axis in stacked]
+
+    def _inputs_at(self, block: int, at: At) -> list[Tensor]:
+        found: dict[int, Tensor] = {}
+        for number in self.inputs_of(block):
+            node = next(node for _, node in self.in_block(block) if node.outputs[:1] == (number,))
+            infer_node(node, at, found)
+        return [Tensor(tensor.shape, tensor.dtype) for tensor in found.values()]
+
+
+MAX_DEPTH = 200
+
+
+def repeats(run: Run, at: At) -> int:
+    """Return how often a block is run at once."""
+    times = dim_value(run.times, at)
+    if times < 0:
+        raise ShapeError(f"a block is repeated {times} times")
+    return times
+
+
+def _stacked(tensor: Tensor, axis: int, times: int) -> Tensor:
+    """Return a tensor with one more dim of size `times`."""
+    if axis > len(tensor.shape):
+        raise ShapeError(f"axis {axis} is out of range for slices of shape {tensor.shape}")
+    return Tensor((*tensor.shape[:axis], times, *tensor.shape[axis:]), tensor.dtype)
 
 
 def complete_attrs(node: Node, rank: int, at: At) -> dict[str, Attr]:
@@ -181,6 +258,19 @@ def _dim_functions(at: At) -> dict[str, Function]:
     return {**FUNCTIONS, "dim": value_of, "Fraction": Fraction}
 
 
+def _run(data: Mapping[str, object]) -> Run:
+    return Run(
+        block=cast("int", data["block"]),
+        times=cast("Dim", data.get("times", 1)),
+        params=cast("str", data.get("params", "per_call")),
+        index=cast("str", data.get("index", "")),
+        n_state=cast("int", data.get("n_state", 0)),
+        slice_axes=tuple(cast("Sequence[int]", data.get("slice_axes", ()))),
+        stack_axes=tuple(cast("Sequence[int]", data.get("stack_axes", ()))),
+        probability=cast("int | Fraction | None", data.get("probability")),
+    )
+
+
 def _node(data: Mapping[str, object], tensors: Mapping[int, Mapping[str, object]]) -> Node:
     outputs = tuple(cast("Sequence[int]", data["outputs"]))
     leaf = tensors.get(outputs[0], {}) if outputs else {}
@@ -195,9 +285,7 @@ def _node(data: Mapping[str, object], tensors: Mapping[int, Mapping[str, object]
         origin=cast("str", data.get("origin", "builder")),
         shape=tuple(cast("Sequence[Dim]", leaf.get("shape", ()))),
         dtype=cast("str", leaf.get("dtype", "float32")),
-        callee=cast("int", data.get("callee", 0)),
-        times=cast("Dim", data.get("times", 1)),
-        params=cast("str", data.get("params", "per_call")),
+        runs=tuple(_run(run) for run in cast("Sequence[Mapping[str, object]]", data.get("runs", ()))),
     )
 
 

@@ -64,7 +64,11 @@ class _CoreFrame(Protocol):
     @property
     def block(self) -> int: ...
     @property
+    def kind(self) -> str: ...
+    @property
     def times(self) -> _Count: ...
+    @property
+    def index(self) -> str: ...
 
 
 class _Graph(Protocol):
@@ -137,26 +141,46 @@ def _by_key(rows: Iterable[Row]) -> dict[_Key, int]:
 
 
 def _core_rows(tally: _Tally, at: At) -> Iterable[Row]:
-    """Rows of the core as rows of the reference, with the repeats of their block."""
-    repeats = [0] * len(tally.blocks())
-    repeats[-1] = 1
-    for frame in sorted(tally.frames(), key=lambda one: -one.parent):  # callers come after their callees
-        repeats[frame.block] += repeats[frame.parent] * _integer(frame.times, at)
-    bases: dict[tuple[int, str, tuple[Extent, ...]], Row] = {}
+    """Rows of the core as rows of the reference, once for every way in which their block is run."""
+    bases: dict[tuple[int, str, tuple[Extent, ...], int], Row] = {}
+    runs = _runs(tally, at)
     for row in tally.rows():
-        extents = tuple(
-            Extent(extent.kind, _integer(extent.nominal, at), _integer(extent.used, at), extent.grade)
-            for extent in row.extents
-        )
-        identity = (row.site, row.feature, extents)
-        base = _integer(row.base, at) + (bases[identity].base if identity in bases else 0)
-        bases[identity] = Row(
-            *(row.site, "", row.name, row.op, row.variant, row.phase, row.dtypes[0], row.origin, row.feature),
-            extents=extents,
-            base=base,
-            times=repeats[row.block],
-        )
+        for number, (indices, recompute) in enumerate(runs[row.block]):
+            inner = {**at, **dict(indices)}
+            extents = tuple(
+                Extent(extent.kind, _integer(extent.nominal, inner), _integer(extent.used, inner), extent.grade)
+                for extent in row.extents
+            )
+            identity = (row.site, row.feature, extents, number)
+            base = _integer(row.base, inner) + (bases[identity].base if identity in bases else 0)
+            phase = "recompute" if recompute else row.phase
+            bases[identity] = Row(
+                *(row.site, "", row.name, row.op, row.variant, phase, row.dtypes[0], row.origin, row.feature),
+                extents=extents,
+                base=base,
+                times=runs[row.block][indices, recompute],
+            )
     return [row for row in bases.values() if row.base]
+
+
+# The indices of the loops around a block, and whether it is recomputed.
+_Place: TypeAlias = tuple[tuple[tuple[str, int], ...], bool]
+
+
+def _runs(tally: _Tally, at: At) -> list[dict[_Place, int]]:
+    """How often each block is run, arms taken, at each place."""
+    runs: list[dict[_Place, int]] = [{} for _ in tally.blocks()]
+    runs[-1] = {((), False): 1}
+    for frame in sorted(tally.frames(), key=lambda one: -one.parent):  # callers come after their callees
+        for (indices, recompute), often in runs[frame.parent].items():
+            inner = dict(indices)
+            times = _integer(frame.times, {**at, **inner})
+            again = recompute or frame.kind == "recompute"
+            steps = range(times) if frame.index else range(1)
+            for step in steps:
+                place = (tuple({**inner, frame.index: step}.items()) if frame.index else indices, again)
+                runs[frame.block][place] = runs[frame.block].get(place, 0) + often * (1 if frame.index else times)
+    return runs
 
 
 def _difference(key: _Key, ours: int, theirs: int) -> str:
