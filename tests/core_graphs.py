@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import flopcore as fc
+from flopcore.errors import GraphError
 from flopcore.specification import specification
 
 
@@ -41,6 +42,8 @@ def build(data: Mapping[str, Any], symbols: Mapping[str, tuple[int, int]] | None
                 made = graph.op_outputs(
                     node["op"], inputs, attrs, name=node.get("name", ""), origin=node.get("origin", "builder")
                 )
+                if len(made) != len(node["outputs"]):
+                    raise GraphError(f"{node['op']} has {len(made)} outputs, {len(node['outputs'])} are listed")
                 tensors |= zip(node["outputs"], made, strict=True)
     outputs = data.get("blocks", [{}])[0].get("outputs", [])
     if outputs:

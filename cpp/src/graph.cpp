@@ -30,7 +30,10 @@ void check_dim(ExprRef dim) {
 
 }  // namespace
 
-Graph::Graph() { blocks_.emplace_back(); }
+Graph::Graph() {
+    blocks_.emplace_back();
+    dims_.reserve(1);  // so that the dims of a scalar are somewhere, even in a graph of scalars alone
+}
 
 void Graph::check_block(BlockId block) const {
     if (block >= blocks_.size()) throw GraphError("no block #" + std::to_string(block));

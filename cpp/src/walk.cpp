@@ -58,8 +58,8 @@ class Walker {
 
     // Substitutes the bindings in leaves and attributes; the walk infers the other shapes again.
     void bind(std::span<const Binding> bindings) {
-        own_dims_ = walk_dims_ =
-            dims_.room(graph_.all_dims().size());  // written leaf by leaf here, output by output in the walk
+        own_dims_ = walk_dims_ = dims_.room(graph_.all_dims().size() +
+                                            1);  // never null; written leaf by leaf here, output by output in the walk
         substitution_.resize(tally_.exprs_.n_expressions());
         attrs_ = graph_.attrs();
         pool_ = &attrs_;

@@ -241,7 +241,7 @@ def spoiled(data: dict[str, Any], choose: Chooser) -> None:
         if isinstance(value, list) and value and choose.integer(0, 3):
             index = choose.integer(0, len(value) - 1)
             node["attrs"][key] = [item + step if at == index else item for at, item in enumerate(value)]
-        elif isinstance(value, list) and key != "sizes":  # as many outputs as sizes are listed
+        elif isinstance(value, list):
             node["attrs"][key] = value + value[:1]
         elif isinstance(value, int) and not isinstance(value, bool):
             node["attrs"][key] = value + step

@@ -74,10 +74,11 @@ def windowed(r: Recipe, op: str, inputs: list[Value | None], attrs: dict[str, An
     """A node over sliding windows, whose spatial dims are known where those of x are numbers."""
     x = inputs[0]
     assert x is not None
-    made = r.node(op, inputs, attrs, [x.dims[0], channels, *[None] * (len(x.dims) - 2)])
-    dims = (*made.dims[:2], *static_sizes(x, made))
-    r.values[r.block][-1] = value = Value(made.number, dims, made.least, made.dtype)
-    return value
+    made = r.several(op, inputs, attrs)
+    for place, value in enumerate(made, start=-len(made)):
+        dims = (x.dims[0], channels, *static_sizes(x, value))
+        r.values[r.block][place] = made[place] = Value(value.number, dims, value.least, value.dtype)
+    return made[0]
 
 
 def conv(r: Recipe, op: str) -> Value:

@@ -43,11 +43,11 @@ def elementwise(r: Recipe, op: str) -> Value:
     if same and r.chance(5):
         return r.node(op, [x] * len(slots), attrs, x.dims)
     dims = x.texts
-    at = r.choose.integer(0, len(slots) - 1)
+    at = r.pick([index for index, slot in enumerate(slots) if x.dtype == "bool" or slot not in rules.bools])
     inputs: list[Value] = []
     for index, slot in enumerate(slots):
         is_bool = slot in rules.bools
-        if index == at and (x.dtype == "bool" or not is_bool):
+        if index == at:
             inputs.append(x)
             continue
         dtype = "bool" if is_bool else x.dtype if same or slot in rules.alike else r.pick(FLOATS)

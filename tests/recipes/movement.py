@@ -95,13 +95,121 @@ def split(r: Recipe, op: str) -> Value:
     return r.several(op, [x], {"axis": written, "sizes": sizes}, dims)[-1]
 
 
-def embedding(r: Recipe, op: str) -> Value:
-    weight = r.leaf([r.size(1, 50), r.dim()], dtype=r.dtype(), kind="parameter")
-    ids = r.leaf([r.dim() for _ in range(r.choose.integer(0, 2))], dtype=r.pick(IDS), kind="input")
-    return r.node(op, [weight, ids], {}, [*ids.dims, weight.dims[1]])
+def squeeze(r: Recipe, op: str) -> Value:
+    dims: list[Dim] = [1 if r.flip() else r.dim() for _ in range(r.size(1, 4))]
+    axes = [axis for axis, dim in enumerate(dims) if dim == 1 and r.flip()]
+    written = [axis - len(dims) if r.flip() else axis for axis in axes]
+    x = r.leaf(dims, dtype=r.dtype())
+    return r.node(op, [x], {"axes": written}, [dim for axis, dim in enumerate(dims) if axis not in axes])
+
+
+def unsqueeze(r: Recipe, op: str) -> Value:
+    x = r.any_tensor(0, 3)
+    rank = len(x.dims) + r.size(0, 2)
+    left = list(range(rank))
+    axes = [left.pop(r.choose.integer(0, len(left) - 1)) for _ in range(rank - len(x.dims))]
+    old = iter(x.dims)
+    dims = [1 if axis in axes else next(old) for axis in range(rank)]
+    return r.node(op, [x], {"axes": [axis - rank if r.flip() else axis for axis in axes]}, dims)
+
+
+def expand(r: Recipe, op: str) -> Value:
+    wide = [r.dim() for _ in range(r.size(1, 4))]
+    dims: list[Dim] = [1 if r.flip() else dim for dim in wide][r.choose.integer(0, len(wide)) :]
+    shape: list[Dim] = []  # a 1 keeps what x has
+    for place, dim in enumerate(wide, start=-len(wide)):
+        shape.append(1 if -place <= len(dims) and dims[place] == dim and r.flip() else dim)
+    return r.node(op, [r.leaf(dims, dtype=r.dtype())], {"shape": shape}, wide)
+
+
+def unbind(r: Recipe, op: str) -> Value:
+    dims, parts = [r.dim() for _ in range(r.choose.integer(0, 3))], r.size()
+    axis, written = r.axis(len(dims) + 1)
+    x = r.leaf([*dims[:axis], parts, *dims[axis:]], dtype=r.dtype())
+    return r.several(op, [x], {"axis": written}, [dims] * parts)[0]
+
+
+def meshgrid(r: Recipe, op: str) -> Value:
+    sizes, dtype = [r.dim() for _ in range(r.size(1, 3))], r.dtype()
+    return r.several(op, [r.leaf([size], dtype=dtype) for size in sizes], {}, [sizes] * len(sizes))[0]
+
+
+def same(r: Recipe, op: str) -> Value:
+    x = r.any_tensor(2 if op in ("tril", "triu") else 0)
+    axes = [axis - len(x.dims) if r.flip() else axis for axis in range(len(x.dims)) if r.flip()]
+    return r.node(op, [x], {"axes": axes} if op in ("flip", "roll") else {}, x.dims)
+
+
+def size_of(r: Recipe, op: str) -> Value:
+    x = r.any_tensor(0)
+    return r.node(op, [x], {}, [len(x.dims)] if op == "shape_of" else [])
+
+
+def times(a: Dim, b: Dim) -> Dim:
+    return a * b if isinstance(a, int) and isinstance(b, int) else f"({a})*({b})"
+
+
+def tile(r: Recipe, op: str) -> Value:
+    x = r.known_tensor(0)
+    repeats = [r.pick((0, 1, 2, r.dim())) for _ in x.dims]
+    return r.node(op, [x], {"repeats": repeats}, [times(dim, n) for dim, n in zip(x.texts, repeats, strict=True)])
+
+
+def repeat_interleave(r: Recipe, op: str) -> Value:
+    x = r.known_tensor()
+    axis, written = r.axis(len(x.dims))
+    n, dims = r.dim(), x.texts
+    dims[axis] = times(dims[axis], n)
+    return r.node(op, [x], {"axis": written, "size": n}, dims)
+
+
+def pad(r: Recipe, op: str) -> Value:
+    x = r.known_tensor(0)
+    begin: list[Dim] = [r.pick((0, 1, r.dim(), -r.choose.integer(0, size))) for size in x.least]
+    end: list[Dim] = [r.size(0, 2) for _ in x.dims]
+    dims: list[Dim | None] = [
+        sum((dim, b, e)) if isinstance(dim, int) and isinstance(b, int) and isinstance(e, int) else None
+        for dim, b, e in zip(x.texts, begin, end, strict=True)
+    ]
+    return r.node(op, [x], {"padding": begin + end}, dims)
+
+
+def stack(r: Recipe, op: str) -> Value:
+    x = r.known_tensor(0, 3)
+    parts = [x, *(x if r.flip() else r.leaf(x.texts, dtype=x.dtype) for _ in range(r.choose.integer(0, 3)))]
+    axis, written = r.axis(len(x.dims) + 1)
+    return r.node(op, parts, {"axis": written}, [*x.dims[:axis], len(parts), *x.dims[axis:]])
+
+
+def diag(r: Recipe, op: str) -> Value:
+    x = r.known_tensor(1, 2)
+    return r.node(op, [x], {}, [x.dims[0]] * 2 if len(x.dims) == 1 else [None])
+
+
+def blocks(r: Recipe, op: str) -> Value:
+    block, small, channels = r.size(1, 3), [r.size(), r.size()], r.size()
+    large = [block * size for size in small]
+    batch: Dim = r.dim()
+    few: list[Dim] = [batch, channels, *large]
+    many: list[Dim] = [batch, channels * block * block, *small]
+    before, after = (few, many) if op == "space_to_depth" else (many, few)
+    return r.node(op, [r.leaf(before, dtype=r.dtype())], {"block": block}, after)
+
+
+def reverse_sequence(r: Recipe, op: str) -> Value:
+    x = r.known_tensor(2)
+    attrs: dict[str, Any] = {}
+    if r.flip():
+        attrs["time_axis"] = r.pick((0, -len(x.dims)))
+    if r.flip():
+        attrs["axis"] = r.choose.integer(1, len(x.dims) - 1)
+    return r.node(op, [x, r.leaf([x.texts[attrs.get("axis", 1)]], dtype=r.pick(IDS))], attrs, x.dims)
 
 
 RECIPES = {
-    "reshape": reshape, "flatten": flatten, "transpose": transpose, "concat": concat, "slice": slice_,
-    "split": split,    "embedding": embedding,
+    "reshape": reshape, "flatten": flatten, "transpose": transpose, "concat": concat, "slice": slice_, "split": split,
+    "squeeze": squeeze, "unsqueeze": unsqueeze, "expand": expand, "unbind": unbind, "meshgrid": meshgrid,
+    "flip": same, "roll": same, "tril": same, "triu": same, "shape_of": size_of, "size_of": size_of, "tile": tile,
+    "repeat_interleave": repeat_interleave, "pad": pad, "stack": stack, "diag": diag, "space_to_depth": blocks,
+    "depth_to_space": blocks, "reverse_sequence": reverse_sequence,
 }  # fmt: skip

@@ -175,3 +175,11 @@ def test_bulk_append_numbers_the_outputs_of_one_node_side_by_side():
     assert first == x + 1
     assert [g.tensor(first + i).shape for i in range(4)] == [(2, 1), (2, 5), (2, 5), (2, 5)]
     assert fc.count(g).flop("all-arithmetic") == 10 * 2
+
+
+def test_a_graph_of_scalars_alone_has_inputs() -> None:
+    g = fc.Graph()
+    x = g.input("x", ())
+    g.add(x, x)
+    rows = {row.feature: row.base for row in fc.count(g).rows()}
+    assert rows == {"add": 1, "in_elems": 2, "out_elems": 1, "bytes_read": 8, "bytes_written": 4}

@@ -16,7 +16,7 @@ TEXT = files("flopcore").joinpath("data/ops.toml").read_text(encoding="utf-8")
 def test_the_first_slice_is_specified() -> None:
     names = set(specification().ops)
     assert names >= {"matmul", "linear", "conv", "attention", "batch_norm", "embedding", "cast"}
-    assert len(specification().features) == 28
+    assert len(specification().features) == 30
 
 
 def test_every_size_feature_is_explained() -> None:

@@ -40,6 +40,15 @@ enum class AttrKey : std::uint8_t {
     kStep,
     kSizes,
     kBounds,
+    kSize,
+    kReduction,
+    kNorm,
+    kActivation,
+    kSamplingRatio,
+    kRepeats,
+    kBatchDims,
+    kBlock,
+    kTimeAxis,
 };
 inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
     // clang-format off
@@ -66,6 +75,15 @@ inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
     "step",
     "sizes",
     "bounds",
+    "size",
+    "reduction",
+    "norm",
+    "activation",
+    "sampling_ratio",
+    "repeats",
+    "batch_dims",
+    "block",
+    "time_axis",
     // clang-format on
 });
 

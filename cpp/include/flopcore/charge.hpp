@@ -55,7 +55,7 @@ class ShortList {
     std::array<T, N> items_{};
     std::uint8_t size_ = 0;
 };
-using Charges = ShortList<Charge, 10>;
+using Charges = ShortList<Charge, 12>;
 using Flags = ShortList<Flag, 3>;
 
 }  // namespace flopcore

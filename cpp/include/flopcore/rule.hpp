@@ -134,6 +134,7 @@ struct OpRule {
     Result result = Result::kFirst;
     DTypeRules dtypes{};
     void (*measure)(CountContext&, Sizes&) = nullptr;
+    bool gathers = false;           // reads what it gathers of its first input, not the whole of it
     std::uint32_t cache_slots = 0;  // inputs that hold keys and values of past tokens, as weight_slots
 
     [[nodiscard]] bool weight_slot(std::size_t input) const {

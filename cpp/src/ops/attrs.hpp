@@ -23,6 +23,7 @@ inline constexpr DTypeRules kAlike{.alike = 0xFF};
 inline constexpr DTypeRules kAlikeIntegers{.alike = 0xFF, .integers = 0xFF};
 inline constexpr DTypeRules kAnyIntegers{.integers = 0xFF};
 
+inline constexpr std::int64_t kReductionNone = 2;  // position of none among the reductions of a loss
 inline constexpr std::string_view kModeChoices[] = {"eval", "train"};
 inline constexpr AttrSpec kMode[] = {{AttrKey::kMode, AttrKind::kChoice, false, 0, kModeChoices}};
 inline constexpr When kTraining = choice_is(AttrKey::kMode, 1);

@@ -32,9 +32,9 @@ void count_charges(CountContext& context) {
     const OpRule& rule = *context.rule;
     Sizes sizes{context.y.elements};
     if (!context.inputs.empty()) {
-        sizes[static_cast<std::size_t>(Per::kInput)] = context.inputs[0].elements;
+        size_of(sizes, Per::kInput) = context.inputs[0].elements;
         if (rule.max_inputs == 255)
-            sizes[static_cast<std::size_t>(Per::kJoin)] =
+            size_of(sizes, Per::kJoin) =
                 exprs.mul(context.y.elements, ExprRef::small(static_cast<std::int64_t>(context.inputs.size()) - 1));
     }
     if (rule.measure != nullptr) rule.measure(context, sizes);
@@ -47,7 +47,7 @@ void count_charges(CountContext& context) {
         for (; i < charges.size() && charges[i].feature == feature; ++i) {
             const Charge& charge = charges[i];
             if (!holds(context, charge.when)) continue;
-            const ExprRef size = sizes[static_cast<std::size_t>(charge.per)];
+            const ExprRef size = size_of(sizes, charge.per);
             total = exprs.add(total, charge.count == 1 ? size : exprs.mul(size, ExprRef::small(charge.count)));
         }
         context.emit(feature, total);

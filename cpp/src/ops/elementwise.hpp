@@ -100,6 +100,7 @@ constexpr OpRule kRules[] = {
     {Op::kBitwiseNot, 1, 1, 0, false, {}, infer_elementwise, count_per_output, {{F::kIntOp}}, {}, R::kFirst, kAnyIntegers},
     {Op::kShiftLeft, 2, 2, 0, false, {}, infer_elementwise, count_per_output, {{F::kIntOp}}, {}, R::kFirst, kAlikeIntegers},
     {Op::kShiftRight, 2, 2, 0, false, {}, infer_elementwise, count_per_output, {{F::kIntOp}}, {}, R::kFirst, kAlikeIntegers},
+    {Op::kMaskedFill, 2, 2, 0, false, {}, infer_elementwise, count_per_output, {{F::kSelect}}, {}, R::kFirst, {.bools = 2}},
     {Op::kWhere, 3, 3, 0, false, {}, infer_elementwise, count_per_output, {{F::kSelect}}, {}, R::kSecond, {.alike = 6, .bools = 1}},
     {Op::kRelu6, 1, 1, 0, false, {}, infer_elementwise, count_per_output, {{F::kCmp, 2}}},
     {Op::kLeakyRelu, 1, 1, 0, false, {}, infer_elementwise, count_per_output, {{F::kCmp}, {F::kMul}, {F::kSelect}}},

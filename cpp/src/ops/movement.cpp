@@ -124,6 +124,4 @@ void count_move(CountContext& context) {
     context.emit(Feature::kMove, moved);
 }
 
-void count_embedding(CountContext& context) { context.emit(Feature::kGather, context.y.elements); }
-
 }  // namespace flopcore::ops

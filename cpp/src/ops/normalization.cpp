@@ -1,14 +1,9 @@
-// softmax, batch norm, layer norm, RMS norm: independent rows, each centred, scaled or summed.
+// Norms: independent rows, each centred, scaled or summed.
 #include "rules.hpp"
 #include "shapes.hpp"
 
 namespace flopcore::ops {
 namespace {
-
-void push_input_shape(InferContext& context) {
-    context.out.begin(context.inputs[0].dtype);
-    for (const ExprRef dim : context.inputs[0].shape()) context.out.push(dim);
-}
 
 bool given(std::span<const TensorView> inputs, std::size_t i) { return i < inputs.size() && inputs[i].given(); }
 
@@ -25,28 +20,6 @@ void emit_product(CountContext& context, Feature feature, ExprRef elements, std:
 
 }  // namespace
 
-void infer_softmax(InferContext& context) {
-    const TensorView& x = context.inputs[0];
-    require_rank(x, 1, "x");
-    require_not_empty(x.dim(resolve_axis(context.attrs.integer(AttrKey::kAxis), x.rank)), "the softmax axis");
-    push_input_shape(context);
-}
-
-void count_softmax(CountContext& context) {
-    ExprStore& exprs = context.exprs;
-    const TensorView& x = context.inputs[0];
-    const int axis = resolve_axis(context.attrs.integer(AttrKey::kAxis), x.rank);
-    ExprRef rows = one();
-    for (int i = 0; i < x.rank; ++i)
-        if (i != axis) rows = exprs.mul(rows, x.dims[i]);
-    const ExprRef elements = x.elements;
-    context.emit(Feature::kCmp, exprs.sub(elements, rows));
-    context.emit(Feature::kAdd, exprs.sub(exprs.mul(elements, ExprRef::small(2)), rows));
-    context.emit(Feature::kExp, elements);
-    context.emit(Feature::kDiv, elements);
-    context.emit(Feature::kRows, rows);
-}
-
 void infer_batch_norm(InferContext& context) {
     const TensorView& x = context.inputs[0];
     require_rank(x, 2, "x");
@@ -60,7 +33,7 @@ void infer_batch_norm(InferContext& context) {
     if (context.attrs.integer(AttrKey::kMode) == 1)
         for (int i = 0; i < x.rank; ++i)
             if (i != 1) require_not_empty(x.dims[i], "a batch to take statistics of");
-    push_input_shape(context);
+    infer_same(context);
 }
 
 void count_batch_norm(CountContext& context) {
@@ -95,7 +68,7 @@ void infer_row_norm(InferContext& context) {
             require_equal(context.exprs, t.dim(-j), x.dim(-j),
                           "the sizes of scale or offset and of the normalised dims");
     }
-    push_input_shape(context);
+    infer_same(context);
 }
 
 void count_layer_norm(CountContext& context) {
@@ -119,6 +92,62 @@ void count_rms_norm(CountContext& context) {
     context.emit(Feature::kDiv, rows);
     context.emit(Feature::kRsqrt, rows);
     context.emit(Feature::kRows, rows);
+}
+
+namespace {
+
+void infer_channel_norm(InferContext& context, int at_least, int first_reduced) {
+    const TensorView& x = context.inputs[0];
+    require_rank(x, at_least, "x");
+    require_vector(context, 1, x.dim(1), "gamma");
+    require_vector(context, 2, x.dim(1), "beta");
+    for (int i = first_reduced; i < x.rank; ++i) require_not_empty(x.dims[i], "a normalised dim");
+    infer_same(context);
+}
+
+}  // namespace
+
+void infer_group_norm(InferContext& context) {
+    infer_channel_norm(context, 2, 1);
+    const std::int64_t groups = context.attrs.integer(AttrKey::kGroups);
+    if (groups < 1) shape_error("groups is " + std::to_string(groups) + ", must be 1 or more");
+    (void)exact_quotient(context.exprs, context.inputs[0].dim(1), ExprRef::small(groups), "the channel dim");
+}
+
+void measure_groups(CountContext& context, Sizes& sizes) {
+    size_of(sizes, Per::kRow) =
+        context.exprs.mul(context.inputs[0].dim(0), ExprRef::small(context.attrs.integer(AttrKey::kGroups)));
+}
+
+void infer_instance_norm(InferContext& context) { infer_channel_norm(context, 3, 2); }
+
+void measure_channels(CountContext& context, Sizes& sizes) {
+    size_of(sizes, Per::kRow) = context.exprs.mul(context.inputs[0].dim(0), context.inputs[0].dim(1));
+}
+
+void infer_local_response_norm(InferContext& context) {
+    require_rank(context.inputs[0], 2, "x");
+    const std::int64_t size = context.attrs.integer(AttrKey::kSize);
+    if (size < 1) shape_error("size is " + std::to_string(size) + ", must be 1 or more");
+    infer_same(context);
+}
+
+void measure_channel_windows(CountContext& context, Sizes& sizes) {
+    size_of(sizes, Per::kTap) =
+        context.exprs.mul(context.y.elements, ExprRef::small(context.attrs.integer(AttrKey::kSize)));
+}
+
+void infer_weight_norm(InferContext& context) {
+    const TensorView& v = context.inputs[0];
+    require_rank(v, 1, "v");
+    const ExprRef rows = v.dim(resolve_axis(context.attrs.integer(AttrKey::kAxis), v.rank));
+    require_vector(context, 1, rows, "g");
+    for (const ExprRef dim : v.shape()) require_not_empty(dim, "a dim of v");
+    infer_same(context);
+}
+
+void measure_weight_norm(CountContext& context, Sizes& sizes) {
+    size_of(sizes, Per::kRow) = context.inputs[1].elements;
 }
 
 }  // namespace flopcore::ops

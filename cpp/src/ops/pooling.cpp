@@ -1,4 +1,4 @@
-// Pools: windows of a maximum or a mean.
+// Windows over spatial dims: pools, im2col and back, resampling at other positions.
 #include "rules.hpp"
 #include "shapes.hpp"
 
@@ -10,6 +10,12 @@ std::span<const ExprRef> kernel_of(const AttrView& attrs) { return *attrs.list(A
 void require_spatial(InferContext& context, const TensorView& x) {
     if (x.rank < 3 || x.rank > 5)
         shape_error("x must be [N, C, *spatial] with 1 to 3 spatial dims, is " + shape_text(context.exprs, x));
+}
+
+void require_per_dim(std::span<const ExprRef> numbers, const char* what, std::size_t n) {
+    if (numbers.size() != n)
+        shape_error(std::string(what) + " has " + std::to_string(numbers.size()) + " numbers, x has " +
+                    std::to_string(n) + " spatial dims");
 }
 
 // Sum of the window lengths over one dim: window i is [floor(i in / out), ceil((i + 1) in / out)). The floors sum to
@@ -28,45 +34,44 @@ ExprRef adaptive_taps(ExprStore& exprs, ExprRef in, ExprRef out) {
                 " have no closed form; bind the dim with at=");
 }
 
-void count_windows(CountContext& context, Feature combine, bool mean) {
-    ExprStore& exprs = context.exprs;
-    const ExprRef outputs = context.y.elements;
-    const ExprRef taps = product(exprs, kernel_of(context.attrs));
-    context.emit(combine, exprs.mul(outputs, exprs.sub(taps, one())));
-    if (mean) context.emit(Feature::kDiv, outputs);
-    context.emit(Feature::kKernelElems, exprs.mul(outputs, taps));
+// Window positions along spatial dim i of x [N, C, *spatial].
+ExprRef positions(InferContext& context, const Windows& windows, std::span<const ExprRef> spatial, std::size_t i,
+                  bool ceil_mode) {
+    return window_count(context.exprs, spatial[i], windows.at(i, kernel_of(context.attrs)[i]), ceil_mode);
 }
 
-}  // namespace
-
-void infer_pool(InferContext& context) {
+void push_pooled(InferContext& context, DType dtype) {
     const TensorView& x = context.inputs[0];
     require_spatial(context, x);
     const std::size_t n = x.rank - 2U;
-    const auto kernel = kernel_of(context.attrs);
-    if (kernel.size() != n)
-        shape_error("kernel has " + std::to_string(kernel.size()) + " numbers, x has " + std::to_string(n) +
-                    " spatial dims");
+    require_per_dim(kernel_of(context.attrs), "kernel", n);
     const bool ceil_mode = context.attrs.integer(AttrKey::kCeilMode) == 1;
-    context.out.begin(x.dtype);
+    context.out.begin(dtype);
     context.out.push(x.dim(0));
     context.out.push(x.dim(1));
     const Windows windows(context.attrs, n);
     for (std::size_t i = 0; i < n; ++i)
-        context.out.push(window_count(context.exprs, x.dims[2 + i], windows.at(i, kernel[i]), ceil_mode));
+        context.out.push(positions(context, windows, x.shape().subspan(2), i, ceil_mode));
 }
 
-void count_max_pool(CountContext& context) { count_windows(context, Feature::kCmp, false); }
+}  // namespace
 
-void count_average_pool(CountContext& context) { count_windows(context, Feature::kAdd, true); }
+void infer_pool(InferContext& context) { push_pooled(context, context.inputs[0].dtype); }
 
-void infer_adaptive_pool(InferContext& context) {
+void infer_pool_with_indices(InferContext& context) {
+    infer_pool(context);
+    push_pooled(context, DType::kInt64);
+}
+
+void measure_windows(CountContext& context, Sizes& sizes) {
+    size_of(sizes, Per::kTap) = context.exprs.mul(context.y.elements, product(context.exprs, kernel_of(context.attrs)));
+}
+
+void infer_resize(InferContext& context) {
     const TensorView& x = context.inputs[0];
     require_spatial(context, x);
     const auto size = *context.attrs.list(AttrKey::kOutputSize);
-    if (size.size() != x.rank - 2U)
-        shape_error("output_size has " + std::to_string(size.size()) + " numbers, x has " + std::to_string(x.rank - 2) +
-                    " spatial dims");
+    require_per_dim(size, "output_size", x.rank - 2U);
     context.out.begin(x.dtype);
     context.out.push(x.dim(0));
     context.out.push(x.dim(1));
@@ -77,7 +82,7 @@ void infer_adaptive_pool(InferContext& context) {
     }
 }
 
-void count_adaptive_average_pool(CountContext& context) {
+void measure_adaptive(CountContext& context, Sizes& sizes) {
     ExprStore& exprs = context.exprs;
     const TensorView &x = context.inputs[0], &y = context.y;
     ExprRef taps = exprs.mul(x.dim(0), x.dim(1));
@@ -87,10 +92,124 @@ void count_adaptive_average_pool(CountContext& context) {
         global = global && is_one(y.dims[i]);
     }
     if (global) context.flag(Variant::kGlobal);
-    const ExprRef outputs = y.elements;
-    context.emit(Feature::kAdd, exprs.sub(taps, outputs));
-    context.emit(Feature::kDiv, outputs);
-    context.emit(Feature::kKernelElems, taps);
+    size_of(sizes, Per::kTap) = taps;
+}
+
+// 2 or 4 neighbours per spatial dim.
+void measure_linear(CountContext& context, Sizes& sizes) {
+    size_of(sizes, Per::kTap) =
+        context.exprs.mul(context.y.elements, ExprRef::small(std::int64_t{1} << (context.y.rank - 2)));
+}
+void measure_cubic(CountContext& context, Sizes& sizes) {
+    size_of(sizes, Per::kTap) =
+        context.exprs.mul(context.y.elements, ExprRef::small(std::int64_t{1} << 2 * (context.y.rank - 2)));
+}
+
+void infer_max_unpool(InferContext& context) {
+    require_same_shape(context.exprs, context.inputs[0], context.inputs[1], "x and indices");
+    infer_resize(context);
+}
+
+void infer_fractional_max_pool(InferContext& context) {
+    infer_resize(context);
+    const TensorView& x = context.inputs[0];
+    const auto kernel = kernel_of(context.attrs), size = *context.attrs.list(AttrKey::kOutputSize);
+    require_per_dim(kernel, "kernel", x.rank - 2U);
+    for (std::size_t i = 0; i < kernel.size(); ++i) {
+        if (kernel[i].value() < 1 || size[i].value() < 1) shape_error("kernel and output_size must be 1 or more");
+        require_at_most(context.exprs, context.exprs.add(size[i], context.exprs.sub(kernel[i], one())), x.dims[2 + i],
+                        "output_size + kernel - 1 and the dim that is pooled");
+    }
+}
+
+void measure_fractional(CountContext& context, Sizes& sizes) {
+    measure_windows(context, sizes);
+    const TensorView& x = context.inputs[0];
+    size_of(sizes, Per::kRow) = context.exprs.mul(context.exprs.mul(x.dim(0), x.dim(1)), ExprRef::small(x.rank - 2));
+}
+
+void infer_unfold(InferContext& context) {
+    const TensorView& x = context.inputs[0];
+    require_spatial(context, x);
+    const std::size_t n = x.rank - 2U;
+    const auto kernel = kernel_of(context.attrs);
+    require_per_dim(kernel, "kernel", n);
+    const Windows windows(context.attrs, n);
+    ExprRef count = one();
+    for (std::size_t i = 0; i < n; ++i)
+        count = context.exprs.mul(count, positions(context, windows, x.shape().subspan(2), i, false));
+    context.out.begin(x.dtype);
+    context.out.push(x.dim(0));
+    context.out.push(context.exprs.mul(x.dim(1), product(context.exprs, kernel)));
+    context.out.push(count);
+}
+
+void infer_fold(InferContext& context) {
+    const TensorView& x = context.inputs[0];
+    const auto kernel = kernel_of(context.attrs), size = *context.attrs.list(AttrKey::kOutputSize);
+    if (x.rank != 3 || size.empty() || size.size() > 3)
+        shape_error("x must be [N, C * kernel, windows] and output_size 1 to 3 numbers, x is " +
+                    shape_text(context.exprs, x));
+    require_per_dim(kernel, "kernel", size.size());
+    const Windows windows(context.attrs, size.size());
+    ExprRef count = one();
+    for (std::size_t i = 0; i < size.size(); ++i)
+        count = context.exprs.mul(count, positions(context, windows, size, i, false));
+    require_equal(context.exprs, x.dim(2), count, "the numbers of columns and of windows");
+    context.out.begin(x.dtype);
+    context.out.push(x.dim(0));
+    context.out.push(exact_quotient(context.exprs, x.dim(1), product(context.exprs, kernel), "the channel dim"));
+    for (const ExprRef dim : size) context.out.push(dim);
+}
+
+void infer_grid_sample(InferContext& context) {
+    const TensorView &x = context.inputs[0], &grid = context.inputs[1];
+    require_spatial(context, x);
+    if (grid.rank != x.rank) shape_error("grid must be [N, *places, dims], is " + shape_text(context.exprs, grid));
+    require_equal(context.exprs, x.dim(0), grid.dim(0), "the batch sizes of x and grid");
+    require_equal(context.exprs, grid.dim(-1), ExprRef::small(x.rank - 2), "the last dim of grid and the spatial dims");
+    context.out.begin(x.dtype);
+    context.out.push(x.dim(0));
+    context.out.push(x.dim(1));
+    for (int i = 1; i + 1 < grid.rank; ++i) context.out.push(grid.dims[i]);
+}
+
+// Taps are the neighbours read, rows the numbers of the grid.
+void measure_grid_sample(CountContext& context, Sizes& sizes) {
+    switch (context.attrs.integer(AttrKey::kMode)) {
+        case 0:
+            measure_linear(context, sizes);
+            break;
+        case 1:
+            size_of(sizes, Per::kTap) = context.y.elements;
+            break;
+        default:
+            measure_cubic(context, sizes);
+    }
+    size_of(sizes, Per::kRow) = context.inputs[1].elements;
+}
+
+void infer_roi_align(InferContext& context) {
+    const TensorView &x = context.inputs[0], &boxes = context.inputs[1];
+    const auto size = *context.attrs.list(AttrKey::kOutputSize);
+    if (x.rank != 4 || boxes.rank != 2 || size.size() != 2)
+        shape_error("x must be [N, C, H, W], boxes [R, 4] and output_size 2 numbers, got " +
+                    shape_text(context.exprs, x) + " and " + shape_text(context.exprs, boxes));
+    require_equal(context.exprs, boxes.dim(1), ExprRef::small(4), "the last dim of boxes and 4");
+    require_vector(context, 2, boxes.dim(0), "batch_indices");
+    const std::int64_t ratio = context.attrs.integer(AttrKey::kSamplingRatio);
+    if (ratio < 1 || ratio > (std::int64_t{1} << 20) || size[0].value() < 1 || size[1].value() < 1)
+        shape_error("sampling_ratio and output_size must be 1 or more; give the samples that an adaptive ratio takes");
+    context.out.begin(x.dtype);
+    context.out.push(boxes.dim(0));
+    context.out.push(x.dim(1));
+    context.out.push(size[0]);
+    context.out.push(size[1]);
+}
+
+void measure_samples(CountContext& context, Sizes& sizes) {
+    const std::int64_t ratio = context.attrs.integer(AttrKey::kSamplingRatio);
+    size_of(sizes, Per::kTap) = context.exprs.mul(context.y.elements, ExprRef::small(4 * ratio * ratio));
 }
 
 }  // namespace flopcore::ops

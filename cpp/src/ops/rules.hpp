@@ -21,10 +21,10 @@ void count_charges(CountContext& context);
 void count_per_output(CountContext& context);
 [[nodiscard]] DType result_dtype(const InferContext& context);
 
+[[nodiscard]] constexpr ExprRef& size_of(Sizes& sizes, Per per) { return sizes[static_cast<std::size_t>(per)]; }
+
 void infer_elementwise(InferContext& context);
 
-void infer_softmax(InferContext& context);
-void count_softmax(CountContext& context);
 void infer_batch_norm(InferContext& context);
 void count_batch_norm(CountContext& context);
 void infer_row_norm(InferContext& context);
@@ -32,15 +32,8 @@ void count_layer_norm(CountContext& context);
 void count_rms_norm(CountContext& context);
 
 void infer_pool(InferContext& context);
-void count_max_pool(CountContext& context);
-void count_average_pool(CountContext& context);
-void infer_adaptive_pool(InferContext& context);
-void count_adaptive_average_pool(CountContext& context);
 
 void infer_reduce(InferContext& context);
-void count_reduce_sum(CountContext& context);
-void count_reduce_mean(CountContext& context);
-void count_reduce_max(CountContext& context);
 
 void infer_reshape(InferContext& context);
 void infer_flatten(InferContext& context);
@@ -51,6 +44,82 @@ void infer_split(InferContext& context);
 void infer_embedding(InferContext& context);
 void count_view(CountContext& context);
 void count_move(CountContext& context);  // every element of the outputs
-void count_embedding(CountContext& context);
+
+void infer_along_axis(InferContext& context);
+void infer_values_and_indices(InferContext& context);
+void measure_along_axis(CountContext& context, Sizes& sizes);
+void measure_sort(CountContext& context, Sizes& sizes);
+void infer_top_k(InferContext& context);
+void measure_top_k(CountContext& context, Sizes& sizes);
+void infer_glu(InferContext& context);
+void infer_sized_vector(InferContext& context);
+void measure_unique(CountContext& context, Sizes& sizes);
+void infer_searchsorted(InferContext& context);
+void measure_searchsorted(CountContext& context, Sizes& sizes);
+
+void infer_loss(InferContext& context);
+void infer_class_loss(InferContext& context);
+void measure_targets(CountContext& context, Sizes& sizes);
+
+void infer_same(InferContext& context);
+void infer_same_axes(InferContext& context);
+void infer_matrix(InferContext& context);
+void infer_squeeze(InferContext& context);
+void infer_unsqueeze(InferContext& context);
+void infer_expand(InferContext& context);
+void infer_tile(InferContext& context);
+void infer_repeat_interleave(InferContext& context);
+void infer_pad(InferContext& context);
+void infer_stack(InferContext& context);
+void infer_unbind(InferContext& context);
+void infer_meshgrid(InferContext& context);
+void infer_diag(InferContext& context);
+void infer_space_to_depth(InferContext& context);
+void infer_depth_to_space(InferContext& context);
+void infer_reverse_sequence(InferContext& context);
+void infer_shape_of(InferContext& context);
+void infer_size_of(InferContext& context);
+void infer_filled(InferContext& context);
+
+void infer_gather(InferContext& context);
+void infer_take_along(InferContext& context);
+void infer_gather_nd(InferContext& context);
+void infer_scatter(InferContext& context);
+void infer_scatter_nd(InferContext& context);
+void infer_index_update(InferContext& context);
+void measure_updates(CountContext& context, Sizes& sizes);
+void infer_embedding_bag(InferContext& context);
+void measure_bags(CountContext& context, Sizes& sizes);
+void infer_one_hot(InferContext& context);
+void infer_nonzero(InferContext& context);
+void infer_masked_select(InferContext& context);
+void infer_nms(InferContext& context);
+void measure_nms(CountContext& context, Sizes& sizes);
+void infer_multinomial(InferContext& context);
+void measure_multinomial(CountContext& context, Sizes& sizes);
+
+void infer_pool_with_indices(InferContext& context);
+void measure_windows(CountContext& context, Sizes& sizes);
+void infer_resize(InferContext& context);
+void measure_adaptive(CountContext& context, Sizes& sizes);
+void measure_linear(CountContext& context, Sizes& sizes);
+void measure_cubic(CountContext& context, Sizes& sizes);
+void infer_max_unpool(InferContext& context);
+void infer_fractional_max_pool(InferContext& context);
+void measure_fractional(CountContext& context, Sizes& sizes);
+void infer_unfold(InferContext& context);
+void infer_fold(InferContext& context);
+void infer_grid_sample(InferContext& context);
+void measure_grid_sample(CountContext& context, Sizes& sizes);
+void infer_roi_align(InferContext& context);
+void measure_samples(CountContext& context, Sizes& sizes);
+void infer_group_norm(InferContext& context);
+void measure_groups(CountContext& context, Sizes& sizes);
+void infer_instance_norm(InferContext& context);
+void measure_channels(CountContext& context, Sizes& sizes);
+void infer_local_response_norm(InferContext& context);
+void measure_channel_windows(CountContext& context, Sizes& sizes);
+void infer_weight_norm(InferContext& context);
+void measure_weight_norm(CountContext& context, Sizes& sizes);
 
 }  // namespace flopcore::ops

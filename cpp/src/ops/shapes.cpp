@@ -36,6 +36,39 @@ void require_same_dtype(const TensorView& a, const TensorView& b) {
                     "; cast one of them first");
 }
 
+void require_same_shape(const ExprStore& exprs, const TensorView& a, const TensorView& b, const char* what) {
+    if (a.rank != b.rank)
+        shape_error(std::string(what) + " have different shapes: " + shape_text(exprs, a) + " and " +
+                    shape_text(exprs, b));
+    for (int i = 0; i < a.rank; ++i) require_equal(exprs, a.dims[i], b.dims[i], what);
+}
+
+void require_at_most(const ExprStore& exprs, ExprRef low, ExprRef high, const char* what) {
+    if (low == high || exprs.less_equal(low, high) == true) return;
+    shape_error(std::string(what) + " must not fall: " + exprs.text(low) + " and " + exprs.text(high));
+}
+
+void require_vector(const InferContext& context, std::size_t i, ExprRef size, const char* what) {
+    if (i >= context.inputs.size() || !context.inputs[i].given()) return;
+    const TensorView& t = context.inputs[i];
+    if (t.rank != 1) shape_error(std::string(what) + " must be a vector, is " + shape_text(context.exprs, t));
+    require_equal(context.exprs, t.dim(0), size, what);
+}
+
+ExprRef exact_quotient(ExprStore& exprs, ExprRef dim, ExprRef divisor, const char* what) {
+    if (is_zero(divisor)) shape_error(std::string(what) + " is divided by 0");
+    const ExprRef quotient = exprs.floordiv(dim, divisor);
+    if (const ExprRef back = exprs.mul(quotient, divisor); back != dim && exprs.equal(back, dim) != true)
+        shape_error(std::string(what) + " is " + exprs.text(dim) + ", which is not known to be a multiple of " +
+                    exprs.text(divisor));
+    return quotient;
+}
+
+void push_shape(InferContext& context, std::span<const ExprRef> shape, DType dtype) {
+    context.out.begin(dtype);
+    for (const ExprRef dim : shape) context.out.push(dim);
+}
+
 ExprRef broadcast_dim(const ExprStore& exprs, ExprRef a, ExprRef b) {
     if (a == b || is_one(b)) return a;
     if (is_one(a)) return b;
@@ -54,6 +87,16 @@ int resolve_axis(std::int64_t axis, int rank) {
     if (axis < -rank || axis >= rank)
         shape_error("axis " + std::to_string(axis) + " is out of range for " + std::to_string(rank) + " dims");
     return static_cast<int>(axis < 0 ? axis + rank : axis);
+}
+
+std::uint64_t axis_mask(std::span<const ExprRef> axes, int rank) {
+    std::uint64_t mask = 0;
+    for (const ExprRef axis : axes) {
+        const std::uint64_t bit = std::uint64_t{1} << resolve_axis(axis.value(), rank);
+        if (mask & bit) shape_error("axis " + std::to_string(axis.value()) + " is listed twice");
+        mask |= bit;
+    }
+    return mask;
 }
 
 namespace {

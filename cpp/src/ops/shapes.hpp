@@ -25,12 +25,28 @@ void require_not_empty(ExprRef dim, const char* what);
 void require_rank(const TensorView& t, int at_least, const char* what);
 void require_same_dtype(const TensorView& a, const TensorView& b);
 
+void require_same_shape(const ExprStore& exprs, const TensorView& a, const TensorView& b, const char* what);
+// Throws unless low <= high is known; `what` names them.
+void require_at_most(const ExprStore& exprs, ExprRef low, ExprRef high, const char* what);
+// Throws unless input i, if it is given, is a vector of so many elements.
+void require_vector(const InferContext& context, std::size_t i, ExprRef size, const char* what);
+// dim / divisor; throws unless the division is known to be exact. `what` names the dim.
+[[nodiscard]] ExprRef exact_quotient(ExprStore& exprs, ExprRef dim, ExprRef divisor, const char* what);
+
+// Begins an output of this shape.
+void push_shape(InferContext& context, std::span<const ExprRef> shape, DType dtype);
+
+// Most outputs of an op that has one for each slice of a tensor.
+inline constexpr std::int64_t kMaxOutputs = 1 << 16;
+
 // The broadcast of two dims (NumPy rules).
 [[nodiscard]] ExprRef broadcast_dim(const ExprStore& exprs, ExprRef a, ExprRef b);
 // Pushes the broadcast of two shapes given without their last `skip` dims.
 void push_broadcast(InferContext& context, std::span<const ExprRef> a, std::span<const ExprRef> b);
 // An axis attribute counted from the end when negative; throws when out of range.
 [[nodiscard]] int resolve_axis(std::int64_t axis, int rank);
+// Bit i is set when axis i is listed; throws when one is listed twice.
+[[nodiscard]] std::uint64_t axis_mask(std::span<const ExprRef> axes, int rank);
 
 // One spatial dim of a convolution or pool: sizes are plain integers, `size` may be symbolic.
 struct Window {

@@ -23,8 +23,57 @@ constexpr AttrSpec kPool[] = {{K::kKernel, A::kInts, true},
                               {K::kDilation, A::kInts},
                               {K::kPadding, A::kInts},
                               {K::kCeilMode, A::kBool}};
-constexpr AttrSpec kAdaptive[] = {{K::kOutputSize, A::kDims, true}};
 constexpr AttrSpec kReduce[] = {{K::kAxes, A::kInts}, {K::kKeepdims, A::kBool}};
+constexpr std::string_view kNormChoices[] = {"l2", "l1"};
+constexpr std::string_view kGateChoices[] = {"sigmoid", "silu", "gelu", "relu", "none"};
+constexpr std::string_view kLossChoices[] = {"mean", "sum", "none"};
+constexpr std::string_view kSampleChoices[] = {"linear", "nearest", "cubic"};
+constexpr std::string_view kScatterChoices[] = {"none", "add", "mul", "max", "min"};
+constexpr std::string_view kBagChoices[] = {"mean", "sum", "max"};
+constexpr When kL2 = ops::choice_is(K::kNorm, 0), kL1 = ops::choice_is(K::kNorm, 1);
+constexpr When kSigmoidGate = ops::choice_is(K::kActivation, 0), kSiluGate = ops::choice_is(K::kActivation, 1),
+               kGeluGate = ops::choice_is(K::kActivation, 2), kReluGate = ops::choice_is(K::kActivation, 3);
+constexpr When kMean = ops::choice_is(K::kReduction, 0);
+static_assert(kLossChoices[ops::kReductionNone] == "none");
+constexpr When kBlend = ops::choice_is_not(K::kMode, 1);
+constexpr When kWritten = ops::choice_is(K::kReduction, 0), kAdded = ops::choice_is(K::kReduction, 1),
+               kMultiplied = ops::choice_is(K::kReduction, 2), kMaximum = ops::choice_is(K::kReduction, 3),
+               kMinimum = ops::choice_is(K::kReduction, 4);
+constexpr When kMeanBag = ops::choice_is(K::kMode, 0), kMaxBag = ops::choice_is(K::kMode, 2),
+               kNotMaxBag = ops::choice_is_not(K::kMode, 2);
+constexpr AttrSpec kAxis[] = {{K::kAxis, A::kInt, true}};
+constexpr AttrSpec kAxes[] = {{K::kAxes, A::kInts, true}};
+constexpr AttrSpec kLpNormalize[] = {{K::kAxis, A::kInt, false, -1}, {K::kNorm, A::kChoice, false, 0, kNormChoices}};
+constexpr AttrSpec kTopK[] = {{K::kAxis, A::kInt, false, -1}, {K::kSize, A::kDim, true}};
+constexpr AttrSpec kGlu[] = {{K::kAxis, A::kInt, false, -1}, {K::kActivation, A::kChoice, false, 0, kGateChoices}};
+constexpr AttrSpec kSized[] = {{K::kSize, A::kDim, true}};
+constexpr AttrSpec kWindowSize[] = {{K::kSize, A::kInt, true}};
+constexpr AttrSpec kGroups[] = {{K::kGroups, A::kInt, true}};
+constexpr AttrSpec kLoss[] = {{K::kReduction, A::kChoice, false, 0, kLossChoices}};
+constexpr AttrSpec kResize[] = {{K::kOutputSize, A::kDims, true}};
+constexpr AttrSpec kFractional[] = {{K::kKernel, A::kInts, true}, {K::kOutputSize, A::kInts, true}};
+constexpr AttrSpec kGridSample[] = {{K::kMode, A::kChoice, false, 0, kSampleChoices}};
+constexpr AttrSpec kRoiAlign[] = {{K::kOutputSize, A::kInts, true}, {K::kSamplingRatio, A::kInt, true}};
+constexpr AttrSpec kUnfold[] = {
+    {K::kKernel, A::kInts, true}, {K::kStride, A::kInts}, {K::kDilation, A::kInts}, {K::kPadding, A::kInts}};
+constexpr AttrSpec kFold[] = {{K::kOutputSize, A::kInts, true},
+                              {K::kKernel, A::kInts, true},
+                              {K::kStride, A::kInts},
+                              {K::kDilation, A::kInts},
+                              {K::kPadding, A::kInts}};
+constexpr AttrSpec kFilled[] = {{K::kShape, A::kDims, true}, {K::kDtype, A::kDtype, true}};
+constexpr AttrSpec kSteps[] = {{K::kSize, A::kDim, true}, {K::kDtype, A::kDtype, true}};
+constexpr AttrSpec kTile[] = {{K::kRepeats, A::kDims, true}};
+constexpr AttrSpec kRepeat[] = {{K::kAxis, A::kInt, true}, {K::kSize, A::kDim, true}};
+constexpr AttrSpec kPad[] = {{K::kPadding, A::kDims, true}};
+constexpr AttrSpec kBlock[] = {{K::kBlock, A::kInt, true}};
+constexpr AttrSpec kReverse[] = {{K::kAxis, A::kInt, false, 1}, {K::kTimeAxis, A::kInt, false, 0}};
+constexpr AttrSpec kBatchDims[] = {{K::kBatchDims, A::kInt, false, 0}};
+constexpr AttrSpec kScatter[] = {{K::kAxis, A::kInt, true}, {K::kReduction, A::kChoice, false, 0, kScatterChoices}};
+constexpr AttrSpec kScatterNd[] = {{K::kReduction, A::kChoice, false, 0, kScatterChoices}};
+constexpr AttrSpec kBag[] = {{K::kMode, A::kChoice, false, 0, kBagChoices}};
+constexpr AttrSpec kOneHot[] = {
+    {K::kAxis, A::kInt, false, -1}, {K::kSize, A::kDim, true}, {K::kDtype, A::kDtype, true}};
 constexpr AttrSpec kReshape[] = {{K::kShape, A::kDims, true}};
 constexpr AttrSpec kFlatten[] = {{K::kAxis, A::kInt, false, 1}, {K::kEndAxis, A::kInt, false, -1}};
 constexpr AttrSpec kTranspose[] = {{K::kPermutation, A::kInts, true}};
@@ -48,41 +97,146 @@ constexpr OpRule kOther[] = {
      .infer = ops::infer_attention,
      .count = ops::count_attention,
      .cache_slots = ops::slots({1, 2})},
-    {Op::kSoftmax, 1, 1, 0, false, kAxisLast, ops::infer_softmax, ops::count_softmax},
     {Op::kBatchNorm, 1, 5, ops::slots({1, 2, 3, 4}), false, ops::kMode, ops::infer_batch_norm, ops::count_batch_norm},
     {Op::kLayerNorm, 1, 3, ops::slots({1, 2}), false, kRowNorm, ops::infer_row_norm, ops::count_layer_norm},
     {Op::kRmsNorm, 1, 2, ops::slots({1}), false, kRowNorm, ops::infer_row_norm, ops::count_rms_norm},
-    {Op::kMaxPool, 1, 1, 0, false, kPool, ops::infer_pool, ops::count_max_pool},
-    {Op::kAveragePool, 1, 1, 0, false, kPool, ops::infer_pool, ops::count_average_pool},
-    {Op::kAdaptiveAveragePool, 1, 1, 0, false, kAdaptive, ops::infer_adaptive_pool, ops::count_adaptive_average_pool},
-    {Op::kReduceSum, 1, 1, 0, false, kReduce, ops::infer_reduce, ops::count_reduce_sum},
-    {Op::kReduceMean, 1, 1, 0, false, kReduce, ops::infer_reduce, ops::count_reduce_mean},
-    {Op::kReduceMax, 1, 1, 0, false, kReduce, ops::infer_reduce, ops::count_reduce_max},
     {Op::kReshape, 1, 1, 0, true, kReshape, ops::infer_reshape, ops::count_view},
     {Op::kFlatten, 1, 1, 0, true, kFlatten, ops::infer_flatten, ops::count_view},
     {Op::kTranspose, 1, 1, 0, false, kTranspose, ops::infer_transpose, ops::count_move},
     {Op::kConcat, 1, 255, 0, false, kConcat, ops::infer_concat, ops::count_move, {}, {}, Result::kFirst, ops::kAlike},
     {Op::kSlice, 1, 1, 0, false, kSlice, ops::infer_slice, ops::count_move},
     {Op::kSplit, 1, 1, 0, false, kSplit, ops::infer_split, ops::count_move},
-    {Op::kEmbedding,
-     2,
-     2,
-     ops::slots({0}),
-     false,
-     {},
-     ops::infer_embedding,
-     ops::count_embedding,
-     {},
-     {},
-     Result::kFirst,
-     {.integers = 2}},
+};
+
+using F = Feature;
+constexpr Per I = Per::kInput, O = Per::kOutput, R = Per::kRow, T = Per::kTap;
+constexpr auto kCharges = &ops::count_charges;
+
+// Rules whose count is their charges.
+constexpr OpRule kCharged[] = {
+    // clang-format off
+    // Reductions over axes: I elements become O.
+    {Op::kReduceSum, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kAdd, 1, I}, {F::kAdd, -1, O}, {F::kRows, 1, O}}},
+    {Op::kReduceMean, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kAdd, 1, I}, {F::kAdd, -1, O}, {F::kDiv, 1, O}, {F::kRows, 1, O}}},
+    {Op::kReduceMax, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kCmp, 1, I}, {F::kCmp, -1, O}, {F::kRows, 1, O}}},
+    {Op::kReduceMin, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kCmp, 1, I}, {F::kCmp, -1, O}, {F::kRows, 1, O}}},
+    {Op::kReduceProd, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kMul, 1, I}, {F::kMul, -1, O}, {F::kRows, 1, O}}},
+    {Op::kReduceL1, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kAdd, 1, I}, {F::kAdd, -1, O}, {F::kCmp, 1, I}, {F::kRows, 1, O}}},
+    {Op::kReduceL2, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kAdd, 1, I}, {F::kAdd, -1, O}, {F::kMul, 1, I}, {F::kSqrt, 1, O}, {F::kRows, 1, O}}},
+    {Op::kReduceLp, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kAdd, 1, I}, {F::kAdd, -1, O}, {F::kCmp, 1, I}, {F::kPow, 1, I}, {F::kPow, 1, O}, {F::kRows, 1, O}}},
+    {Op::kReduceLogSum, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kAdd, 1, I}, {F::kAdd, -1, O}, {F::kLog, 1, O}, {F::kRows, 1, O}}},
+    {Op::kReduceLogSumExp, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kAdd, 2, I}, {F::kCmp, 1, I}, {F::kCmp, -1, O}, {F::kExp, 1, I}, {F::kLog, 1, O}, {F::kRows, 1, O}}},
+    {Op::kReduceSumSquare, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kAdd, 1, I}, {F::kAdd, -1, O}, {F::kMul, 1, I}, {F::kRows, 1, O}}},
+    {Op::kReduceVar, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kAdd, 3, I}, {F::kAdd, -2, O}, {F::kMul, 1, I}, {F::kDiv, 2, O}, {F::kRows, 1, O}}},
+    {Op::kReduceStd, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kAdd, 3, I}, {F::kAdd, -2, O}, {F::kMul, 1, I}, {F::kDiv, 2, O}, {F::kSqrt, 1, O}, {F::kRows, 1, O}}},
+    {Op::kReduceAll, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kIntOp, 1, I}, {F::kIntOp, -1, O}, {F::kRows, 1, O}}, {}, Result::kBool},
+    {Op::kReduceAny, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kIntOp, 1, I}, {F::kIntOp, -1, O}, {F::kRows, 1, O}}, {}, Result::kBool},
+    {Op::kArgmax, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kCmp, 1, I}, {F::kCmp, -1, O}, {F::kRows, 1, O}}, {}, Result::kInt64},
+    {Op::kArgmin, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kCmp, 1, I}, {F::kCmp, -1, O}, {F::kRows, 1, O}}, {}, Result::kInt64},
+    {Op::kCountNonzero, 1, 1, 0, false, kReduce, ops::infer_reduce, kCharges, {{F::kCmp, 1, I}, {F::kIntOp, 1, I}, {F::kIntOp, -1, O}, {F::kRows, 1, O}}, {}, Result::kInt64},
+    // Along one axis: R rows.
+    {Op::kSoftmax, 1, 1, 0, false, kAxisLast, ops::infer_along_axis, kCharges, {{F::kCmp, 1, I}, {F::kCmp, -1, R}, {F::kAdd, 2, I}, {F::kAdd, -1, R}, {F::kExp, 1, I}, {F::kDiv, 1, I}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_along_axis},
+    {Op::kLogSoftmax, 1, 1, 0, false, kAxisLast, ops::infer_along_axis, kCharges, {{F::kCmp, 1, I}, {F::kCmp, -1, R}, {F::kAdd, 3, I}, {F::kAdd, -1, R}, {F::kExp, 1, I}, {F::kLog, 1, R}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_along_axis},
+    {Op::kHardmax, 1, 1, 0, false, kAxisLast, ops::infer_along_axis, kCharges, {{F::kCmp, 1, I}, {F::kCmp, -1, R}, {F::kAssign, 1, I}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_along_axis},
+    {Op::kLpNormalize, 1, 1, 0, false, kLpNormalize, ops::infer_along_axis, kCharges, {{F::kAdd, 1, I}, {F::kAdd, -1, R}, {F::kMul, 1, I, kL2}, {F::kCmp, 1, I, kL1}, {F::kSqrt, 1, R, kL2}, {F::kDiv, 1, I}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_along_axis},
+    {Op::kCumsum, 1, 1, 0, false, kAxis, ops::infer_along_axis, kCharges, {{F::kAdd, 1, I}, {F::kAdd, -1, R}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_along_axis},
+    {Op::kCumprod, 1, 1, 0, false, kAxis, ops::infer_along_axis, kCharges, {{F::kMul, 1, I}, {F::kMul, -1, R}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_along_axis},
+    {Op::kLogcumsumexp, 1, 1, 0, false, kAxis, ops::infer_along_axis, kCharges, {{F::kCmp, 1, I}, {F::kCmp, -1, R}, {F::kAdd, 2, I}, {F::kAdd, -2, R}, {F::kExp, 1, I}, {F::kExp, -1, R}, {F::kLog, 1, I}, {F::kLog, -1, R}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_along_axis},
+    {Op::kCummax, 1, 1, 0, false, kAxis, ops::infer_values_and_indices, kCharges, {{F::kCmp, 1, I}, {F::kCmp, -1, R}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_along_axis},
+    {Op::kCummin, 1, 1, 0, false, kAxis, ops::infer_values_and_indices, kCharges, {{F::kCmp, 1, I}, {F::kCmp, -1, R}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_along_axis},
+    {Op::kSort, 1, 1, 0, false, kAxisLast, ops::infer_values_and_indices, kCharges, {{F::kCmp, 1, T}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_sort},
+    {Op::kTopK, 1, 1, 0, false, kTopK, ops::infer_top_k, kCharges, {{F::kCmp, 1, T}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_top_k},
+    {Op::kGlu, 1, 1, 0, false, kGlu, ops::infer_glu, kCharges, {{F::kMul, 1}, {F::kMul, 1, O, kSiluGate}, {F::kMul, 3, O, kGeluGate}, {F::kAdd, 1, O, kSigmoidGate}, {F::kAdd, 1, O, kSiluGate}, {F::kAdd, 1, O, kGeluGate}, {F::kDiv, 1, O, kSigmoidGate}, {F::kDiv, 1, O, kSiluGate}, {F::kExp, 1, O, kSigmoidGate}, {F::kExp, 1, O, kSiluGate}, {F::kErf, 1, O, kGeluGate}, {F::kCmp, 1, O, kReluGate}}},
+    {Op::kUnique, 1, 1, 0, false, kSized, ops::infer_sized_vector, kCharges, {{F::kCmp, 1, T}, {F::kCmp, 1, R}, {F::kMove, 1}}, {}, {}, {}, ops::measure_unique},
+    {Op::kSearchsorted, 2, 2, 0, false, {}, ops::infer_searchsorted, kCharges, {{F::kCmp, 1, T}}, {}, {}, {}, ops::measure_searchsorted},
+    {Op::kBincount, 1, 1, 0, false, kSized, ops::infer_sized_vector, kCharges, {{F::kIntOp, 1, I}, {F::kAssign, 1}}, {}, Result::kInt64, {.integers = 1}},
+    {Op::kHistogram, 1, 1, 0, false, kSized, ops::infer_sized_vector, kCharges, {{F::kAdd, 1, I}, {F::kMul, 1, I}, {F::kRound, 1, I}, {F::kIntOp, 1, I}, {F::kAssign, 1}}, {}, Result::kInt64},
+    // Norms.
+    {Op::kGroupNorm, 1, 3, ops::slots({1, 2}), false, kGroups, ops::infer_group_norm, kCharges, {{F::kAdd, 3, I}, {F::kAdd, 1, I, ops::given(2)}, {F::kAdd, -1, R}, {F::kMul, 2, I}, {F::kMul, 1, I, ops::given(1)}, {F::kDiv, 2, R}, {F::kRsqrt, 1, R}, {F::kRows, 1, R}}, {{Variant::kAffine, ops::given(1)}}, {}, {}, ops::measure_groups},
+    {Op::kInstanceNorm, 1, 3, ops::slots({1, 2}), false, {}, ops::infer_instance_norm, kCharges, {{F::kAdd, 3, I}, {F::kAdd, 1, I, ops::given(2)}, {F::kAdd, -1, R}, {F::kMul, 2, I}, {F::kMul, 1, I, ops::given(1)}, {F::kDiv, 2, R}, {F::kRsqrt, 1, R}, {F::kRows, 1, R}}, {{Variant::kAffine, ops::given(1)}}, {}, {}, ops::measure_channels},
+    {Op::kLocalResponseNorm, 1, 1, 0, false, kWindowSize, ops::infer_local_response_norm, kCharges, {{F::kMul, 2}, {F::kAdd, 1, T}, {F::kPow, 1}, {F::kDiv, 1}, {F::kKernelElems, 1, T}}, {}, {}, {}, ops::measure_channel_windows},
+    {Op::kWeightNorm, 2, 2, ops::slots({0, 1}), false, kAxis, ops::infer_weight_norm, kCharges, {{F::kMul, 2, I}, {F::kAdd, 1, I}, {F::kAdd, -1, R}, {F::kSqrt, 1, R}, {F::kDiv, 1, R}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_weight_norm},
+    // Losses of I elements or R targets.
+    {Op::kMseLoss, 2, 2, 0, false, kLoss, ops::infer_loss, kCharges, {{F::kAdd, 2, I}, {F::kAdd, -1, O}, {F::kMul, 1, I}, {F::kDiv, 1, O, kMean}}, {}, {}, ops::kAlike},
+    {Op::kL1Loss, 2, 2, 0, false, kLoss, ops::infer_loss, kCharges, {{F::kAdd, 2, I}, {F::kAdd, -1, O}, {F::kCmp, 1, I}, {F::kDiv, 1, O, kMean}}, {}, {}, ops::kAlike},
+    {Op::kHuberLoss, 2, 2, 0, false, kLoss, ops::infer_loss, kCharges, {{F::kAdd, 3, I}, {F::kAdd, -1, O}, {F::kMul, 3, I}, {F::kCmp, 2, I}, {F::kSelect, 1, I}, {F::kDiv, 1, O, kMean}}, {}, {}, ops::kAlike},
+    {Op::kSmoothL1Loss, 2, 2, 0, false, kLoss, ops::infer_loss, kCharges, {{F::kAdd, 3, I}, {F::kAdd, -1, O}, {F::kMul, 3, I}, {F::kCmp, 2, I}, {F::kSelect, 1, I}, {F::kDiv, 1, O, kMean}}, {}, {}, ops::kAlike},
+    {Op::kBceLoss, 2, 2, 0, false, kLoss, ops::infer_loss, kCharges, {{F::kAdd, 4, I}, {F::kAdd, -1, O}, {F::kMul, 2, I}, {F::kLog, 2, I}, {F::kDiv, 1, O, kMean}}, {}, {}, ops::kAlike},
+    {Op::kBceWithLogitsLoss, 2, 2, 0, false, kLoss, ops::infer_loss, kCharges, {{F::kAdd, 4, I}, {F::kAdd, -1, O}, {F::kMul, 1, I}, {F::kCmp, 2, I}, {F::kExp, 1, I}, {F::kLog, 1, I}, {F::kDiv, 1, O, kMean}}, {}, {}, ops::kAlike},
+    {Op::kKlDivLoss, 2, 2, 0, false, kLoss, ops::infer_loss, kCharges, {{F::kAdd, 2, I}, {F::kAdd, -1, O}, {F::kMul, 1, I}, {F::kLog, 1, I}, {F::kDiv, 1, O, kMean}}, {}, {}, ops::kAlike},
+    {Op::kNllLoss, 2, 3, ops::slots({2}), false, kLoss, ops::infer_class_loss, kCharges, {{F::kGather, 1, R}, {F::kMul, 1, R, ops::given(2)}, {F::kAdd, 1, R}, {F::kAdd, -1, O}, {F::kDiv, 1, O, kMean}}, {}, {}, {.integers = 2}, ops::measure_targets},
+    {Op::kCrossEntropyLoss, 2, 3, ops::slots({2}), false, kLoss, ops::infer_class_loss, kCharges, {{F::kGather, 1, R}, {F::kMul, 1, R, ops::given(2)}, {F::kCmp, 1, I}, {F::kCmp, -1, R}, {F::kAdd, 3, I}, {F::kAdd, -1, O}, {F::kExp, 1, I}, {F::kLog, 1, R}, {F::kDiv, 1, O, kMean}, {F::kRows, 1, R}}, {}, {}, {.integers = 2}, ops::measure_targets},
+    // Windows and resampling: T elements are visited.
+    {Op::kMaxPool, 1, 1, 0, false, kPool, ops::infer_pool, kCharges, {{F::kCmp, 1, T}, {F::kCmp, -1, O}, {F::kKernelElems, 1, T}}, {}, {}, {}, ops::measure_windows},
+    {Op::kAveragePool, 1, 1, 0, false, kPool, ops::infer_pool, kCharges, {{F::kAdd, 1, T}, {F::kAdd, -1, O}, {F::kDiv, 1, O}, {F::kKernelElems, 1, T}}, {}, {}, {}, ops::measure_windows},
+    {Op::kLpPool, 1, 1, 0, false, kPool, ops::infer_pool, kCharges, {{F::kAdd, 1, T}, {F::kAdd, -1, O}, {F::kCmp, 1, T}, {F::kPow, 1, T}, {F::kPow, 1, O}, {F::kKernelElems, 1, T}}, {}, {}, {}, ops::measure_windows},
+    {Op::kMaxPoolWithIndices, 1, 1, 0, false, kPool, ops::infer_pool_with_indices, kCharges, {{F::kCmp, 1, T}, {F::kCmp, -1, O}, {F::kKernelElems, 1, T}}, {}, {}, {}, ops::measure_windows},
+    {Op::kAdaptiveAveragePool, 1, 1, 0, false, kResize, ops::infer_resize, kCharges, {{F::kAdd, 1, T}, {F::kAdd, -1, O}, {F::kDiv, 1, O}, {F::kKernelElems, 1, T}}, {}, {}, {}, ops::measure_adaptive},
+    {Op::kAdaptiveMaxPool, 1, 1, 0, false, kResize, ops::infer_resize, kCharges, {{F::kCmp, 1, T}, {F::kCmp, -1, O}, {F::kKernelElems, 1, T}}, {}, {}, {}, ops::measure_adaptive},
+    {Op::kMaxUnpool, 2, 2, 0, false, kResize, ops::infer_max_unpool, kCharges, {{F::kAssign, 1, I}, {F::kAssign, 1, O}}, {}, {}, {.integers = 2}},
+    {Op::kFractionalMaxPool, 1, 1, 0, false, kFractional, ops::infer_fractional_max_pool, kCharges, {{F::kCmp, 1, T}, {F::kCmp, -1, O}, {F::kRng, 1, R}, {F::kKernelElems, 1, T}}, {}, {}, {}, ops::measure_fractional},
+    {Op::kInterpolateNearest, 1, 1, 0, false, kResize, ops::infer_resize, kCharges, {{F::kGather}}},
+    {Op::kInterpolateLinear, 1, 1, 0, false, kResize, ops::infer_resize, kCharges, {{F::kGather, 1, T}, {F::kMul, 1, T}, {F::kAdd, 1, T}, {F::kAdd, -1, O}}, {}, {}, {}, ops::measure_linear},
+    {Op::kInterpolateCubic, 1, 1, 0, false, kResize, ops::infer_resize, kCharges, {{F::kGather, 1, T}, {F::kMul, 1, T}, {F::kAdd, 1, T}, {F::kAdd, -1, O}}, {}, {}, {}, ops::measure_cubic},
+    {Op::kGridSample, 2, 2, 0, false, kGridSample, ops::infer_grid_sample, kCharges, {{F::kGather, 1, T}, {F::kMul, 1, T, kBlend}, {F::kMul, 2, R}, {F::kAdd, 1, T, kBlend}, {F::kAdd, -1, O, kBlend}, {F::kAdd, 2, R}, {F::kRound, 1, R}}, {}, {}, {}, ops::measure_grid_sample},
+    {Op::kRoiAlign, 3, 3, 0, false, kRoiAlign, ops::infer_roi_align, kCharges, {{F::kGather, 1, T}, {F::kMul, 1, T}, {F::kAdd, 1, T}, {F::kAdd, -1, O}, {F::kDiv, 1, O}}, {}, {}, {.integers = 4}, ops::measure_samples},
+    {Op::kUnfold, 1, 1, 0, false, kUnfold, ops::infer_unfold, kCharges, {{F::kMove}}},
+    {Op::kFold, 1, 1, 0, false, kFold, ops::infer_fold, kCharges, {{F::kAdd, 1, I}}},
+    {Op::kNms, 2, 2, 0, false, kSized, ops::infer_nms, kCharges, {{F::kCmp, 8, T}, {F::kAdd, 4, T}, {F::kAdd, 2, R}, {F::kMul, 1, T}, {F::kMul, 1, R}, {F::kDiv, 1, T}}, {}, {}, {}, ops::measure_nms},
+    // Copies, views, new tensors.
+    {Op::kIdentity, 1, 1, 0, true, {}, ops::infer_same, ops::count_view},
+    {Op::kClone, 1, 1, 0, false, {}, ops::infer_same, kCharges, {{F::kMove}}},
+    {Op::kFillLike, 1, 1, 0, false, {}, ops::infer_same, kCharges, {{F::kAssign}}},
+    {Op::kRandomLike, 1, 1, 0, false, {}, ops::infer_same, kCharges, {{F::kRng}}},
+    {Op::kBernoulli, 1, 1, 0, false, {}, ops::infer_same, kCharges, {{F::kRng}, {F::kCmp}}},
+    {Op::kMultinomial, 1, 1, 0, false, kSized, ops::infer_multinomial, kCharges, {{F::kRng}, {F::kAdd, 1, I}, {F::kAdd, -1, R}, {F::kMul}, {F::kCmp, 1, T}}, {}, {}, {}, ops::measure_multinomial},
+    {Op::kRandomUniform, 0, 0, 0, false, kFilled, ops::infer_filled, kCharges, {{F::kRng}}, {}, Result::kAttr},
+    {Op::kRandomNormal, 0, 0, 0, false, kFilled, ops::infer_filled, kCharges, {{F::kRng}}, {}, Result::kAttr},
+    {Op::kRandomIntegers, 0, 0, 0, false, kFilled, ops::infer_filled, kCharges, {{F::kRng}}, {}, Result::kAttr},
+    {Op::kFull, 0, 0, 0, false, kFilled, ops::infer_filled, kCharges, {{F::kAssign}}, {}, Result::kAttr},
+    {Op::kEye, 0, 0, 0, false, kFilled, ops::infer_filled, kCharges, {{F::kAssign}}, {}, Result::kAttr},
+    {Op::kArange, 0, 0, 0, false, kSteps, ops::infer_sized_vector, kCharges, {{F::kAssign}}, {}, Result::kAttr},
+    {Op::kLinspace, 0, 0, 0, false, kSteps, ops::infer_sized_vector, kCharges, {{F::kMul}, {F::kAdd}}, {}, Result::kAttr},
+    {Op::kSqueeze, 1, 1, 0, true, kAxes, ops::infer_squeeze, ops::count_view},
+    {Op::kUnsqueeze, 1, 1, 0, true, kAxes, ops::infer_unsqueeze, ops::count_view},
+    {Op::kExpand, 1, 1, 0, true, kReshape, ops::infer_expand, ops::count_view},
+    {Op::kUnbind, 1, 1, 0, true, kAxis, ops::infer_unbind, ops::count_view},
+    {Op::kMeshgrid, 1, 255, 0, true, {}, ops::infer_meshgrid, ops::count_view, {}, {}, {}, ops::kAlike},
+    {Op::kShapeOf, 1, 1, 0, true, {}, ops::infer_shape_of, ops::count_view},
+    {Op::kSizeOf, 1, 1, 0, true, {}, ops::infer_size_of, ops::count_view},
+    {Op::kFlip, 1, 1, 0, false, kAxes, ops::infer_same_axes, kCharges, {{F::kMove}}},
+    {Op::kRoll, 1, 1, 0, false, kAxes, ops::infer_same_axes, kCharges, {{F::kMove}}},
+    {Op::kTril, 1, 1, 0, false, {}, ops::infer_matrix, kCharges, {{F::kSelect}}},
+    {Op::kTriu, 1, 1, 0, false, {}, ops::infer_matrix, kCharges, {{F::kSelect}}},
+    {Op::kTile, 1, 1, 0, false, kTile, ops::infer_tile, kCharges, {{F::kMove}}},
+    {Op::kRepeatInterleave, 1, 1, 0, false, kRepeat, ops::infer_repeat_interleave, kCharges, {{F::kMove}}},
+    {Op::kPad, 1, 1, 0, false, kPad, ops::infer_pad, kCharges, {{F::kMove}}},
+    {Op::kStack, 1, 255, 0, false, kAxis, ops::infer_stack, kCharges, {{F::kMove}}, {}, {}, ops::kAlike},
+    {Op::kDiag, 1, 1, 0, false, {}, ops::infer_diag, kCharges, {{F::kMove}}},
+    {Op::kSpaceToDepth, 1, 1, 0, false, kBlock, ops::infer_space_to_depth, kCharges, {{F::kMove}}},
+    {Op::kDepthToSpace, 1, 1, 0, false, kBlock, ops::infer_depth_to_space, kCharges, {{F::kMove}}},
+    {Op::kReverseSequence, 2, 2, 0, false, kReverse, ops::infer_reverse_sequence, kCharges, {{F::kMove}}, {}, {}, {.integers = 2}},
+    // Picking and placing: T updates.
+    {Op::kGather, 2, 2, 0, false, kAxis, ops::infer_gather, kCharges, {{F::kGather}}, {}, {}, {.integers = 2}, nullptr, true},
+    {Op::kTakeAlong, 2, 2, 0, false, kAxis, ops::infer_take_along, kCharges, {{F::kGather}}, {}, {}, {.integers = 2}, nullptr, true},
+    {Op::kGatherNd, 2, 2, 0, false, kBatchDims, ops::infer_gather_nd, kCharges, {{F::kGather}}, {}, {}, {.integers = 2}, nullptr, true},
+    {Op::kScatter, 3, 3, 0, false, kScatter, ops::infer_scatter, kCharges, {{F::kMove}, {F::kAssign, 1, T, kWritten}, {F::kAdd, 1, T, kAdded}, {F::kMul, 1, T, kMultiplied}, {F::kCmp, 1, T, kMaximum}, {F::kCmp, 1, T, kMinimum}}, {}, {}, {.alike = 5, .integers = 2}, ops::measure_updates},
+    {Op::kScatterNd, 3, 3, 0, false, kScatterNd, ops::infer_scatter_nd, kCharges, {{F::kMove}, {F::kAssign, 1, T, kWritten}, {F::kAdd, 1, T, kAdded}, {F::kMul, 1, T, kMultiplied}, {F::kCmp, 1, T, kMaximum}, {F::kCmp, 1, T, kMinimum}}, {}, {}, {.alike = 5, .integers = 2}, ops::measure_updates},
+    {Op::kIndexUpdate, 3, 3, 0, false, kScatter, ops::infer_index_update, kCharges, {{F::kMove}, {F::kAssign, 1, T, kWritten}, {F::kAdd, 1, T, kAdded}, {F::kMul, 1, T, kMultiplied}, {F::kCmp, 1, T, kMaximum}, {F::kCmp, 1, T, kMinimum}}, {}, {}, {.alike = 5, .integers = 2}, ops::measure_updates},
+    {Op::kEmbedding, 2, 2, ops::slots({0}), false, {}, ops::infer_embedding, kCharges, {{F::kGather}}, {}, {}, {.integers = 2}, nullptr, true},
+    {Op::kEmbeddingBag, 2, 2, ops::slots({0}), false, kBag, ops::infer_embedding_bag, kCharges, {{F::kGather, 1, T}, {F::kAdd, 1, T, kNotMaxBag}, {F::kAdd, -1, O, kNotMaxBag}, {F::kDiv, 1, O, kMeanBag}, {F::kCmp, 1, T, kMaxBag}, {F::kCmp, -1, O, kMaxBag}}, {}, {}, {.integers = 2}, ops::measure_bags, true},
+    {Op::kOneHot, 1, 1, 0, false, kOneHot, ops::infer_one_hot, kCharges, {{F::kAssign}}, {}, Result::kAttr, {.integers = 1}},
+    {Op::kNonzero, 1, 1, 0, false, kSized, ops::infer_nonzero, kCharges, {{F::kCmp, 1, I}, {F::kAssign}}},
+    {Op::kMaskedSelect, 2, 2, 0, false, kSized, ops::infer_masked_select, kCharges, {{F::kSelect, 1, I}, {F::kMove}}, {}, {}, {.bools = 2}},
+    // clang-format on
 };
 
 // All rules by Op; an op without one, or with two, does not compile.
 constexpr auto kRules = [] {
     std::array<OpRule, static_cast<std::size_t>(Op::kCall)> rules{};
     std::size_t n = 0;
-    for (const std::span<const OpRule> family : {std::span<const OpRule>(kOther), {ops::elementwise::kRules}})
+    for (const std::span<const OpRule> family :
+         {std::span<const OpRule>(kOther), {kCharged}, {ops::elementwise::kRules}})
         for (const OpRule& rule : family) {
             rules[static_cast<std::size_t>(rule.op)] = rule;
             ++n;
@@ -133,11 +287,18 @@ void count_node(const OpRule& rule, CountContext& context) {
         if ((rule.cache_slots >> i) & 1U) cache = exprs.add(cache, size);
         read = exprs.add(read, size);
     }
-    if (rule.op == Op::kEmbedding) {  // reads the rows it gathers, not its whole table
-        const TensorView &table = context.inputs[0], &ids = context.inputs[1];
-        const ExprRef picked = bytes(exprs, out, table.dtype), picks = bytes(exprs, ids.elements, ids.dtype);
-        read = exprs.add(picked, picks);
-        weights_read = ids.weight ? read : picked;
+    if (rule.gathers) {  // reads what it gathers of its first input, not the whole of it
+        ExprRef gathered;
+        for (std::uint32_t i = 0; i < context.n_amounts; ++i)
+            if (context.tags[i].feature == Feature::kGather) gathered = context.bases[i];
+        read = bytes(exprs, gathered, context.inputs[0].dtype);
+        weights_read = context.inputs[0].weight ? read : ExprRef();
+        for (const TensorView& t : context.inputs.subspan(1)) {
+            if (!t.given()) continue;
+            const ExprRef size = bytes(exprs, t.elements, t.dtype);
+            read = exprs.add(read, size);
+            if (t.weight) weights_read = exprs.add(weights_read, size);
+        }
     }
     // As emit(), with the position kept in a register.
     std::uint32_t n = context.n_amounts;

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from flopcore.errors import DataError
 
-__all__ = ["FUNCTIONS", "Function", "Value", "adaptive_taps", "evaluate"]
+__all__ = ["FUNCTIONS", "Function", "Value", "adaptive_taps", "bisection_steps", "evaluate", "merge_comparisons"]
 
 Value: TypeAlias = "int | Fraction | bool | str | list[Value] | range | None"
 Function: TypeAlias = Callable[..., Value]
@@ -30,6 +30,17 @@ def adaptive_taps(size: int, output_size: int) -> int:
     return total
 
 
+def merge_comparisons(size: int) -> int:
+    """Return the most comparisons that merging takes to sort so many elements: n k - 2^k + 1, k = ceil(log2 n)."""
+    levels = max(size - 1, 0).bit_length()
+    return size * levels - 2**levels + 1 if size else 0
+
+
+def bisection_steps(size: int) -> int:
+    """Return the most comparisons of a search among so many sorted elements: floor(log2 n) + 1, 0 for none."""
+    return size.bit_length()
+
+
 FUNCTIONS: Mapping[str, Function] = {
     "prod": prod,
     "len": len,
@@ -39,6 +50,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "sum": sum,
     "ceil": lambda x: -(-x // 1),
     "adaptive_taps": adaptive_taps,
+    "merge_comparisons": merge_comparisons,
+    "bisection_steps": bisection_steps,
 }
 
 

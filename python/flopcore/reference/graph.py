@@ -10,7 +10,7 @@ from typing import TypeAlias, cast
 from flopcore.errors import DataError, GraphError, ShapeError, UnsupportedOp
 from flopcore.specification import OpSpec, specification
 
-from .expression import FUNCTIONS, Function, evaluate
+from .expression import FUNCTIONS, Function, Value, evaluate
 from .shapes import Attr, Shape, infer_all
 
 __all__ = ["Block", "Graph", "Node", "Run", "Tensor", "complete_attrs", "infer_node"]
@@ -227,12 +227,13 @@ def complete_attrs(node: Node, rank: int, at: At) -> dict[str, Attr]:
     """
     spec = _spec(node)
     result: dict[str, Attr] = {}
-    names = {"rank": rank}
     for key, kind in spec.attrs.items():
         if key in node.attrs:
             result[key] = _attr(node.attrs[key], kind, at)
         elif key in spec.defaults:
-            result[key] = cast("Attr", evaluate(spec.defaults[key], names))
+            result[key] = cast(
+                "Attr", evaluate(spec.defaults[key], {"rank": rank, **cast("Mapping[str, Value]", result)})
+            )
         else:
             raise DataError(f"{node.op} node {node.name!r} has no attribute {key!r}")
     for key in node.attrs:

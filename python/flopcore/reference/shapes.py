@@ -9,6 +9,8 @@ from typing import TypeAlias, cast
 from flopcore.errors import ShapeError
 from flopcore.specification import specification
 
+from . import layout_shapes, reduction_shapes
+
 __all__ = ["Attr", "Shape", "broadcast", "infer", "infer_all"]
 
 Shape: TypeAlias = tuple[int, ...]
@@ -39,8 +41,13 @@ def infer(op: str, inputs: Inputs, attrs: Attrs) -> Shape:
 
 def infer_all(op: str, inputs: Inputs, attrs: Attrs) -> list[Shape]:
     """Return the shapes of all outputs of an op; see `infer`."""
-    shapes = (_RULES.get(op) or _FAMILIES[specification().ops[op].family])(inputs, attrs)
+    shapes = _rule(op)(inputs, attrs)
     return shapes if isinstance(shapes, list) else [shapes]
+
+
+def _rule(op: str) -> Callable[[Inputs, Attrs], Shape | list[Shape]]:
+    """Return the rule of an op, or of its family."""
+    return _RULES[op if op in _RULES else specification().ops[op].family]
 
 
 def broadcast(shapes: Sequence[Shape]) -> Shape:
@@ -174,12 +181,6 @@ def _attention(inputs: Inputs, attrs: Attrs) -> Shape:
     return (*q[:3], v[3])
 
 
-def _softmax(inputs: Inputs, attrs: Attrs) -> Shape:
-    x = _given(inputs, 0)
-    _reduced(x[_axis(_int(attrs, "axis"), len(x))], "softmax")
-    return x
-
-
 def _batch_norm(inputs: Inputs, attrs: Attrs) -> Shape:
     x = _given(inputs, 0)
     if len(x) < 2:
@@ -201,22 +202,6 @@ def _trailing_norm(inputs: Inputs, attrs: Attrs) -> Shape:
             raise ShapeError(f"norm over {x[-count:]} with a weight {weight}")
     _reduced(prod(x[-count:]), "norm")
     return x
-
-
-def _pool(inputs: Inputs, attrs: Attrs) -> Shape:
-    x = _given(inputs, 0)
-    if len(x) not in (3, 4, 5):
-        raise ShapeError(f"pool of {x}: expected [N, C, *spatial]")
-    return (*x[:2], *_slide(x[2:], _ints(attrs, "kernel"), attrs, ceil_mode=bool(attrs["ceil_mode"])))
-
-
-def _adaptive_average_pool(inputs: Inputs, attrs: Attrs) -> Shape:
-    x, size = _given(inputs, 0), tuple(_ints(attrs, "output_size"))
-    if len(x) not in (3, 4, 5) or len(size) != len(x) - 2 or min(size) < 1:
-        raise ShapeError(f"adaptive_average_pool of {x} to {size}")
-    for dim in x[2:]:
-        _reduced(dim, "adaptive_average_pool")
-    return (*x[:2], *size)
 
 
 def _reduce(inputs: Inputs, attrs: Attrs) -> Shape:
@@ -295,25 +280,19 @@ def _embedding(inputs: Inputs, attrs: Attrs) -> Shape:
     return (*ids, weight[1])
 
 
-# One shape, or the list of those of several outputs.
-_FAMILIES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
-    "elementwise": _elementwise,
-}
+# By op or family: one shape, or the list of those of several outputs.
 _RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
+    "elementwise": _elementwise,
+    "reduce": _reduce,
+    **layout_shapes.RULES,
+    **reduction_shapes.RULES,
     "matmul": _matmul,
     "linear": _linear,
     "conv": _conv,
     "attention": _attention,
-    "softmax": _softmax,
     "batch_norm": _batch_norm,
     "layer_norm": _trailing_norm,
     "rms_norm": _trailing_norm,
-    "max_pool": _pool,
-    "average_pool": _pool,
-    "adaptive_average_pool": _adaptive_average_pool,
-    "reduce_sum": _reduce,
-    "reduce_mean": _reduce,
-    "reduce_max": _reduce,
     "reshape": _reshape,
     "flatten": _flatten,
     "transpose": _transpose,
