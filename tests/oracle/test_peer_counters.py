@@ -85,3 +85,33 @@ def test_a_convention_is_what_its_peer_reports(peer: str, name: str) -> None:
     graph = fc.Graph()
     case.build(graph, [graph.input(f"x{index}", shape) for index, shape in enumerate(shapes)])
     assert fc.count(graph).flop(peer) == reported
+
+
+def square_product(size: int) -> tuple[Any, Any, int]:
+    """A linear layer on meta tensors, its input, and our count: size^3."""
+    graph = fc.Graph()
+    graph.linear(graph.input("x", (size, size)), graph.parameter("w", (size, size)))
+    macs = fc.count(graph).flop("macs")
+    assert isinstance(macs, int)
+    return nn.Linear(size, size, bias=False, device="meta"), torch.empty(size, size, device="meta"), macs
+
+
+def signed_64_bits(value: int) -> int:
+    return (value + 2**63) % 2**64 - 2**63
+
+
+@pytest.mark.parametrize("size", [2**22, 2**21 + 1, 3_000_001])
+def test_counts_past_64_bits(size: int) -> None:
+    """Ours is exact, as are the peers that add Python ints; THOP is a float64, the modules of ptflops wrap."""
+    layer, x, macs = square_product(size)
+    assert macs == size**3 > 2**63
+    exact = ("fvcore-0.1.5", "torchprofile-0.1.0", "ptflops-aten-0.7.5")
+    assert [PEERS[peer](layer, [x]) for peer in exact] == [macs] * len(exact)
+    assert PEERS["torch-2.13"](layer, [x]) == 2 * macs
+    assert PEERS["thop-0.1.1"](layer, [x]) == float(macs)
+    assert PEERS["ptflops-module-0.7.5"](layer, [x]) == signed_64_bits(macs) // size  # by the batch
+
+
+def test_thop_loses_digits() -> None:
+    layer, x, macs = square_product(3_000_001)
+    assert int(PEERS["thop-0.1.1"](layer, [x])) != macs
