@@ -169,7 +169,7 @@ def _per_element(amounts: Mapping[str, int]) -> str:
 def _convention_section(one: Convention) -> list[str]:
     lines = [f"### {one.name}", "", _text(one.summary), ""]
     lines += [f"- source: {_text(one.source)}", f"- version {one.version}, digest `{one.digest[:16]}`"]
-    lines += [f"- phases: {', '.join(one.phases)}; branches: {one.branches}"]
+    lines += [f"- phases: {', '.join(one.phases)}; branches: {one.branches}; loops: {one.loops}"]
     for state in ("counted", "in part", "not counted"):
         named = [name.replace("_", " ") for name, value in one.switches.items() if value == state]
         lines += [f"- {state}: {', '.join(named)}"] if named else []

@@ -52,12 +52,13 @@ Override to_override(const py::tuple& fields) {
 
 Convention make_convention(const std::string& name, const std::string& unit, const py::sequence& weights,
                            const std::vector<py::tuple>& overrides, const std::vector<std::string>& used_extents,
-                           const std::vector<std::string>& phases, const std::string& branches) {
+                           const std::vector<std::string>& phases, const std::string& branches, bool loops_once) {
     Convention convention{.name = name, .unit = unit, .weights = to_weights(weights), .overrides = {}};
     for (const py::tuple& fields : overrides) convention.overrides.push_back(to_override(fields));
     for (const auto& kind : used_extents) convention.used_extents |= 1U << to_index(kExtentKinds, kind, "extent kind");
     if (!phases.empty()) convention.phases = 0;
     for (const auto& phase : phases) convention.phases |= 1U << to_index(kPhases, phase, "phase");
+    convention.loops_once = loops_once;
     convention.branches = static_cast<Branches>(to_index(kBranchRules, branches, "rule for branches"));
     return convention;
 }
@@ -133,6 +134,7 @@ py::list describe_kinds(const Tally& tally) {
     py::list kinds;
     for (const NodeKind& kind : found.kinds) {
         py::dict result = describe_row(tally, tally.entries()[kind.example]);
+        result["phase"] = std::string(kPhases[static_cast<std::size_t>(kind.phase)]);
         result["n_entries"] = kind.n_entries;
         kinds.append(result);
     }
@@ -204,7 +206,7 @@ void bind_tally(py::module_& m) {
         .def("frames", &describe_frames);
     py::class_<Convention>(m, "Convention")
         .def(py::init(&make_convention), py::arg("name"), py::arg("unit"), py::arg("weights"), py::arg("overrides"),
-             py::arg("used_extents"), py::arg("phases"), py::arg("branches"))
+             py::arg("used_extents"), py::arg("phases"), py::arg("branches"), py::arg("loops_once"))
         .def_readonly("name", &Convention::name)
         .def_readonly("unit", &Convention::unit);
     m.def("walk", &walk_bound, py::arg("graph"), py::arg("at"));

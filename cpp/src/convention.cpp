@@ -126,8 +126,16 @@ class Pricer {
     // What all runs of a frame cost.
     Groups of_runs(const Groups& each, const Frame& frame) {
         Groups all;
-        for (const auto& [name, value] : each) all[name] = tally_.over_runs(cost_.exprs, frame, value);
+        for (const auto& [name, value] : each) all[name] = over_runs(frame, value);
         return all;
+    }
+
+    ExprRef over_runs(const Frame& frame, ExprRef each) {
+        if (!convention_.loops_once || frame.kind != FrameKind::kLoop)
+            return tally_.over_runs(cost_.exprs, frame, each);
+        Frame once = frame;
+        once.times = cost_.exprs.min(frame.times, ExprRef::small(1));
+        return tally_.over_runs(cost_.exprs, once, each);
     }
 
     // Prices the arms of one site, from frame `begin` on; returns the frame after them.
@@ -163,7 +171,7 @@ class Pricer {
         for (const Frame& arm : arms) {
             ExprRef total;
             for (const auto& [name, value] : blocks[arm.block]) total = exprs.add(total, value);
-            totals.push_back(tally_.over_runs(exprs, arm, total));
+            totals.push_back(over_runs(arm, total));
         }
         for (std::size_t i = 0; i < arms.size(); ++i) {
             const bool wins = std::ranges::all_of(totals, [&](ExprRef other) {
@@ -210,7 +218,8 @@ class Pricer {
     }
 
     // A small integer that names the group of a row; group_name() spells it.
-    [[nodiscard]] std::uint32_t group_key(std::uint32_t at, const Entry& entry, Phase phase, Feature feature) const {
+    [[nodiscard]] std::uint32_t group_key(std::uint32_t at, Phase phase, Feature feature, bool recompute) const {
+        const Entry& entry = tally_.entries()[at];
         switch (by_) {
             case GroupBy::kOp:
                 return static_cast<std::uint32_t>(entry.op);
@@ -223,7 +232,7 @@ class Pricer {
             case GroupBy::kFeature:
                 return static_cast<std::uint32_t>(feature);
             case GroupBy::kKind:
-                return kinds_.of_entry[at] * static_cast<std::uint32_t>(kFeatureCount) +
+                return (recompute ? kinds_.recomputed : kinds_.plain)[at] * static_cast<std::uint32_t>(kFeatureCount) +
                        static_cast<std::uint32_t>(feature);
             case GroupBy::kNone:
                 break;
@@ -282,7 +291,15 @@ class Pricer {
         return cost_.exprs.mul(base, used ? extent.used : extent.nominal);
     }
 
+    // Whether the rows of a block never run this way: they then are of no kind.
+    [[nodiscard]] bool is_idle(const TallyBlock& block, bool recompute) const {
+        if (by_ != GroupBy::kKind || block.entries_begin == block.entries_end) return false;
+        const std::vector<std::uint32_t>& kinds = recompute ? kinds_.recomputed : kinds_.plain;
+        return kinds.empty() || kinds[block.entries_begin] == kNoKind;
+    }
+
     Groups price_rows(const TallyBlock& block, bool recompute) {
+        if (is_idle(block, recompute)) return {};
         std::unordered_map<std::uint32_t, Accumulator> sums;
         Accumulator* sum = &sums[0];
         std::uint32_t open_key = 0;
@@ -302,7 +319,7 @@ class Pricer {
                              if (!((convention_.phases >> static_cast<unsigned>(phase)) & 1U)) continue;
                              for (const Charge& charge : charges(entry.signature, weights_of(entry, phase))) {
                                  if (by_ != GroupBy::kNone) {
-                                     const std::uint32_t key = group_key(at, entry, phase, charge.feature);
+                                     const std::uint32_t key = group_key(at, phase, charge.feature, recompute);
                                      if (key != open_key) sum = &sums[key], open_key = key;
                                  }
                                  sum->add(cost_.exprs, amount(entry, charge), charge.numerator, charge.plain);

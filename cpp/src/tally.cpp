@@ -30,18 +30,37 @@ std::string Tally::describe(const Entry& entry) const {
 }
 
 NodeKinds Tally::node_kinds() const {
+    // How each block runs: a block stands after those it runs.
+    std::vector<std::uint8_t> plain(blocks_.size()), recomputed(blocks_.size());
+    plain.back() = 1;
+    for (std::size_t block = blocks_.size(); block-- > 0;) {
+        for (std::uint32_t i = blocks_[block].frames_begin; i < blocks_[block].frames_end; ++i) {
+            const Frame& frame = frames_[i];
+            const bool again = frame.kind == FrameKind::kRecompute;
+            plain[frame.block] |= static_cast<std::uint8_t>(plain[block] && !again);
+            recomputed[frame.block] |= static_cast<std::uint8_t>(recomputed[block] || (plain[block] && again));
+        }
+    }
     NodeKinds result;
     std::map<std::tuple<Op, Phase, DType, std::uint32_t, std::uint32_t>, std::uint32_t> known;
-    result.of_entry.reserve(entries_.size());
-    for (std::uint32_t i = 0; i < entries_.size(); ++i) {
+    const auto number = [&](std::uint32_t i, Phase phase) {
         const Entry& entry = entries_[i];
         const auto [place, fresh] =
-            known.try_emplace({entry.op, entry.phase, entry.dtypes.input, entry.variant, entry.origin},
+            known.try_emplace({entry.op, phase, entry.dtypes.input, entry.variant, entry.origin},
                               static_cast<std::uint32_t>(result.kinds.size()));
-        if (fresh)
-            result.kinds.push_back({entry.op, entry.phase, entry.dtypes.input, entry.variant, entry.origin, i, 0});
+        if (fresh) result.kinds.push_back({entry.op, phase, entry.dtypes.input, entry.variant, entry.origin, i, 0});
         ++result.kinds[place->second].n_entries;
-        result.of_entry.push_back(place->second);
+        return place->second;
+    };
+    result.plain.assign(entries_.size(), kNoKind);
+    if (std::ranges::find(recomputed, 1) != recomputed.end()) result.recomputed.assign(entries_.size(), kNoKind);
+    for (std::size_t block = 0; block < blocks_.size(); ++block) {
+        for (std::uint32_t i = blocks_[block].entries_begin; i < blocks_[block].entries_end; ++i) {
+            const Phase phase = entries_[i].phase;
+            if (plain[block]) result.plain[i] = number(i, phase);
+            if (recomputed[block])
+                result.recomputed[i] = number(i, phase == Phase::kForward ? Phase::kRecompute : phase);
+        }
     }
     return result;
 }

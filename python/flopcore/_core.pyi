@@ -258,6 +258,7 @@ class Convention:
         used_extents: Sequence[str],
         phases: Sequence[str],
         branches: str,
+        loops_once: bool,
     ) -> None: ...
     @property
     def name(self) -> str: ...

@@ -32,6 +32,7 @@ DTYPES = (
 )
 INTEGER_DTYPES = tuple(dtype for dtype in DTYPES if dtype.startswith(("int", "uint")) or dtype == "bool")
 BRANCH_RULES = ("probability", "max", "min", "both")
+LOOP_RULES = ("every run", "once")
 
 # Which ops (with the flags of the row) each switch speaks of: it is "counted" if all of them cost something.
 _SWITCH_OPS: Mapping[str, tuple[str, ...]] = {
@@ -107,6 +108,8 @@ class Convention:
         The phases that are priced.
     branches
         How the arms of a branch are joined.
+    loops
+        Whether the body of a loop is priced for ``"every run"``, or as if it ran ``"once"``.
     precision
         What one operation in a dtype is worth relative to the others; 1 for a dtype that is not named.
     backward
@@ -124,6 +127,7 @@ class Convention:
     extents: Mapping[str, Literal["nominal", "used"]] = field(hash=False)
     phases: tuple[str, ...]
     branches: str
+    loops: str = "every run"
     precision: Mapping[str, Weight] = field(default_factory=dict, hash=False)
     backward: Weight | None = None
     aliases: tuple[str, ...] = ()
@@ -190,6 +194,7 @@ class Convention:
             [kind for kind, size in self.extents.items() if size == "used"],
             self.phases,
             self.branches,
+            self.loops == "once",
         )
 
     @property
@@ -242,6 +247,7 @@ class Convention:
             "extents": dict(self.extents),
             "phases": list(self.phases),
             "branches": self.branches,
+            "loops": self.loops,
             "precision": {dtype: _text(weight) for dtype, weight in self.precision.items()},
             "backward": None if self.backward is None else _text(self.backward),
         }
@@ -316,6 +322,7 @@ def parse(text: str, *, source: str) -> Convention:
         extents=cast("dict[str, Literal['nominal', 'used']]", document["extents"]),
         phases=tuple(cast("list[str]", document["phases"])),
         branches=cast("str", document["branches"]),
+        loops=cast("str", document["loops"]),
         precision={
             dtype: Rational.value(scale)
             for dtype, scale in cast("dict[str, int | str]", document.get("precision", {})).items()
@@ -357,6 +364,7 @@ def _document() -> Table:
             "source": Text(),
             "phases": Array(Text(choices=PHASES), minimum_length=1),
             "branches": Text(choices=BRANCH_RULES),
+            "loops": Text(choices=LOOP_RULES),
             "switches": Table(
                 required={
                     **dict.fromkeys(_STATED, switch),

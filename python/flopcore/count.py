@@ -272,6 +272,8 @@ class Tally:
     def bytes(self, *, at: Mapping[str, int] | None = None, by: GroupBy | None = None) -> Traffic | dict[str, Traffic]:
         """Return how many bytes of weights and activations are read and written, from the same rows as the count.
 
+        Of the arms of an if, each number is that of the arm where it is largest.
+
         Parameters
         ----------
         at : mapping of str to int, optional
@@ -362,7 +364,7 @@ def _counting(feature: str) -> Convention:
         overrides=(),
         extents=dict.fromkeys(EXTENT_KINDS, "nominal"),
         phases=PHASES,
-        branches="probability",
+        branches="max",
     )
 
 

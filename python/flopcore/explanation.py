@@ -19,7 +19,8 @@ __all__ = ["BOUND", "Assumption", "Charge", "Coverage", "Explanation", "Uncounte
 Count: TypeAlias = int | Fraction | Expr
 
 BOUND = "int-or-fp"
-"""The convention that bounds what was not counted: every operation executed, each worth one, masked ones included."""
+"""The convention that bounds what was not counted: every operation executed, each worth one, masked ones included; of
+an if, all arms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,8 @@ def explain(tally: _core.Tally, chosen: Convention, *, at: Mapping[str, int]) ->
     """Return why a tally costs what it costs under a convention; see `Tally.explain`."""
     kinds = node_kinds(tally)
     prices = by_kind(tally, chosen, at)
-    bounds = [_sum(terms.values()) for terms in by_kind(tally, convention(BOUND), at)]
+    everything = replace(convention(BOUND), branches="both")
+    bounds = [_sum(terms.values()) for terms in by_kind(tally, everything, at)]
     moved = [_sum(terms.values()) for terms in by_kind(tally, _bytes(chosen), at)]
     charges, uncounted = [], []
     priced_nodes = 0
@@ -291,7 +293,16 @@ def _bytes(chosen: Convention) -> Convention:
     """Return a convention that charges one for each byte read or written."""
     weights = tuple(int(feature in ("bytes_read", "bytes_written")) for feature in specification().features)
     phases = convention(BOUND).phases
-    return replace(chosen, weights=weights, overrides=(), phases=phases, name="bytes")
+    return replace(
+        chosen,
+        weights=weights,
+        overrides=(),
+        phases=phases,
+        precision={},
+        branches="both",
+        loops="every run",
+        name="bytes",
+    )
 
 
 def _why_not(chosen: Convention, kind: Kind, rule: int | None) -> str:

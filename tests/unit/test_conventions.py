@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
@@ -170,6 +171,40 @@ def test_a_backward_factor_excludes_gradient_phases() -> None:
     alone = alone.replace('recompute = "counted"', 'recompute = "not counted"')
     alone = alone.replace('optimizer = "counted"', 'optimizer = "not counted"')
     assert parse(alone, source="mine.toml").switches["backward"] == "5/2 x forward"
+
+
+def test_a_loop_may_be_priced_as_if_it_ran_once() -> None:
+    """XLA counts one iteration of a while loop: scanned layers count as one, layers that are written out do not."""
+    graph = fc.Graph()
+    inner = graph.subgraph("inner")
+    x = inner.input("x", (4, 4))
+    inner.output(inner.matmul(x, x))
+    body = graph.subgraph("body")
+    y = body.input("y", (4, 4))
+    called = body.call(inner, [y], times=5)
+    assert isinstance(called, fc.Tensor)
+    body.output(called)
+    graph.loop(body, [graph.input("x", (4, 4))], times=7)
+    tally = fc.count(graph)
+    assert tally.flop("macs") == 7 * 5 * 64
+    assert tally.flop("xla-0.10.2") == 2 * 5 * 64
+    assert tally.flop("xla") == 2 * 7 * 5 * 64
+    for name in ("macs", "xla-0.10.2", "xla"):
+        assert verify(graph, tally, convention(name)) == tally.flop(name)
+
+
+def test_a_loop_that_runs_once_has_its_first_index() -> None:
+    graph = fc.Graph()
+    step = fc.dim("step", min=0)
+    body = graph.subgraph("body")
+    rows = body.input("rows", (2 + step, 4))
+    body.relu(rows)
+    body.output(body.concat([rows, body.constant((1, 4))], axis=0))
+    graph.loop(body, [graph.input("rows", (2, 4))], times=3, index=step)
+    once = replace(convention("all-arithmetic"), loops="once")
+    assert fc.count(graph).flop("all-arithmetic") == 8 + 12 + 16
+    assert fc.count(graph).flop(once) == 8
+    assert verify(graph, fc.count(graph), once) == 8
 
 
 def test_only_flop_may_meet_a_threshold() -> None:

@@ -102,3 +102,47 @@ def test_it_prints_as_plain_data(tally: fc.Tally) -> None:
     data = tally.explain("thop-0.1.1").to_dict()
     assert json.loads(json.dumps(data)) == data
     assert data["total"] == tally.flop("thop-0.1.1")
+
+
+def square(graph: fc.Graph, name: str) -> fc.Graph:
+    """A block: one product of a 4 x 4 matrix with itself."""
+    block = graph.subgraph(name)
+    x = block.input("x", (4, 4))
+    block.output(block.matmul(x, x))
+    return block
+
+
+def test_work_done_again_is_a_kind_of_its_own() -> None:
+    graph = fc.Graph()
+    block = square(graph, "layer")
+    x = graph.input("x", (4, 4))
+    graph.call(block, [x], times=3)
+    graph.recompute(block, [x])
+    found = fc.count(graph).explain("hardware")
+    assert [(charge.kind.phase, charge.kind.nodes, charge.price) for charge in found.charges] == [
+        ("forward", 1, 3 * 2 * 64),
+        ("recompute", 1, 2 * 64),
+    ]
+    (left,) = fc.count(graph).explain("model").uncounted
+    assert (left.kind.phase, left.at_most, left.reason) == ("recompute", 2 * 64, "the phase recompute is not priced")
+    assert fc.count(graph).explain("model").total == fc.count(graph).flop("model") == 3 * 2 * 64
+
+
+def test_of_an_if_the_bound_has_all_arms() -> None:
+    graph = fc.Graph()
+    x = graph.input("x", (4, 4))
+    idle = graph.subgraph("idle")
+    y = idle.input("x", (4, 4))
+    idle.output(idle.relu(y))
+    graph.cond([(square(graph, "busy"), [x]), (idle, [x])])
+    found = fc.count(graph).explain("macs")
+    assert (found.total, found.coverage.operations) == (64, 128 + 16)
+    assert fc.count(graph).bytes().writes == 64
+
+
+def test_a_block_that_never_runs_is_no_kind() -> None:
+    graph = fc.Graph()
+    square(graph, "unused")
+    graph.relu(graph.input("x", (4,)))
+    assert [kind.op for kind in fc.count(graph).kinds()] == ["relu"]
+    assert fc.count(graph).explain("macs").total == 0

@@ -38,6 +38,7 @@ struct Convention {
     std::uint32_t used_extents = 0;   // bits by ExtentKind; the others are nominal
     std::uint32_t phases = ~0U;       // bits by Phase that are priced
     Branches branches = Branches::kProbability;
+    bool loops_once = false;  // the body of a loop is priced as if it ran once at most
 };
 
 // kKind: a feature of the nodes of one kind, named "NUMBER FEATURE" with the number of Tally::node_kinds().

@@ -73,9 +73,12 @@ struct NodeKind {
     std::uint32_t n_entries;
 };
 
+inline constexpr std::uint32_t kNoKind = ~0U;
+
 struct NodeKinds {
-    std::vector<NodeKind> kinds;          // in the order they are met
-    std::vector<std::uint32_t> of_entry;  // kind of each entry
+    std::vector<NodeKind> kinds;            // of the nodes that run, in the order they are met
+    std::vector<std::uint32_t> plain;       // kind of each entry, kNoKind where it does not run
+    std::vector<std::uint32_t> recomputed;  // the same for runs within a recomputation; empty if there is none
 };
 
 class Tally {

@@ -42,7 +42,8 @@ class Arm:
 class Row:
     """One amount: `times` x `base` x, for each extent, its nominal or used size.
 
-    `site` is the number of the node; `arms` are the arms of ifs it stands in, outermost first.
+    `site` is the number of the node; `arms` are the arms of ifs it stands in, outermost first. `times_once` is `times`
+    when each loop around runs once at most; None where it is the same.
     """
 
     site: int
@@ -58,10 +59,12 @@ class Row:
     base: int
     times: int
     arms: tuple[Arm, ...] = ()
+    times_once: int | None = None
 
-    def amount(self, extents: Mapping[str, str]) -> int:
-        """Return the amount when each kind of extent is taken as ``nominal`` or ``used``."""
-        result = self.times * self.base
+    def amount(self, extents: Mapping[str, str], loops: str = "every run") -> int:
+        """Return the amount when each kind of extent is taken as ``nominal`` or ``used``, and loops as said."""
+        times = self.times_once if loops == "once" and self.times_once is not None else self.times
+        result = times * self.base
         for extent in self.extents:
             result *= extent.used if extents[extent.kind] == "used" else extent.nominal
         return result
@@ -123,7 +126,7 @@ def _price(rows: Sequence[Row], convention: Convention, depth: int) -> int | Fra
         )
         if convention.phases and row.phase not in convention.phases:
             continue
-        total += weights[features.index(row.feature)] * row.amount(convention.extents)
+        total += weights[features.index(row.feature)] * row.amount(convention.extents, convention.loops)
     for arms in branches.values():
         first = next(iter(arms.values()))[0].arms[depth]
         costs = [_price(arms.get(number, []), convention, depth + 1) for number in range(first.n_arms)]
@@ -151,6 +154,7 @@ class _Place:
     recompute: bool
     frames: tuple[tuple[int, int, int], ...]
     arms: tuple[Arm, ...]
+    times_once: int = 1
 
 
 class _Walk:
@@ -182,15 +186,21 @@ class _Walk:
         if node.op == "if":
             arms = (*arms, Arm((*place.frames, (site, 0, 0)), len(node.runs), number, run.probability))
         place = replace(place, recompute=recompute, arms=arms)
+        loop = node.op == "loop"
         if not run.index:
             frames = (*place.frames, (site, number, 0))
-            self.block(run.block, at, tensors, replace(place, times=place.times * times, frames=frames))
+            once = place.times_once * (min(times, 1) if loop else times)
+            self.block(
+                run.block, at, tensors, replace(place, times=place.times * times, frames=frames, times_once=once)
+            )
             return
         for index in range(times):
             inner = {**at, run.index: index}
             found = dict(tensors)
             self._graph.infer_block(run.block, inner, found)
-            self.block(run.block, inner, found, replace(place, frames=(*place.frames, (site, number, index))))
+            once = place.times_once if index == 0 or not loop else 0
+            frames = (*place.frames, (site, number, index))
+            self.block(run.block, inner, found, replace(place, frames=frames, times_once=once))
 
 
 MAX_ROWS = 10_000_000
@@ -235,6 +245,7 @@ def _node_rows(site: int, node: Node, at: At, tensors: Mapping[int, Tensor], pla
             *(site, place.scope, node.name, node.op, variant, phase, dtype, node.origin, feature, extents, base),
             times=place.times,
             arms=place.arms,
+            times_once=None if place.times_once == place.times else place.times_once,
         )
         for (feature, extents), base in amounts.items()
         if base

@@ -213,6 +213,7 @@ def print_convention(convention: Json) -> None:
     for dtype, weight in convention["precision"].items():
         rows.add_row(f"weight of {dtype}", str(weight))
     rows.add_row("arms of a branch", convention["branches"])
+    rows.add_row("runs of a loop", convention["loops"])
     out.print(rows)
     out.print(f"source: {convention['source']}", soft_wrap=True)
     for note in convention["notes"]:
