@@ -161,3 +161,39 @@ FUNCTIONS = (
 CASES |= {name: Case(module, [ROWS], op(name)) for name, module in ACTIVATIONS.items()}
 CASES |= {name: Case(lambda name=name: Call(getattr(torch, name)), [ROWS], op(name)) for name in FUNCTIONS}  # type: ignore[misc]
 CASES["prelu"] = Case(nn.PReLU, [ROWS], prelu)
+
+
+def scaled_norm(name: str, affine: bool, **attrs: Any) -> Build:
+    return lambda g, x: g.op(name, [x[0], *(vector(g, 6) if affine else None for _ in range(2))], attrs)
+
+
+def upsample(mode: str) -> Callable[[], Any]:
+    return lambda: nn.Upsample(scale_factor=2, mode=mode)
+
+
+TWICE = {"output_size": [18, 20]}
+CASES |= {
+    "group norm": Case(lambda: nn.GroupNorm(3, 6), [IMAGE], scaled_norm("group_norm", True, groups=3)),
+    "group norm, plain": Case(
+        lambda: nn.GroupNorm(3, 6, affine=False), [IMAGE], scaled_norm("group_norm", False, groups=3)
+    ),
+    "instance norm": Case(lambda: nn.InstanceNorm2d(6, affine=True), [IMAGE], scaled_norm("instance_norm", True)),
+    "instance norm, plain": Case(lambda: nn.InstanceNorm2d(6), [IMAGE], scaled_norm("instance_norm", False)),
+    "global max pool": Case(lambda: nn.AdaptiveMaxPool2d(1), [IMAGE], op("adaptive_max_pool", output_size=[1, 1])),
+    "upsample, nearest": Case(upsample("nearest"), [IMAGE], op("interpolate_nearest", **TWICE)),
+    "upsample, bilinear": Case(upsample("bilinear"), [IMAGE], op("interpolate_linear", **TWICE)),
+    "upsample, bicubic": Case(upsample("bicubic"), [IMAGE], op("interpolate_cubic", **TWICE)),
+    "log softmax": Case(lambda: nn.LogSoftmax(dim=-1), [ROWS], op("log_softmax")),
+    "pixel shuffle": Case(lambda: nn.PixelShuffle(2), [(2, 8, 4, 4)], op("depth_to_space", block=2)),
+    "zero pad": Case(lambda: nn.ZeroPad2d(1), [IMAGE], op("pad", padding=[0, 0, 1, 1, 0, 0, 1, 1])),
+    "cumulative sum": Case(lambda: Call(lambda x: torch.cumsum(x, 1)), [ROWS], op("cumsum", axis=1)),
+    "largest": Case(lambda: Call(lambda x: x.amax(1)), [ROWS], op("reduce_max", axes=[1])),
+    "product": Case(lambda: Call(lambda x: x.prod(1)), [ROWS], op("reduce_prod", axes=[1])),
+    "variance": Case(lambda: Call(lambda x: x.var(1)), [ROWS], op("reduce_var", axes=[1])),
+    "place of the largest": Case(lambda: Call(lambda x: x.argmax(1)), [ROWS], op("argmax", axes=[1])),
+    "sort": Case(lambda: Call(lambda x: torch.sort(x, 1)[0]), [ROWS], op("sort", axis=1)),
+    "grid sample": Case(
+        lambda: Call(lambda x, grid: F.grid_sample(x, grid, align_corners=False)), [IMAGE, (2, 3, 4, 2)],
+        op("grid_sample"), (*ONE_INPUT, "torch-2.13"),
+    ),
+}  # fmt: skip

@@ -25,6 +25,7 @@ NODES = {
     "Sin": ("sin", 1), "Cos": ("cos", 1), "Atan": ("atan", 1), "Erf": ("erf", 1), "Relu": ("relu", 1),
     "LeakyRelu": ("leaky_relu", 1), "Elu": ("elu", 1), "Sigmoid": ("sigmoid", 1), "HardSigmoid": ("hard_sigmoid", 1),
     "HardSwish": ("hard_swish", 1), "Tanh": ("tanh", 1), "Softplus": ("softplus", 1), "Softmax": ("softmax", 1),
+    "LogSoftmax": ("log_softmax", 1),
     "Equal": ("equal", 2), "Less": ("less", 2), "LessOrEqual": ("less_equal", 2), "Greater": ("greater", 2),
     "GreaterOrEqual": ("greater_equal", 2),
 }  # fmt: skip

@@ -27,7 +27,7 @@ UNARY: dict[str, Callable[..., Any]] = {
     "silu": jnn.silu, "sigmoid": jnn.sigmoid, "tanh": jnp.tanh, "elu": jnn.elu, "selu": jnn.selu, "celu": jnn.celu,
     "softplus": jnn.softplus, "softsign": jnn.soft_sign, "hard_sigmoid": jnn.hard_sigmoid,
     "hard_swish": jnn.hard_swish, "mish": jnn.mish, "leaky_relu": jnn.leaky_relu, "log_sigmoid": jnn.log_sigmoid,
-    "softmax": jnn.softmax,
+    "softmax": jnn.softmax, "log_softmax": jnn.log_softmax,
 }  # fmt: skip
 BINARY: dict[str, Callable[..., Any]] = {
     "add": jnp.add, "sub": jnp.subtract, "mul": jnp.multiply, "div": jnp.divide, "pow": jnp.power,
