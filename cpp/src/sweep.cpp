@@ -13,7 +13,7 @@
 namespace flopcore {
 namespace {
 
-constexpr std::size_t kRowCounterBytes = 20 * 1024;          // row counters of a tile stay in the L1 cache
+constexpr std::size_t kRowCounterBytes = 20 * 1024;  // row counters of a tile stay in the L1 cache
 constexpr std::size_t kEntitiesPerPoll = 32;
 constexpr std::size_t kVariatesPerBlock = std::size_t{1} << 17;
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import ceil
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, TypeVar, cast
 
 from .distributions import DIGITS, Distribution, Fixed, Uniform, log10_exact
 from .expr import Expr, parts
@@ -50,6 +50,8 @@ Operand: TypeAlias = "Node | int | float | str | Decimal | Fraction"
 """A node, or an exact number: a float stands for its shortest decimal text."""
 
 Scope: TypeAlias = Literal["study", "entity"]
+
+_T = TypeVar("_T")
 
 _MAX_POWER = 64
 _MAX_EXACT_POWER = 4096
@@ -256,11 +258,12 @@ def variable(name: str, distribution: Distribution | Sequence[Distribution], *, 
     scope: Scope = per if isinstance(distribution, Distribution) else "entity"
     for space in ("log10", "linear"):
         try:
-            for one in each:
-                one.log10_term() if space == "log10" else one.linear_term()
+            terms = [one.log10_term() if space == "log10" else one.linear_term() for one in each]
         except ValueError as error:
             reason = error
             continue
+        if any(term.half >= 1.0 for term in terms):
+            continue  # uniform from next to 0: its logarithm has no lower end in float64
         size = 0 if isinstance(distribution, Distribution) else len(each)
         raw = Node("draw", (), Source(name, each, space), scope, size)
         return Node("exp10", (raw,), None, scope, size) if space == "log10" else raw
@@ -428,8 +431,8 @@ def as_log10(node: Node) -> Node | None:
 _NOT_EXACT = frozenset({"log10", "log", "exp", "exp10", "sqrt", "pow"})
 
 
-def exact_values(node: Node, n: int) -> list[Fraction | None]:
-    """Return the exact value of each entity (or of the study, n = 1) whose inputs are known, else None."""
+def exact_values(node: Node, n_entities: int) -> list[Fraction | None]:
+    """Return the exact value of each entity, or the one of the study, where all its inputs are known, else None."""
     done: dict[int, list[Fraction | None]] = {}
     pending = [node]
     while pending:
@@ -441,28 +444,35 @@ def exact_values(node: Node, n: int) -> list[Fraction | None]:
         if id(top) in done or not missing:
             pending.pop()
             if id(top) not in done:
+                n = n_entities if top.scope == "entity" else 1
                 done[id(top)] = _exact_rows(top, drawn, [done[id(arg)] for arg in operands], n)
         else:
             pending += missing
     return done[id(node)]
 
 
+def _spread(values: Sequence[_T], n: int) -> list[_T]:
+    return list(values) * (n if len(values) == 1 else 1)
+
+
 def _exact_rows(node: Node, drawn: Node, args: list[list[Fraction | None]], n: int) -> list[Fraction | None]:
-    known = node.known
-    if known is not None:
-        return list(known if len(known) == n else known * n)
+    if node.known is not None:
+        return list(_spread(node.known, n))
     if drawn.op == "draw":
         source = cast("Source", drawn.payload)
         if source.space == "log10" and drawn is node:
             return [None] * n
-        each = source.distributions * (n if len(source.distributions) == 1 else 1)
+        each = _spread(source.distributions, n)
         return [Fraction(d.value) if isinstance(d, Fixed) else None for d in each]
     if node.op in _NOT_EXACT or node.op not in _EXACT:
         return [None] * n
     rows: list[Fraction | None] = []
-    for row in zip(*args, strict=True):
+    for row in zip(*(_spread(arg, n) for arg in args), strict=True):
         numbers = [number for number in row if number is not None]
-        rows.append(_EXACT[node.op](*numbers) if len(numbers) == len(row) else None)
+        try:
+            rows.append(_EXACT[node.op](*numbers) if len(numbers) == len(row) else None)
+        except ZeroDivisionError:  # the draws will show an infinity
+            rows.append(None)
     return rows
 
 

@@ -120,7 +120,7 @@ def _limits(
     Thresholds are rounded once, in the precision. One that equals a known value rounds to the same number, which ``>=``
     passes and ``>`` does not.
     """
-    exact = exact_values(value, max(n_entities, 1) if value.scope == "entity" else 1)
+    exact = exact_values(value, n_entities)
     drawn = as_log10(value)
     real = np.float32 if precision == "single" else np.float64
     numbers = [log10_exact(line.value) if drawn is not None else Fraction(line.value) for line in lines]
