@@ -26,12 +26,23 @@ def message(field: int, payload: bytes | str) -> bytes:
     return varint(field << 3 | 2) + varint(len(data)) + data
 
 
-def tensor(name: str, dims: Sequence[int], dtype: str = "float32", values: Sequence[int] | None = None) -> bytes:
-    """A TensorProto; values only of int64 (raw_data)."""
+def tensor(name: str, dims: Sequence[int], dtype: str = "float32", values: Sequence[float] | None = None) -> bytes:
+    """A TensorProto; values only of int64, bool and float32 (raw_data)."""
     body = b"".join(number(1, size) for size in dims) + number(2, DTYPES[dtype]) + message(8, name)
     if values is not None:
-        body += message(9, struct.pack(f"<{len(values)}q", *values))
+        kind = {"int64": "q", "bool": "?", "float32": "f"}[dtype]
+        body += message(9, struct.pack(f"<{len(values)}{kind}", *values))
     return body
+
+
+class Body(bytes):
+    """A GraphProto that is an attribute."""
+
+
+def graph(nodes: Iterable[bytes], inputs: Iterable[bytes], outputs: Iterable[str]) -> Body:
+    body = b"".join(message(1, item) for item in nodes) + message(2, "body")
+    body += b"".join(message(11, item) for item in inputs)
+    return Body(body + b"".join(message(12, value(key, None)) for key in outputs))
 
 
 def value(name: str, shape: Sequence[int | str | None] | None, dtype: str = "float32") -> bytes:
@@ -48,10 +59,12 @@ class Reference(str):
 
 
 def attribute(name: str, item: object) -> bytes:
-    """An AttributeProto of the type that the Python value tells; bytes are a TensorProto."""
+    """An AttributeProto of the type that the Python value tells; bytes are a TensorProto, or a Body."""
     head = message(1, name)
     if isinstance(item, Reference):
         return head + message(21, item) + number(20, 2)
+    if isinstance(item, Body):
+        return head + message(6, item) + number(20, 5)
     if isinstance(item, bytes):
         return head + message(5, item) + number(20, 4)
     if isinstance(item, str):
@@ -92,13 +105,13 @@ def model(
     functions: Iterable[bytes] = (),
 ) -> bytes:
     """A ModelProto."""
-    graph = b"".join(message(1, item) for item in nodes) + message(2, "g")
-    graph += b"".join(message(5, item) for item in initializers) + b"".join(message(11, item) for item in inputs)
-    graph += b"".join(message(12, value(key, None)) for key in outputs)
+    main = b"".join(message(1, item) for item in nodes) + message(2, "g")
+    main += b"".join(message(5, item) for item in initializers) + b"".join(message(11, item) for item in inputs)
+    main += b"".join(message(12, value(key, None)) for key in outputs)
     imports = {"": opset} | dict(opsets or {})
     return (
         number(1, 8)
         + b"".join(message(8, message(1, domain) + number(2, version)) for domain, version in imports.items())
-        + message(7, graph)
+        + message(7, main)
         + b"".join(message(25, item) for item in functions)
     )

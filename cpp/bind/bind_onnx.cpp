@@ -60,6 +60,12 @@ py::tuple integers(const Model& model, OnnxRange range) {
     return tuple;
 }
 
+py::tuple numbers(const Model& model, OnnxRange range) {
+    py::tuple tuple(range.size);
+    for (std::uint32_t i = 0; i < range.size; ++i) tuple[i] = py::float_(model.onnx.numbers[range.begin + i]);
+    return tuple;
+}
+
 py::object attribute_value(const ModelPtr& model, const OnnxAttribute& attribute) {
     const OnnxModel& onnx = model->onnx;
     if (attribute.reference != OnnxId{}) return py::cast(AttributeReference{name(*model, attribute.reference)});
@@ -77,12 +83,8 @@ py::object attribute_value(const ModelPtr& model, const OnnxAttribute& attribute
             return py::cast(GraphView{model, attribute.index});
         case OnnxAttributeType::ints:
             return integers(*model, attribute.range);
-        case OnnxAttributeType::floats: {
-            py::tuple tuple(attribute.range.size);
-            for (std::uint32_t i = 0; i < attribute.range.size; ++i)
-                tuple[i] = py::float_(onnx.numbers[attribute.range.begin + i]);
-            return tuple;
-        }
+        case OnnxAttributeType::floats:
+            return numbers(*model, attribute.range);
         case OnnxAttributeType::strings: {
             py::tuple tuple(attribute.range.size);
             for (std::uint32_t i = 0; i < attribute.range.size; ++i)
@@ -227,6 +229,7 @@ void bind_onnx(py::module_& m) {
         .def_property_readonly("values",
                                [](const TensorView& self) -> py::object {
                                    if (!self.tensor.has_values) return py::none();
+                                   if (self.tensor.dtype == 1) return numbers(*self.model, self.tensor.values);
                                    return integers(*self.model, self.tensor.values);
                                })
         .def_property_readonly("external", [](const TensorView& self) { return self.tensor.external; })

@@ -41,6 +41,7 @@ inline constexpr WireMessage kAttribute("AttributeProto", {{1, "name", bytes},
                                                            {22, "sparse_tensor", bytes}});
 inline constexpr WireMessage kTensor("TensorProto", {{1, "dims", varints},
                                                      {2, "data_type", varint},
+                                                     {4, "float_data", fixed32s},
                                                      {5, "int32_data", varints},
                                                      {7, "int64_data", varints},
                                                      {8, "name", bytes},

@@ -15,7 +15,8 @@ namespace {
 
 using namespace onnx_messages;
 
-// The few dtypes (TensorProto.DataType) whose values may be shapes, axes or conditions.
+// The few dtypes (TensorProto.DataType) whose values may be shapes, axes, conditions or scales.
+constexpr std::int32_t kFloat32 = 1;
 constexpr std::int32_t kInt32 = 6;
 constexpr std::int32_t kInt64 = 7;
 constexpr std::int32_t kBool = 9;
@@ -24,6 +25,7 @@ std::size_t bytes_of_shape_dtype(std::int32_t dtype) {
     switch (dtype) {
         case kInt64:
             return 8;
+        case kFloat32:
         case kInt32:
             return 4;
         case kBool:
@@ -346,7 +348,7 @@ OnnxTensor Parser::tensor(WireBytes bytes) {
     WireField field;
     OnnxTensor tensor;
     std::vector<std::int64_t> dims;
-    std::vector<std::int64_t> given;  // at most kMaxShapeElements + 1 of int32_data or int64_data
+    std::vector<std::int64_t> given;  // at most kMaxShapeElements + 1 of float_data (bits), int32_data or int64_data
     std::optional<WireBytes> raw;
     const auto take = [&](std::uint64_t number) {
         given.push_back(as_signed(number));
@@ -359,6 +361,9 @@ OnnxTensor Parser::tensor(WireBytes bytes) {
                 break;
             case 2:
                 tensor.dtype = dtype(reader, field);
+                break;
+            case 4:
+                if (given.size() <= kMaxShapeElements) reader.each_fixed32(field, take);
                 break;
             case 5:
             case 7:
@@ -380,7 +385,7 @@ OnnxTensor Parser::tensor(WireBytes bytes) {
     return tensor;
 }
 
-// Takes the values of a small integer tensor; of any other tensor nothing is looked at.
+// Takes the values of a small tensor of integers or float32; of any other tensor nothing is looked at.
 void Parser::keep_values(const WireReader& reader, WireBytes bytes, OnnxTensor& tensor,
                          std::span<const std::int64_t> given, const std::optional<WireBytes>& raw) {
     const std::size_t width = bytes_of_shape_dtype(tensor.dtype);
@@ -395,6 +400,7 @@ void Parser::keep_values(const WireReader& reader, WireBytes bytes, OnnxTensor& 
     if (size > kMaxShapeElements) return;
     std::vector<std::int64_t> values(given.begin(), given.end());
     if (raw) {
+        if (tensor.dtype == kFloat32 && raw->data.empty()) return;  // stripped of its weights
         if (raw->data.size() != size * width)
             reader.fail(raw->offset, 9,
                         "has " + std::to_string(raw->data.size()) + " bytes, its dims need " +
@@ -407,11 +413,20 @@ void Parser::keep_values(const WireReader& reader, WireBytes bytes, OnnxTensor& 
                                                     : as_signed(bits));
         }
     }
-    if (values.size() != size)
+    if (values.size() != size) {
+        if (tensor.dtype == kFloat32) return;  // a model without its weights: they are not shapes
         reader.fail(bytes.offset, tensor.dtype == kInt64 ? 7 : 5,
                     "the tensor holds " + std::to_string(values.size()) + " integers, its dims need " +
                         std::to_string(size) + "; the file is corrupt");
-    tensor.values = append(model_.integers, values);
+    }
+    if (tensor.dtype == kFloat32) {
+        std::vector<float> numbers;
+        for (const std::int64_t bits : values)
+            numbers.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+        tensor.values = append(model_.numbers, numbers);
+    } else {
+        tensor.values = append(model_.integers, values);
+    }
     tensor.has_values = true;
 }
 

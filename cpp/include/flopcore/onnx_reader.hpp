@@ -13,7 +13,7 @@
 namespace flopcore {
 
 // Numbers one past these are refused by the reader with a DataError.
-inline constexpr std::size_t kMaxShapeElements = 64;  // an integer tensor up to this size keeps its values
+inline constexpr std::size_t kMaxShapeElements = 64;  // a tensor up to this size keeps its values
 inline constexpr int kMaxOnnxGraphDepth = 32;         // If in Loop in ...
 
 // A run of elements of one of the arrays of OnnxModel.
@@ -40,8 +40,8 @@ struct OnnxTensor {
     OnnxId name{};
     std::int32_t dtype = 0;   // TensorProto.DataType
     OnnxRange dims;           // of integers
-    OnnxRange values;         // of integers, when has_values
-    bool has_values = false;  // an int32, int64 or bool tensor of at most kMaxShapeElements elements, stored inside
+    OnnxRange values;         // when has_values: of numbers for float32, of integers otherwise
+    bool has_values = false;  // an int32, int64, bool or float32 tensor of at most kMaxShapeElements, stored inside
     bool external = false;    // its data lies in another file
     bool sparse = false;
 };

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,16 +14,31 @@ from flopcore.errors import DataError, FlopcoreError, GraphError, UnsupportedNod
 from flopcore.expr import dim
 from flopcore.graph import AttrValue, Graph, Tensor
 
+from .onnx_build import Loop, Result
 from .onnx_names import Names
-from .onnx_ops import OPS, PLAIN, Result
+from .onnx_ops import OPS
 from .onnx_shapes import MAX_ELEMENTS, RULES, result_dtype
-from .onnx_values import FLOATING, Attribute, Frame, Node, NotCountable, Size, Value, dtype_name, literal_learned
+from .onnx_table import NO_ARITHMETIC, PLAIN
+from .onnx_values import (
+    FLOATING,
+    TEXT,
+    Attribute,
+    Frame,
+    Lost,
+    Node,
+    NotCountable,
+    Size,
+    Value,
+    dtype_name,
+    literal_learned,
+)
 
 __all__ = ["from_onnx"]
 
 _OLDEST_OPSET, _NEWEST_OPSET = 7, 28
 _MAX_CALL_DEPTH = 32
 _CHUNK = 4096
+_KNOWN_OPS = frozenset(_core.op_names())
 _MAX_RANK = 64
 _MAX_WRITTEN = 1_000_000  # nodes that functions and bodies may write out to: each call doubles them in a hostile file
 
@@ -92,6 +108,7 @@ class _Importer:
         self._functions = {(f.domain, f.name): f for f in model.functions()}
         self._orders: dict[object, list[int]] = {}
         self._dims: dict[str, Size] = {}
+        self._indices: set[str] = set()  # names of the dims that count the runs of loops
         self._depth = 0  # of the function or body that is being written out
         self._shared = frozenset((*model.graph.shared(), *(name for name, *_ in model.graph.outputs())))
         self._n_written = 0  # nodes of functions and bodies
@@ -121,7 +138,10 @@ class _Importer:
             value = names.find(name) if name in names else None
             if value is None:
                 raise GraphError(f"graph output {name!r} is made by no node")
-            outputs += [Tensor(self._graph, self._inside(each)) for each in value.flat()]
+            try:
+                outputs += [Tensor(self._graph, self._inside(each)) for each in value.flat()]
+            except NotCountable as reason:
+                raise UnsupportedOp(f"graph output {name!r}: {reason}") from reason
         self._graph.output(*outputs)
         return self._graph
 
@@ -135,8 +155,8 @@ class _Importer:
         for name, kind, dtype, shape in graph.inputs():
             if name in stored:  # up to IR version 3 every initializer is listed as an input too
                 continue
-            if kind != "tensor":
-                names.set(name, Value(name, "", (), kind=kind))
+            if kind != "tensor" or dtype == TEXT:
+                names.set(name, Value(name, "", (), kind=kind if kind != "tensor" else "text"))
                 continue
             if shape is None:
                 raise DataError(f"input {name!r} has no shape; run onnx.shape_inference or set its dims")
@@ -165,15 +185,19 @@ class _Importer:
 
     def _stored(self, tensor: _core.OnnxTensor, name: str) -> Value:
         """Return the value of a tensor stored in the file."""
-        if tensor.sparse:
-            return Value(name, "", (), kind="sparse_tensor")
+        if tensor.sparse or tensor.dtype == TEXT:
+            return Value(name, "", tensor.dims, kind="sparse_tensor" if tensor.sparse else "text")
         try:
             dtype = dtype_name(tensor.dtype, f"tensor {name!r}")
         except NotCountable as error:
             raise UnsupportedOp(str(error)) from error
         if len(tensor.dims) > _MAX_RANK:
             raise DataError(f"tensor {name!r} has {len(tensor.dims)} dims; at most {_MAX_RANK} make sense")
-        value = Value(name, dtype, tensor.dims, elements=tensor.values)
+        value = Value(name, dtype, tensor.dims)
+        if dtype == "float32":
+            value.numbers = tensor.values
+        else:
+            value.elements = _whole_numbers(tensor.values)
         if dtype.startswith(FLOATING):
             value.learned = "always" if tensor.dims else "weight"
         return value
@@ -224,8 +248,10 @@ class _Importer:
             results = self._translate(found)
         except NotCountable as reason:
             key = (found.domain, op)
-            self._unsupported[key] += 1
-            self._reasons.setdefault(key, f"{found.label()!r}" + (f": {reason}" if str(reason) else ""))
+            # What reads a reported node's results goes with it; only more of the same op is counted.
+            if not (isinstance(reason, Lost) and self._unsupported) or key in self._unsupported:
+                self._unsupported[key] += 1
+                self._reasons.setdefault(key, f"{found.label()!r}" + (f": {reason}" if str(reason) else ""))
         for i, name in enumerate(outputs):
             if not name:
                 continue
@@ -236,17 +262,16 @@ class _Importer:
             context.names.set(name, result)
 
     def _translate(self, node: Node) -> Sequence[Result]:
-        rule = OPS.get(node.op) if node.domain == "" else None
+        rule = OPS.get(node.domain, {}).get(node.op)
         follow = RULES.get(node.op) if node.domain == "" else None
         if rule is None and follow is None:
-            raise NotCountable
+            raise NotCountable(NO_ARITHMETIC.get((node.domain, node.op), ""))
         if node.opset == 0:
-            raise DataError(f"{node.describe()} is of the default domain, which opset_import does not name")
+            domain = f"domain {node.domain!r}" if node.domain else "the default domain"
+            raise DataError(f"{node.describe()} is of {domain}, which opset_import does not name")
         for value in node.inputs:
-            if value is not None and value.lost:
-                if self._unsupported:
-                    return ()  # what the reported node would have made
-                raise NotCountable(f"reads {value.name!r}, a secondary output that is not computed here")
+            if value is not None:
+                _require_found(value)
         if follow is not None:
             known = follow(node)
             if known is not None and len(known[0]) <= MAX_ELEMENTS:
@@ -297,6 +322,8 @@ class _Importer:
         self, node: Node, op: str, inputs: Sequence[Value | None], attrs: Mapping[str, AttrValue] | None = None
     ) -> list[Value]:
         """Add an op and return its outputs."""
+        if op not in _KNOWN_OPS:
+            raise NotCountable(f"it needs the op {op!r}")
         ids = [None if value is None else self._inside(value) for value in inputs]
         origin = _origin(node.op)
         first = self._core.add_node(
@@ -330,8 +357,86 @@ class _Importer:
             value.learned = literal_learned(tensor.dims)
         return value
 
+    # ------------------------------------------------------------------------------------------------ bodies
+    def unique(self, name: str) -> str:
+        """Return a name for a dim that the model has not."""
+        n = 1
+        found = name
+        while found in self._dims or found in self._indices:
+            n += 1
+            found = f"{name}_{n}"
+        self._indices.add(found)
+        return found
+
+    def counts_runs(self, size: Size) -> bool:
+        """Return whether a size depends on how often a loop ran."""
+        return not isinstance(size, int) and any(each.name in self._indices for each in size.free_dims)
+
+    def written_out(self, node: Node, body: _core.OnnxGraph, inputs: Sequence[Value]) -> list[Value]:
+        """Translate a body in place of its node and return its outputs."""
+        given = body.inputs()
+        if len(given) != len(inputs):
+            raise DataError(f"{node.describe()}: its body takes {len(given)} inputs, it is given {len(inputs)}")
+        outer = self._context
+        names = Names(self._core, self._frame, outer=outer.names)
+        for (name, *_), value in zip(given, inputs, strict=True):
+            names.set(name, value)
+        for tensor in body.initializers():
+            names.set(tensor.name, self._stored(tensor, tensor.name))
+        scope = f"{self._scope}.{node.name.strip('/').rsplit('/', 1)[-1]}" if self._scope else node.name.strip("/")
+        self._nodes(body, body.index, _Context(names, outer.opsets, scope, outer.bound))
+        outputs = [names.find(name) for name, *_ in body.outputs()]
+        return [value for value in outputs if value is not None]
+
+    def new_block(self, node: Node, name: str) -> Frame:
+        """Return an empty block within the current one."""
+        return Frame(self._core.add_block(f"{node.label()}.{name}"), self._frame)
+
+    @contextmanager
+    def inside(self, frame: Frame) -> Iterator[None]:
+        """Put what is translated meanwhile into a block."""
+        before, self._frame = self._frame, frame
+        try:
+            yield
+        finally:
+            self._frame = before
+
+    def finish(self, frame: Frame, outputs: Sequence[Value]) -> None:
+        """Declare what a block returns."""
+        with self.inside(frame):
+            self._core.finish(frame.block, [self._inside(value) for value in outputs])
+
+    def state(self, name: str, dtype: str, shape: tuple[Size, ...]) -> Value:
+        """Add an input of the current block."""
+        return self._leaf("input", Value(name, dtype, shape), self._frame)
+
+    def add_loop(self, node: Node, loop: Loop, inputs: Sequence[Value]) -> list[Value]:
+        """Run a finished block again and again; return the last state, then what is stacked."""
+        ids = [*(self._inside(value) for value in inputs), *loop.frame.taken]
+        return self._made(
+            node,
+            self._core.add_run(
+                *("loop", loop.frame.block, ids, loop.times, "shared", loop.index, loop.n_state),
+                *(loop.slice_axes, loop.stack_axes, self._frame.block, node.label(), self._scope, _origin(node.op)),
+            ),
+        )
+
+    def add_if(self, node: Node, arms: Sequence[Frame]) -> list[Value]:
+        """Run one of several finished blocks and return its outputs."""
+        ids = [tensor for arm in arms for tensor in arm.taken]
+        blocks = [arm.block for arm in arms]
+        where = self._frame.block, node.label(), self._scope, _origin(node.op)
+        return self._made(node, self._core.add_if(blocks, ids, [], "shared", *where))
+
+    def _made(self, node: Node, first: int) -> list[Value]:
+        """Return the outputs of the node added last."""
+        made = range(first, self._core.n_tensors)
+        names = (*node.outputs, *[""] * len(made))
+        return [Value.placed(name, self._core, number, self._frame) for name, number in zip(names, made, strict=False)]
+
     def _inside(self, value: Value) -> int:
         """Return the tensor that stands for a value in the current block; it is placed on first use."""
+        _require_found(value)
         if value.kind != "tensor":
             raise NotCountable(f"reads {value.name!r}, which is {value.kind} and no tensor")
         if value.id is None:
@@ -358,6 +463,11 @@ class _Importer:
         return value
 
 
+def _require_found(value: Value) -> None:
+    if value.lost:
+        raise Lost(f"reads {value.name!r}, whose shape is not known")
+
+
 def _resolved(attributes: Mapping[str, Attribute], bound: Mapping[str, Attribute]) -> dict[str, Attribute]:
     """Return attributes with references to those of the call replaced; one that the call leaves out is left out."""
     resolved: dict[str, Attribute] = {}
@@ -367,6 +477,10 @@ def _resolved(attributes: Mapping[str, Attribute], bound: Mapping[str, Attribute
         elif value.name in bound:
             resolved[key] = bound[value.name]
     return resolved
+
+
+def _whole_numbers(values: Sequence[int] | Sequence[float] | None) -> tuple[int, ...] | None:
+    return None if values is None else tuple(value for value in values if isinstance(value, int))
 
 
 @lru_cache(maxsize=256)

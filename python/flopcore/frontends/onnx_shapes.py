@@ -7,14 +7,15 @@ on at most 64 integers, so they are left out of the graph.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias
 
 from flopcore._core import OnnxTensor
 from flopcore.errors import DataError
+from flopcore.expr import maximum, minimum
 
-from .onnx_values import DTYPES, Node, Size, Value, whole
+from .onnx_values import DTYPES, FLOATING, Node, Size, Value, whole
 
 __all__: list[str] = []
 
@@ -24,13 +25,24 @@ _Rule: TypeAlias = Callable[[Node], Elements | None]
 
 
 def _known(node: Node) -> list[Value] | None:
-    """Return the inputs if all are given and known."""
-    values = [value for value in node.inputs if value is not None and value.elements is not None]
-    return values if len(values) == len(node.inputs) else None
+    """Return the inputs if all are given and known, by following them: stored floats alone are data, not shapes."""
+    values = [value for value in node.inputs if value is not None and value.kind == "tensor"]
+    if len(values) != len(node.inputs) or all(value.elements is None for value in values):
+        return None
+    return values if all(_held(value) is not None for value in values) else None
+
+
+def _held(value: Value) -> tuple[Size, ...] | None:
+    """Return the elements of a value, those of stored floats too where they are whole numbers."""
+    if value.elements is not None or value.numbers is None:
+        return value.elements
+    if len(value.numbers) != product(value.shape) or not all(number.is_integer() for number in value.numbers):
+        return None
+    return tuple(int(number) for number in value.numbers)
 
 
 def _elements(value: Value) -> tuple[Size, ...]:
-    return value.elements if value.elements is not None else ()
+    return _held(value) or ()
 
 
 def integers(value: Value | None) -> tuple[int, ...] | None:
@@ -39,6 +51,13 @@ def integers(value: Value | None) -> tuple[int, ...] | None:
         return None
     plain = tuple(element for element in value.elements if isinstance(element, int))
     return plain if len(plain) == len(value.elements) else None
+
+
+def numbers(value: Value) -> Size | float | None:
+    """Return the one number that a value holds, where it is known."""
+    if value.elements is not None:
+        return value.elements[0] if len(value.elements) == 1 else None
+    return value.numbers[0] if value.numbers is not None and len(value.numbers) == 1 else None
 
 
 def span(node: Node, size: int, start: int, stop: int, step: int) -> range:
@@ -60,7 +79,7 @@ def _size(node: Node) -> Elements | None:
     return (product(node.input(0).shape),), ()
 
 
-def product(sizes: tuple[Size, ...]) -> Size:
+def product(sizes: Sequence[Size]) -> Size:
     """Return the product of sizes."""
     result: Size = 1
     for size in sizes:
@@ -74,8 +93,75 @@ def _same(node: Node) -> Elements | None:
 
 
 def _cast(node: Node) -> Elements | None:
+    known = _same(node)
     target = DTYPES.get(node.integer("to"), "")
-    return _same(node) if target in ("int64", "int32") and node.input(0).dtype != "bool" else None
+    if known is None or target in ("int64", "int32"):
+        return known
+    if target == "bool":
+        values = integers(node.input(0))
+        return None if values is None else (tuple(int(value != 0) for value in values), known[1])
+    return known if target in ("float32", "float64") else None
+
+
+def _truth(compute: Callable[[int, int], int]) -> _Rule:
+    return _binary(_plain(compute))
+
+
+def _unary(compute: Callable[[Size], Size | None]) -> _Rule:
+    def rule(node: Node) -> Elements | None:
+        known = _same(node)
+        if known is None:
+            return None
+        values = [compute(value) for value in known[0]]
+        found = tuple(value for value in values if value is not None)
+        return (found, known[1]) if len(found) == len(values) else None
+
+    return rule
+
+
+def _reduce(compute: Callable[[Sequence[Size]], Size | None]) -> _Rule:
+    def rule(node: Node) -> Elements | None:
+        value, axes = node.input(0), axes_of(node)
+        if value.elements is None or value.rank != 1 or (axes is not None and axes not in ((0,), (-1,))):
+            return None
+        if axes is None and node.optional(1) is not None:
+            return None
+        result = compute(value.elements) if value.elements else None
+        return None if result is None else ((result,), (1,) if node.integer("keepdims", 1) else ())
+
+    return rule
+
+
+def _plain_of(compute: Callable[[Sequence[int]], int]) -> Callable[[Sequence[Size]], Size | None]:
+    def rule(values: Sequence[Size]) -> Size | None:
+        plain = [value for value in values if isinstance(value, int)]
+        return compute(plain) if len(plain) == len(values) else None
+
+    return rule
+
+
+def _sum(values: Sequence[Size]) -> Size:
+    total: Size = 0
+    for value in values:
+        total = whole(total + value)
+    return total
+
+
+def _expand(node: Node) -> Elements | None:
+    value, shape = node.input(0), integers(node.optional(1))
+    if value.elements is None or shape is None or len(value.elements) != 1 or value.rank > 1 or len(shape) != 1:
+        return None
+    return (value.elements * shape[0], shape) if 0 < shape[0] <= MAX_ELEMENTS else None
+
+
+def _tile(node: Node) -> Elements | None:
+    value, repeats = node.input(0), integers(node.optional(1))
+    if value.elements is None or value.rank != 1 or repeats is None or len(repeats) != 1:
+        return None
+    count = repeats[0]
+    if not 0 <= count * len(value.elements) <= MAX_ELEMENTS:
+        return None
+    return value.elements * count, (count * len(value.elements),)
 
 
 def _gather(node: Node) -> Elements | None:
@@ -210,6 +296,24 @@ def _broadcast(node: Node, compute: Callable[[Size, Size], Size | None]) -> Elem
     return values, () if known[0].rank == known[1].rank == 0 else (length,)
 
 
+def _div(node: Node) -> Elements | None:
+    """Divide: numbers that were cast to float only where nothing is left over."""
+    return _broadcast(node, _divide_exactly if node.input(0).dtype.startswith(FLOATING) else _divide)
+
+
+def _divide_exactly(a: Size, b: Size) -> Size | None:
+    if not isinstance(a, int) or not isinstance(b, int) or b == 0 or a % b:
+        return None
+    return a // b
+
+
+def _mod(node: Node) -> Elements | None:
+    divisors = integers(node.optional(1))
+    if node.integer("fmod", 0) or divisors is None or 0 in divisors:
+        return None
+    return _broadcast(node, _plain(lambda a, b: a % b))
+
+
 def _divide(a: Size, b: Size) -> Size | None:
     """Divide as ONNX does integers, towards zero; sizes are not negative, so symbols round down."""
     if isinstance(a, int) and isinstance(b, int):
@@ -219,6 +323,11 @@ def _divide(a: Size, b: Size) -> Size | None:
     if isinstance(b, int) and b <= 0:
         return None
     return whole(a // b)
+
+
+def _equal(a: Size, b: Size) -> Size | None:
+    difference = whole(a - b)
+    return int(difference == 0) if isinstance(difference, int) else None
 
 
 def _plain(compute: Callable[[int, int], int]) -> Callable[[Size, Size], Size | None]:
@@ -239,13 +348,6 @@ def _range(node: Node) -> Elements | None:
         return None
     values = range(flat[0], flat[1], flat[2])
     return None if values[MAX_ELEMENTS:] else (tuple(values), (len(values),))
-
-
-def _reduce_prod(node: Node) -> Elements | None:
-    value = node.input(0)
-    if value.elements is None or value.rank != 1:
-        return None
-    return (product(value.elements),), (1,) if node.integer("keepdims", 1) else ()
 
 
 def _constant_of_shape(node: Node) -> Elements | None:
@@ -274,27 +376,45 @@ def _where(node: Node) -> Elements | None:
 
 RULES: Mapping[str, _Rule] = MappingProxyType(
     {
+        "Abs": _unary(lambda a: abs(a) if isinstance(a, int) else None),
         "Add": _binary(lambda a, b: whole(a + b)),
+        "And": _truth(lambda a, b: int(a != 0 and b != 0)),
         "Cast": _cast,
+        "Ceil": _same,
         "Concat": _concat,
         "ConstantOfShape": _constant_of_shape,
-        "Div": _binary(_divide),
-        "Equal": _binary(_plain(lambda a, b: int(a == b))),
+        "Div": _div,
+        "Equal": _binary(_equal),
+        "Expand": _expand,
+        "Floor": _same,
         "Gather": _gather,
+        "Greater": _truth(lambda a, b: int(a > b)),
+        "GreaterOrEqual": _truth(lambda a, b: int(a >= b)),
         "Identity": _same,
-        "Max": _binary(_plain(max)),
-        "Min": _binary(_plain(min)),
+        "Less": _truth(lambda a, b: int(a < b)),
+        "LessOrEqual": _truth(lambda a, b: int(a <= b)),
+        "Max": _binary(lambda a, b: whole(maximum(a, b))),
+        "Min": _binary(lambda a, b: whole(minimum(a, b))),
+        "Mod": _mod,
         "Mul": _binary(lambda a, b: whole(a * b)),
+        "Neg": _unary(lambda a: whole(-a)),
+        "Not": _unary(lambda a: int(a == 0) if isinstance(a, int) else None),
+        "Or": _truth(lambda a, b: int(a != 0 or b != 0)),
         "Range": _range,
-        "ReduceProd": _reduce_prod,
+        "ReduceMax": _reduce(_plain_of(max)),
+        "ReduceMin": _reduce(_plain_of(min)),
+        "ReduceProd": _reduce(product),
+        "ReduceSum": _reduce(_sum),
         "Reshape": _reshape,
         "Shape": _shape,
         "Size": _size,
         "Slice": _slice,
         "Squeeze": _squeeze,
         "Sub": _binary(lambda a, b: whole(a - b)),
+        "Tile": _tile,
         "Unsqueeze": _unsqueeze,
         "Where": _where,
+        "Xor": _truth(lambda a, b: int((a != 0) != (b != 0))),
     }
 )
 
@@ -303,7 +423,7 @@ def result_dtype(node: Node) -> str:
     """Return the dtype of an output whose elements are known."""
     if node.op in ("Shape", "Size"):
         return "int64"
-    if node.op == "Equal":
+    if node.op in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"):
         return "bool"
     if node.op == "Cast":
         return DTYPES[node.integer("to")]

@@ -19,7 +19,7 @@ __all__: list[str] = []
 
 Size: TypeAlias = int | Expr
 Learned: TypeAlias = Literal["always", "weight", "never"]
-Kind: TypeAlias = Literal["tensor", "sequence", "optional", "map", "sparse_tensor", "opaque", "unknown"]
+Kind: TypeAlias = Literal["tensor", "sequence", "optional", "map", "sparse_tensor", "opaque", "text", "unknown"]
 Attribute: TypeAlias = (
     int
     | float
@@ -33,7 +33,9 @@ Attribute: TypeAlias = (
     | None
 )
 
-# TensorProto.DataType -> our dtype; strings and the dtypes that are missing here cannot be computed with.
+TEXT = 8  # TensorProto.STRING
+
+# TensorProto.DataType -> our dtype; the dtypes that are missing here cannot be computed with.
 DTYPES: Mapping[int, str] = {
     1: "float32",
     2: "uint8",
@@ -98,6 +100,10 @@ class NotCountable(Exception):
     """A node that has no translation, with the reason; the front-end gathers all of a file into one UnsupportedOp."""
 
 
+class Lost(NotCountable):
+    """A node that reads what an uncountable node would have made."""
+
+
 def dtype_name(code: int, what: str) -> str:
     """Return our name of a TensorProto.DataType."""
     name = DTYPES.get(code)
@@ -130,11 +136,26 @@ class Value:
         The block it is placed in, or will be.
     id : int or None
         The tensor of the graph, once there is one.
+    numbers : tuple of float or None
+        The values of a small float tensor that is stored in the file.
     lost : bool
         It comes from a node that could not be translated.
     """
 
-    __slots__ = ("_core", "_dtype", "_shape", "elements", "frame", "id", "items", "kind", "learned", "lost", "name")
+    __slots__ = (
+        "_core",
+        "_dtype",
+        "_shape",
+        "elements",
+        "frame",
+        "id",
+        "items",
+        "kind",
+        "learned",
+        "lost",
+        "name",
+        "numbers",
+    )
 
     def __init__(
         self,
@@ -155,6 +176,7 @@ class Value:
         self.frame: Frame | None = None
         self.elements = elements
         self.learned = learned
+        self.numbers: tuple[float, ...] | None = None
         self.items = items
         self.kind = kind
         self.lost = False
@@ -171,6 +193,7 @@ class Value:
         value.frame = frame
         value.items = None
         value.kind = "tensor"
+        value.numbers = None
         value.elements = None
         value.learned = "never"
         value.lost = False

@@ -1,0 +1,199 @@
+"""Rules for matrix products, convolutions, attention and recurrent layers of ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from flopcore.errors import DataError
+from flopcore.graph import AttrValue
+
+from .onnx_build import Builder, Result, Rule
+from .onnx_values import Node, NotCountable, Value, dtype_name, whole
+from .onnx_windows import window
+
+__all__: list[str] = []
+
+
+def _gemm(b: Builder, node: Node) -> Result:
+    x, y, c = node.input(0), node.input(1), node.optional(2)
+    if x.rank != 2 or y.rank != 2:
+        raise DataError(f"{node.describe()}: operands must have 2 dims, have {x.rank} and {y.rank}")
+    a = b.emit(node, "transpose", [x], {"permutation": [1, 0]}) if node.integer("transA", 0) else x
+    transposed = node.integer("transB", 0) != 0
+    alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
+    # A constant matrix may be stored either way round: laid out [out, in] it is a linear layer.
+    weight = None
+    if y.learned != "never":
+        weight = b.weight(node, y) if transposed else b.transposed_weight(node, y)
+    if weight is not None:
+        out = y.shape[0] if transposed else y.shape[1]
+        fused = c is not None and c.learned != "never" and c.shape == (out,) and alpha == beta == 1.0
+        bias = b.weight(node, c) if c is not None and fused else None
+        result = b.emit(node, "linear", [a, weight, bias])
+        c = None if fused else c
+    else:
+        right: Value = b.emit(node, "transpose", [y], {"permutation": [1, 0]}) if transposed else y
+        result = b.emit(node, "matmul", [a, right])
+    if alpha != 1.0:
+        result = b.emit(node, "mul", [result, _scalar(b, node, result.dtype)])
+    if c is not None:
+        addend = b.weight(node, c)
+        if beta != 1.0:
+            addend = b.emit(node, "mul", [addend, _scalar(b, node, result.dtype)])
+        result = b.emit(node, "add", [result, addend])
+    return result
+
+
+def _scalar(b: Builder, node: Node, dtype: str) -> Value:
+    return Value(node.name, dtype, ())
+
+
+def _conv(b: Builder, node: Node) -> Result:
+    x, weight = node.input(0), node.input(1)
+    attrs = window(node, x.shape[2:], _kernel(weight)) | {"groups": node.integer("group", 1)}
+    bias = node.optional(2)
+    return b.emit(node, "conv", [x, b.weight(node, weight), None if bias is None else b.weight(node, bias)], attrs)
+
+
+def _kernel(weight: Value) -> list[int]:
+    """Return the sizes of the windows of a weight."""
+    kernel = [size for size in weight.shape[2:] if isinstance(size, int)]
+    if len(kernel) != weight.rank - 2:
+        raise NotCountable("a kernel of unknown size")
+    return kernel
+
+
+def _conv_transpose(b: Builder, node: Node) -> Result:
+    x, weight, bias = node.input(0), node.input(1), node.optional(2)
+    kernel = _kernel(weight)
+    rank = len(kernel)
+    stride = node.integers("strides") or (1,) * rank
+    dilation = node.integers("dilations") or (1,) * rank
+    more = list(node.integers("output_padding") or (0,) * rank)
+    pads = list(node.integers("pads") or (0,) * (2 * rank))
+    if not len(stride) == len(dilation) == len(more) == rank == x.rank - 2 or len(pads) != 2 * rank:
+        raise DataError(f"{node.describe()}: its window attributes must fit {x.rank - 2} spatial dims")
+    auto, wanted = node.text("auto_pad", "NOTSET"), node.integers("output_shape")
+    if wanted is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
+        # The output is given, or is the input times the stride: the padding is what makes it so.
+        for i, size in enumerate(x.shape[2:]):
+            out = size * stride[i] if wanted is None else wanted[len(wanted) - rank + i]
+            total = whole(stride[i] * (size - 1) + more[i] + (kernel[i] - 1) * dilation[i] + 1 - out)
+            if not isinstance(total, int):
+                raise NotCountable("output_shape over a named dim: bind it with at=")
+            more[i] += max(-total, 0)  # the output is wider than the taps reach
+            less, rest = max(total, 0) // 2, max(total, 0) - max(total, 0) // 2
+            pads[i], pads[rank + i] = (less, rest) if auto == "SAME_UPPER" else (rest, less)
+    elif auto == "VALID":
+        pads = [0] * (2 * rank)
+    attrs: dict[str, AttrValue] = {"stride": list(stride), "dilation": list(dilation), "padding": pads}
+    attrs |= {"output_padding": more, "groups": node.integer("group", 1)}
+    inputs = [x, b.weight(node, weight), None if bias is None else b.weight(node, bias)]
+    return b.emit(node, "conv_transpose", inputs, attrs)
+
+
+def _einsum(b: Builder, node: Node) -> Result:
+    equation = node.text("equation", "")
+    return b.emit(node, "einsum", [b.weight(node, value) for value in node.tensors()], {"equation": equation})
+
+
+# ----------------------------------------------------------------------------------------------- integers
+def _matmul_integer(b: Builder, node: Node) -> Result:
+    inputs = [node.input(0), b.weight(node, node.input(1)), node.optional(2), node.optional(3)]
+    return b.emit(node, "quantized_matmul", inputs, {"dtype": "int32"})
+
+
+def _qlinear_matmul(b: Builder, node: Node) -> Result:
+    x, x_scale, x_zero, y, y_scale, y_zero, scale, zero = (node.optional(i) for i in range(8))
+    dtype = node.input(7).dtype
+    return b.emit(node, "quantized_matmul", [x, y, x_zero, y_zero, x_scale, y_scale, scale, zero], {"dtype": dtype})
+
+
+def _conv_integer(b: Builder, node: Node) -> Result:
+    x, weight = node.input(0), node.input(1)
+    attrs = window(node, x.shape[2:], _kernel(weight)) | {"groups": node.integer("group", 1), "dtype": "int32"}
+    inputs = [x, b.weight(node, weight), None, node.optional(2), node.optional(3)]
+    return b.emit(node, "quantized_conv", inputs, attrs)
+
+
+def _qlinear_conv(b: Builder, node: Node) -> Result:
+    x, x_scale, x_zero, weight, w_scale, w_zero, scale, zero, bias = (node.optional(i) for i in range(9))
+    if x is None or weight is None or zero is None:
+        raise DataError(f"{node.describe()}: an input is missing")
+    attrs = window(node, x.shape[2:], _kernel(weight)) | {"groups": node.integer("group", 1), "dtype": zero.dtype}
+    inputs = [x, weight, bias, x_zero, w_zero, x_scale, w_scale, scale, zero]
+    return b.emit(node, "quantized_conv", inputs, attrs)
+
+
+def _scale_attrs(node: Node) -> dict[str, AttrValue]:
+    x = node.input(0)
+    axis = node.axis(node.integer("axis", 1), x.rank) if node.input(1).rank else 0
+    return {"axis": axis, "block_size": node.integer("block_size", 0)}
+
+
+def _quantize(b: Builder, node: Node) -> Result:
+    zero, code = node.optional(2), node.integer("output_dtype", 0)
+    dtype = zero.dtype if zero is not None else dtype_name(code, "its output") if code else "uint8"
+    return b.emit(node, "quantize_linear", [node.input(0), node.input(1), zero], _scale_attrs(node) | {"dtype": dtype})
+
+
+def _dequantize(b: Builder, node: Node) -> Result:
+    return b.emit(node, "dequantize_linear", [node.input(0), node.input(1), node.optional(2)], _scale_attrs(node))
+
+
+def _dynamic_quantize(b: Builder, node: Node) -> Sequence[Result]:
+    """As ONNX defines it: the range with 0 in it, its scale and zero point, then QuantizeLinear."""
+    x = node.input(0)
+    zero, levels = Value("zero", x.dtype, ()), Value("levels", x.dtype, ())
+    high = b.emit(node, "maximum", [b.emit(node, "reduce_max", [x]), zero])
+    low = b.emit(node, "minimum", [b.emit(node, "reduce_min", [x]), zero])
+    scale = b.emit(node, "div", [b.emit(node, "sub", [high, low]), levels])
+    moved = b.emit(node, "sub", [zero, b.emit(node, "div", [low, scale])])
+    point = b.emit(node, "cast", [b.emit(node, "round", [b.emit(node, "clamp", [moved])])], {"dtype": "uint8"})
+    return [b.emit(node, "quantize_linear", [x, scale, point], {"dtype": "uint8"}), scale, point]
+
+
+# ---------------------------------------------------------------------------------------------- attention
+def _attention(b: Builder, node: Node) -> Sequence[Result]:
+    if node.number("softcap", 0.0) != 0.0:
+        raise NotCountable("Attention with a softcap")
+    if any(node.optional(index) is not None for index in (4, 5, 6)):
+        raise NotCountable("Attention with a key-value cache or padded lengths")
+    heads: list[Value] = []
+    for index, attribute in enumerate(("q_num_heads", "kv_num_heads", "kv_num_heads")):
+        value = node.input(index)
+        if value.rank == 3:
+            count = node.integer(attribute)
+            batch, length, width = value.shape
+            if isinstance(width, int) and (count < 1 or width % count):
+                raise DataError(f"{node.describe()}: {attribute}={count} does not divide {width}")
+            split = b.emit(node, "reshape", [value], {"shape": [batch, length, count, whole(width // count)]})
+            heads.append(b.emit(node, "transpose", [split], {"permutation": [0, 2, 1, 3]}))
+        else:
+            heads.append(value)
+    causal = "top_left" if node.integer("is_causal", 0) else "none"
+    result = b.emit(node, "attention", [*heads, node.optional(3)], {"causal": causal})
+    if node.input(0).rank == 3:
+        batch, count_, length, width = result.shape
+        joined = b.emit(node, "transpose", [result], {"permutation": [0, 2, 1, 3]})
+        result = b.emit(node, "reshape", [joined], {"shape": [batch, length, whole(count_ * width)]})
+    return [result]
+
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "Attention": _attention,
+        "Conv": _conv,
+        "ConvInteger": _conv_integer,
+        "ConvTranspose": _conv_transpose,
+        "DequantizeLinear": _dequantize,
+        "DynamicQuantizeLinear": _dynamic_quantize,
+        "Einsum": _einsum,
+        "Gemm": _gemm,
+        "MatMulInteger": _matmul_integer,
+        "QLinearConv": _qlinear_conv,
+        "QLinearMatMul": _qlinear_matmul,
+        "QuantizeLinear": _quantize,
+    }
+)
