@@ -64,6 +64,28 @@ def study() -> None:
     show_default=True,
     help="Draw around each figure, or shrink it to the trend of the population first.",
 )
+@click.option(
+    "--missing",
+    type=click.Choice(["exclude", "impute", "censored"]),
+    default="exclude",
+    show_default=True,
+    help="Models without a figure: left out, estimated, or counted apart.",
+)
+@click.option(
+    "--capability",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Scores to join by model name: a table with the columns 'Model name' and 'ECI Score'.",
+)
+@click.option(
+    "--metric", "metrics", metavar="NAME", multiple=True, help="Of the risk index; may be given several times."
+)
+@click.option(
+    "--checkpoint",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep the counts here; the same call goes on after an interruption.",
+)
 @click.option("--draws", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Draws of every model.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the models with their probabilities as CSV.")
 @_run_options
@@ -72,6 +94,10 @@ def hooker(
     lines: tuple[str, ...],
     in_force: str | None,
     estimate_error: Literal["resample", "shrink"],
+    missing: Literal["exclude", "impute", "censored"],
+    capability: Path | None,
+    metrics: tuple[str, ...],
+    checkpoint: Path | None,
     draws: int,
     seed: int | None,
     threads: int | None,
@@ -79,8 +105,9 @@ def hooker(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Count the models over 1e23, 1e24, 1e25 and 1e26 FLOP, and how surely each one is over."""
-    from .report import tables
+    """Count the models over 1e23, 1e24, 1e25 and 1e26 FLOP, how surely, and what other rules would find."""
+    from .report import study_tables, tables
+    from .study.capability import read_capability, with_capability
     from .study.hooker import LINES, run_hooker
     from .study.population import Population
     from .thresholds import thresholds
@@ -92,11 +119,16 @@ def hooker(
     with usage():
         over = thresholds(in_force) if in_force else lines or LINES
     models = Population.bundled() if data is None else _read_population(data)
+    if capability is not None:
+        models = with_capability(models, read_capability(capability))
     with usage(), progress_bar(quiet) as progress:
         found = run_hooker(
             models,
             thresholds=over,
             estimate_error=estimate_error,
+            missing=missing,
+            metrics=metrics or None,
+            checkpoint=checkpoint,
             draws=draws,
             rng=seed,
             threads=threads,
@@ -106,7 +138,7 @@ def hooker(
     if as_csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows(tables.model_rows(document))
     else:
-        print_document(document, as_json, tables.print_study)
+        print_document(document, as_json, study_tables.print_hooker)
 
 
 class _Knob(click.ParamType[tuple[str, str]]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -253,8 +253,8 @@ def print_estimate(document: Json) -> None:
         out.print(f"note: {note}", soft_wrap=True)
 
 
-def print_study(document: Json) -> None:
-    """Print a document of schema flopcore.study/1: counts per line, year and class, the largest models, a reading."""
+def print_study(document: Json, *, parts: Callable[[], None]) -> None:
+    """Print counts per line, year and class, the largest models, what `parts` prints, and the reading."""
     out = console()
     out.print(f"{len(document['models'])} models, {document['draws']:,} draws, seed {document['seed']}", soft_wrap=True)
     lines = table(
@@ -305,6 +305,7 @@ def print_study(document: Json) -> None:
     out.print(rows)
     if (hidden := len(document["models"]) - len(largest)) > 0:
         out.print(f"{hidden} more models: --json or --csv", soft_wrap=True)
+    parts()
     for model in document["excluded"][:LARGEST]:
         out.print(f"left out: {model['name']} ({model['reason']})", soft_wrap=True)
     if (hidden := len(document["excluded"]) - LARGEST) > 0:

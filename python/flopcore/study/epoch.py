@@ -42,6 +42,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "hours": ("Training time (hours)",),
     "chips": ("Hardware quantity",),
     "utilisation": ("Hardware utilization (MFU)", "Hardware utilization"),
+    "number_format": ("Numerical format",),
     "cost": ("Training compute cost (2023 USD)", "Training compute cost (cloud)"),
     "capability": ("ECI Score",),
     "url": ("Link",),
@@ -255,6 +256,8 @@ def _model(cells: _Cells) -> Model | None:
         possibly_over=_CENSORED if censored else None,
         bounds=bounds,
         hardware=_hardware(cells),
+        number_format=cells.text("number_format"),
+        training_hours=cells.number("hours", low=Fraction(1, 10**6), high=10**6),
         cost_usd=cells.number("cost", low=Fraction(1, 100), high=10**13),
         domains=domains,
         notable=bool(cells.text("notability")) if "notability" in cells.values else None,
@@ -290,7 +293,7 @@ def _hardware(cells: _Cells) -> Hardware | None:
     """Return the chips of a run and their hours in total, where the row has both."""
     chip = cells.text("chip")
     total = cells.number("chip_hours", low=Fraction(1, 1000), high=10**12)
-    hours = cells.number("hours", low=Fraction(1, 1000), high=10**6)
+    hours = cells.number("hours", low=Fraction(1, 10**6), high=10**6)
     chips = cells.number("chips", low=1, high=10**8)
     if total is None and hours is not None and chips is not None:
         total = exact(Fraction(hours) * chips)

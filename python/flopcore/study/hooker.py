@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from math import isnan
-from typing import Literal, TypeAlias
+from dataclasses import replace
+from typing import TypeAlias, get_args
 
 import numpy as np
 
-from flopcore.closed_form import lognormal_sigma
-from flopcore.distributions import LN10, LogNormal, Seed, log10_exact, seed_sequence
-from flopcore.quantity import Interval, Number, exact, parse_quantity
+from flopcore.distributions import Seed, seed_sequence
+from flopcore.quantity import Number
 from flopcore.sweep import Entity, Factor, Precision, SweepResult, draw_totals, sweep
 from flopcore.thresholds import Comparator, Threshold, ThresholdPolicy
 
-from .dynamic import DynamicCount, count_dynamic
+from .censored import censored_counts
+from .dynamic import count_dynamic
+from .essay import write_essay
+from .hooker_result import (
+    DynamicYear,
+    EstimateError,
+    Excluded,
+    GroupCount,
+    HookerResult,
+    Missing,
+    ModelResult,
+    ScenarioCount,
+    ThresholdCount,
+)
+from .impute import Imputation, impute
+from .lines import Line, entity_of, figure_of, figure_with_error, make_lines
 from .population import Bands, Model, Population
-from .reading import read_hooker, read_policies
-from .scenario import Flips, Scenario, find_flips, named_scenarios
-from .shrink import Figure, Prior, fit_prior
+from .scenario import Scenario, find_flips, named_scenarios
+from .shrink import Prior, fit_prior
 
-__all__ = [
-    "LINES",
-    "DynamicYear",
-    "Excluded",
-    "GroupCount",
-    "HookerResult",
-    "ModelResult",
-    "ScenarioCount",
-    "ThresholdCount",
-    "run_hooker",
-]
-
-EstimateError = Literal["resample", "shrink"]
-"""How the error of a figure is treated; see `run_hooker`."""
+__all__ = ["LINES", "HookerResult", "run_hooker"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 Run: TypeAlias = Callable[..., SweepResult]
@@ -44,209 +43,6 @@ _DYNAMIC_DRAWS = 20_000  # of the sweep's draws: ranks need every value sorted
 
 LINES: tuple[Number, ...] = (10**23, 10**24, 10**25, 10**26)
 """The static lines of the study unless others are named."""
-
-
-@dataclass(frozen=True, slots=True)
-class ThresholdCount:
-    """How many models are over one line.
-
-    `point` counts published figures, compared exactly; `expected`, `p05`, `p50` and `p95` are of the joint
-    distribution of the count under the stated uncertainty; `mc_error` is the standard error of `expected`.
-    """
-
-    threshold: Threshold
-    domains: tuple[str, ...]
-    n_models: int
-    point: int
-    expected: float
-    p05: int
-    p50: int
-    p95: int
-    sd: float
-    mc_error: float
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the count as JSON types."""
-        value = self.threshold.value
-        return {
-            "policy": self.threshold.name,
-            "threshold": value if isinstance(value, int) else str(value),
-            "comparator": self.threshold.comparator,
-            "domains": list(self.domains) or None,
-            "n_models": self.n_models,
-            "point": self.point,
-            "expected": self.expected,
-            "p05": self.p05,
-            "p50": self.p50,
-            "p95": self.p95,
-            "sd": None if isnan(self.sd) else self.sd,
-            "mc_error": None if isnan(self.mc_error) else self.mc_error,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class GroupCount:
-    """The counts of one year or one reference class."""
-
-    label: str
-    n_models: int
-    counts: tuple[ThresholdCount, ...]
-
-    def to_dict(self, axis: str) -> dict[str, object]:
-        """Return the counts as JSON types; `axis` is ``"year"`` or ``"domain"``."""
-        label: int | str = int(self.label) if axis == "year" else self.label
-        return {axis: label, "n_models": self.n_models, "thresholds": [count.to_dict() for count in self.counts]}
-
-
-@dataclass(frozen=True, slots=True)
-class DynamicYear:
-    """What lines that move with the field capture of the models of one year."""
-
-    year: int
-    n_models: int
-    draws: int
-    counts: tuple[DynamicCount, ...]
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the counts as JSON types."""
-        return {
-            "year": self.year,
-            "n_models": self.n_models,
-            "draws": self.draws,
-            "rules": [count.to_dict() for count in self.counts],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class ScenarioCount:
-    """The counts under another way of counting, and the models that change side by their figures."""
-
-    scenario: Scenario
-    counts: tuple[ThresholdCount, ...]
-    flips: tuple[Flips, ...]
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the counts as JSON types."""
-        return {
-            "scenario": self.scenario.name,
-            "thresholds": [count.to_dict() for count in self.counts],
-            "flips": [flips.to_dict() for flips in self.flips],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class ModelResult:
-    """One model's probability of being over each line (nan where a line's modality condition leaves it out)."""
-
-    model: Model
-    flop: Number
-    probability: tuple[tuple[str, float], ...]
-
-    @property
-    def label(self) -> str:
-        """The model's name."""
-        return self.model.name
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the model as JSON types; `probability` maps each policy that applies to a number."""
-        return {
-            "key": self.model.key,
-            "name": self.model.name,
-            "date": self.model.date.isoformat(),
-            "developer": self.model.developer,
-            "domain": self.model.domain,
-            "flop": self.flop if isinstance(self.flop, int) else float(self.flop),
-            "confidence": self.model.confidence,
-            "probability": {policy: p for policy, p in self.probability if not isnan(p)},
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Excluded:
-    """A model the study leaves out, and why."""
-
-    key: str
-    name: str
-    reason: str
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the exclusion as JSON types."""
-        return {"key": self.key, "name": self.name, "reason": self.reason}
-
-
-@dataclass(frozen=True, slots=True)
-class HookerResult:
-    """Counts per line, year and reference class, probabilities per model, and what repeats the study."""
-
-    thresholds: tuple[ThresholdCount, ...]
-    models: tuple[ModelResult, ...]
-    per_year: tuple[GroupCount, ...]
-    per_domain: tuple[GroupCount, ...]
-    dynamic: tuple[DynamicYear, ...]
-    scenarios: tuple[ScenarioCount, ...]
-    excluded: tuple[Excluded, ...]
-    policies: tuple[ThresholdPolicy, ...]
-    scenario: Scenario
-    estimate_error: EstimateError
-    prior: Prior | None
-    population: Population
-    draws: int
-    seed: int | tuple[int, ...]
-    spawn_key: tuple[int, ...]
-    stream_version: int
-    precision: Precision
-    versions: tuple[tuple[str, str], ...]
-    elapsed: float = field(repr=False, compare=False)
-
-    def __repr__(self) -> str:
-        return (
-            f"HookerResult({len(self.models)} models, {len(self.thresholds)} thresholds, {self.draws} draws, "
-            f"seed={self.seed})"
-        )
-
-    @property
-    def reading(self) -> tuple[str, ...]:
-        """A few sentences computed from the result."""
-        return (
-            *read_hooker(self.thresholds, self.models, self.per_year, self.dynamic),
-            *read_policies(self.policies),
-        )
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the result in the schema ``flopcore.study/1`` (data/schemas/study.schema.json).
-
-        The same inputs and seed give the same text on any machine and any number of threads, so the time taken is
-        left out.
-        """
-        return {
-            "schema": "flopcore.study/1",
-            "study": "hooker",
-            "thresholds": [count.to_dict() for count in self.thresholds],
-            "models": [model.to_dict() for model in self.models],
-            "per_year": [group.to_dict("year") for group in self.per_year],
-            "per_domain": [group.to_dict("domain") for group in self.per_domain],
-            "dynamic": [year.to_dict() for year in self.dynamic],
-            "scenarios": [count.to_dict() for count in self.scenarios],
-            "excluded": [item.to_dict() for item in self.excluded],
-            "policies": [policy.to_dict() for policy in self.policies],
-            "reading": list(self.reading),
-            "scenario": self.scenario.name,
-            "estimate_error": self.estimate_error,
-            "prior": self.prior.to_dict() if self.prior else None,
-            "draws": self.draws,
-            "seed": list(self.seed) if isinstance(self.seed, tuple) else self.seed,
-            "spawn_key": list(self.spawn_key),
-            "stream_version": self.stream_version,
-            "precision": self.precision,
-            "population": {
-                "name": self.population.name,
-                "n_models": len(self.population),
-                "digest": self.population.digest,
-                "bands": self.population.bands.to_dict(),
-                "remarks": list(self.population.remarks),
-            },
-            "versions": dict(self.versions),
-        }
 
 
 def run_hooker(
@@ -261,10 +57,13 @@ def run_hooker(
     scenario: Scenario | None = None,
     compare: Iterable[Scenario] | None = None,
     estimate_error: EstimateError = "resample",
+    missing: Missing = "exclude",
+    metrics: Sequence[str] | None = None,
     precision: Precision = "double",
     progress: Progress | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> HookerResult:
-    """Return how many models of a population are over each static line, and how surely each one is.
+    """Return how many models of a population are over each static line, and what other rules would find instead.
 
     Parameters
     ----------
@@ -290,10 +89,18 @@ def run_hooker(
     estimate_error : {"resample", "shrink"}
         ``resample`` draws the truth around each published figure. ``shrink`` draws it from its empirical-Bayes
         posterior: the population's own trend and spread say how likely a figure is to be too high.
+    missing : {"exclude", "impute", "censored"}
+        Models without a figure: left out; estimated by `impute` where a way allows; or left out and counted apart,
+        over each line, by the trend of the population where they are possibly over 1e23 FLOP.
+    metrics : sequence of str, optional
+        Of the risk index (`flopcore.study.index.METRICS`); by default those besides compute that a third of the models
+        have.
     precision : {"double", "single"}
         Of the variates.
     progress : callable, optional
         Called as ``progress(done, draws)`` during the sweep of the whole population.
+    checkpoint : path, optional
+        Directory that keeps the counts of that sweep; the same call after an interruption goes on from there.
 
     Returns
     -------
@@ -316,26 +123,46 @@ def run_hooker(
     table = Population.bundled() if population is None else population
     if bands is not None:
         table = replace(table, bands=bands)
+    if missing not in get_args(Missing):
+        raise ValueError(f"missing={missing!r}: one of {', '.join(map(repr, get_args(Missing)))}")
+    ways: tuple[Imputation, ...] = ()
+    if missing == "impute":
+        filled = impute(table)
+        table, ways = filled.population, filled.ways
     how = Scenario() if scenario is None else scenario
     given = tuple(thresholds)
-    lines = _lines(given, comparators)
+    lines = make_lines(given, comparators)
     models = tuple(model for model in table if model.training_flop is not None)
     if not models:
         raise ValueError(f"population {table.name}: no model has a training_flop")
-    if estimate_error not in ("resample", "shrink"):
+    if estimate_error not in get_args(EstimateError):
         raise ValueError(f"estimate_error={estimate_error!r}: 'resample' or 'shrink'")
     seed = seed_sequence(rng)
 
     def prior_of(counting: Scenario) -> Prior | None:
         if estimate_error == "resample":
             return None
-        return fit_prior([_figure(model, table.bands, counting) for model in models])
+        return fit_prior([figure_with_error(model, table.bands, counting) for model in models])
 
     def runner(counting: Scenario, prior: Prior | None) -> Run:
-        def run(some: Sequence[Model], over: Sequence[_Line], report: Progress | None = None) -> SweepResult:
-            entities = [_entity(model, table.bands, counting, prior) for model in some]
+        def run(
+            some: Sequence[Model],
+            over: Sequence[Line],
+            report: Progress | None = None,
+            keep: str | os.PathLike[str] | None = None,
+        ) -> SweepResult:
+            entities = [entity_of(model, table.bands, counting, prior) for model in some]
             marks = [line.threshold for line in over]
-            return sweep(entities, marks, draws=draws, rng=seed, threads=threads, precision=precision, progress=report)
+            return sweep(
+                entities,
+                marks,
+                draws=draws,
+                rng=seed,
+                threads=threads,
+                precision=precision,
+                progress=report,
+                checkpoint=keep,
+            )
 
         return run
 
@@ -350,7 +177,29 @@ def run_hooker(
 
     prior = prior_of(how)
     run = runner(how, prior)
-    whole = run(models, lines, progress)
+    whole = run(models, lines, progress, checkpoint)
+    everywhere = [line.threshold for line in lines if not line.domains] or [
+        line.threshold for line in make_lines(LINES, comparators)
+    ]
+
+    def entity(model: Model, *more: Factor) -> Entity:
+        return entity_of(model, table.bands, how, prior, *more)
+
+    essay = write_essay(
+        table,
+        models,
+        [figure_of(model, how) for model in models],
+        everywhere,
+        entity,
+        scenario=how,
+        prior=prior,
+        draws=draws,
+        rng=seed,
+        metrics=metrics,
+    )
+    trend = (
+        fit_prior([figure_with_error(model, table.bands, how) for model in models]) if missing == "censored" else None
+    )
     return HookerResult(
         thresholds=_counts(models, lines, how, run, whole),
         models=_probabilities(models, lines, how, whole),
@@ -366,7 +215,7 @@ def run_hooker(
             _dynamic(
                 year,
                 [model for model in models if model.date.year == year],
-                lambda model: _entity(model, table.bands, how, prior),
+                entity,
                 how,
                 draws,
                 seed,
@@ -377,6 +226,10 @@ def run_hooker(
         excluded=tuple(
             Excluded(model.key, model.name, _reason(model)) for model in table if model.training_flop is None
         ),
+        essay=essay,
+        missing=missing,
+        imputation=ways,
+        censored=() if trend is None else censored_counts(table.models, everywhere, trend),
         policies=tuple(item for item in given if isinstance(item, ThresholdPolicy)),
         scenario=how,
         estimate_error=estimate_error,
@@ -392,79 +245,8 @@ def run_hooker(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    threshold: Threshold
-    domains: tuple[str, ...] = ()
-
-    def covers(self, model: Model) -> bool:
-        return not self.domains or model.domain in self.domains
-
-
-def _lines(
-    given: Iterable[Number | str | Threshold | ThresholdPolicy], comparators: Sequence[Comparator]
-) -> tuple[_Line, ...]:
-    lines: list[_Line] = []
-    for item in given:
-        if isinstance(item, ThresholdPolicy):
-            if item.measures != "training_compute":
-                raise ValueError(f"threshold {item.id!r} is a line for {item.measures}, not for training compute")
-            lines.append(_Line(item.threshold, item.domains))
-        elif isinstance(item, Threshold):
-            lines.append(_Line(item))
-        else:
-            value = parse_quantity(item, name="threshold")
-            lines.extend(_Line(Threshold(f"{mark}{_short(value)}", value, mark)) for mark in comparators)
-    if not lines:
-        raise ValueError("a study needs at least one threshold")
-    names = [line.threshold.name for line in lines]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"thresholds: {', '.join(twice)} given twice")
-    return tuple(lines)
-
-
-def _short(value: Number) -> str:
-    """Return 1e25 for 10^25, 3.5e24 for 35 * 10^23, the plain number where that is no shorter."""
-    text = str(value)
-    if not isinstance(value, int) or len(text) < 5:
-        return text
-    digits = text.rstrip("0")
-    return f"{digits[0]}{'.' if len(digits) > 1 else ''}{digits[1:]}e{len(text) - 1}"
-
-
-def _reason(model: Model) -> str:
-    reason = "no training_flop: neither published nor derivable from what is"
-    return f"{reason}; {model.note}" if model.note else reason
-
-
-def _flop(model: Model, scenario: Scenario) -> Number:
-    assert model.training_flop is not None
-    return exact(Fraction(model.training_flop) * scenario.of(model.key))
-
-
-def _sigma(model: Model, bands: Bands) -> float:
-    """Return the standard deviation of the natural logarithm of the figure's error."""
-    factor = Fraction(bands.of(model.confidence) if model.band is None else model.band)
-    return 0.0 if factor == 1 else float(lognormal_sigma(Interval(1 / factor, factor), bands.coverage))
-
-
-def _figure(model: Model, bands: Bands, scenario: Scenario) -> Figure:
-    return Figure(model.date, float(log10_exact(_flop(model, scenario))), _sigma(model, bands) / LN10)
-
-
-def _entity(model: Model, bands: Bands, scenario: Scenario, prior: Prior | None) -> Entity:
-    median, sigma = 1.0, _sigma(model, bands)
-    if sigma == 0.0:
-        return Entity(model.key, (), _flop(model, scenario))
-    if prior is not None:
-        median, sd = prior.factor(_figure(model, bands, scenario))
-        sigma = sd * LN10
-    return Entity(model.key, (Factor("estimate", LogNormal(median, sigma)),), _flop(model, scenario))
-
-
 def _counts(
-    models: Sequence[Model], lines: Sequence[_Line], scenario: Scenario, run: Run, whole: SweepResult | None = None
+    models: Sequence[Model], lines: Sequence[Line], scenario: Scenario, run: Run, whole: SweepResult | None = None
 ) -> tuple[ThresholdCount, ...]:
     """Return the counts per line, in order; lines that cover the same classes share a sweep."""
     counts: dict[str, ThresholdCount] = {}
@@ -479,7 +261,7 @@ def _counts(
 
 
 def _count(
-    line: _Line, models: Sequence[Model], scenario: Scenario, result: SweepResult | None, t: int
+    line: Line, models: Sequence[Model], scenario: Scenario, result: SweepResult | None, t: int
 ) -> ThresholdCount:
     if result is None:
         return ThresholdCount(line.threshold, line.domains, 0, 0, 0.0, 0, 0, 0, 0.0, 0.0)
@@ -487,7 +269,7 @@ def _count(
         threshold=line.threshold,
         domains=line.domains,
         n_models=len(models),
-        point=sum(line.threshold.is_exceeded_by(_flop(model, scenario)) for model in models),
+        point=sum(line.threshold.is_exceeded_by(figure_of(model, scenario)) for model in models),
         expected=float(result.expected()[t]),
         p05=int(result.count_quantile(0.05)[t]),
         p50=int(result.count_quantile(0.5)[t]),
@@ -507,18 +289,18 @@ def _dynamic(
 ) -> DynamicYear:
     n_draws = min(draws, _DYNAMIC_DRAWS)
     values = draw_totals([entity(model) for model in models], draws=n_draws, rng=seed)
-    counts = count_dynamic([_flop(model, scenario) for model in models], values)
+    counts = count_dynamic([figure_of(model, scenario) for model in models], values)
     return DynamicYear(year, len(models), n_draws, counts)
 
 
 def _probabilities(
-    models: Sequence[Model], lines: Sequence[_Line], scenario: Scenario, whole: SweepResult
+    models: Sequence[Model], lines: Sequence[Line], scenario: Scenario, whole: SweepResult
 ) -> tuple[ModelResult, ...]:
     shares = whole.probability()
     return tuple(
         ModelResult(
             model,
-            _flop(model, scenario),
+            figure_of(model, scenario),
             tuple(
                 (line.threshold.name, float(shares[m, t]) if line.covers(model) else float("nan"))
                 for t, line in enumerate(lines)
@@ -526,3 +308,8 @@ def _probabilities(
         )
         for m, model in enumerate(models)
     )
+
+
+def _reason(model: Model) -> str:
+    reason = "no training_flop: neither published nor derivable from what is"
+    return f"{reason}; {model.note}" if model.note else reason

@@ -123,7 +123,7 @@ class Model:
 
     Of a foreign table also: `domains` as listed, `notable` as it says, `band` the one-sided factor of this row's
     figure in place of its label's, `possibly_over` a line that a row without a figure may exceed, `bounds` of the
-    figure, `hardware` and `cost_usd` of the run.
+    figure, `hardware`, `cost_usd`, `training_hours` (wall clock) and `number_format` of the run.
     """
 
     key: str
@@ -156,6 +156,8 @@ class Model:
     bounds: tuple[Number | None, Number | None] = (None, None)
     hardware: Hardware | None = None
     cost_usd: Number | None = None
+    training_hours: Number | None = None
+    number_format: str = ""
 
     @property
     def parameters(self) -> Number | None:

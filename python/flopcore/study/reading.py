@@ -9,7 +9,7 @@ from typing import Protocol
 from flopcore.quantity import Number
 from flopcore.thresholds import Threshold, ThresholdPolicy
 
-__all__ = ["read_hooker", "read_policies"]
+__all__ = ["read_essay", "read_hooker", "read_policies"]
 
 _OPEN = (0.05, 0.95)
 _NAMED = 5
@@ -84,6 +84,146 @@ def read_hooker(
         *_convention(counts, models),
         *_time(counts, years),
         *_moving(counts, years, moving),
+    )
+
+
+class Spread(Protocol):
+    """What a reading needs to know of a rate: by the figures."""
+
+    @property
+    def point(self) -> float | None: ...
+
+
+class Report(Protocol):
+    """What a reading needs to know of a rule."""
+
+    @property
+    def rule(self) -> str: ...
+    @property
+    def burden(self) -> Spread: ...
+    @property
+    def coverage(self) -> Spread: ...
+    @property
+    def ppv(self) -> Spread: ...
+    @property
+    def churn(self) -> float | None: ...
+    @property
+    def static_coverage(self) -> float | None: ...
+    @property
+    def common(self) -> int: ...
+    @property
+    def mixed(self) -> float: ...
+
+
+class Rates(Protocol):
+    """What a reading needs to know of a line."""
+
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def captured(self) -> int: ...
+    @property
+    def youden_j(self) -> float: ...
+
+
+class Area(Protocol):
+    """What a reading needs to know of a curve."""
+
+    @property
+    def auc(self) -> float | None: ...
+    @property
+    def best(self) -> Rates | None: ...
+
+
+class Parts(Protocol):
+    """What a reading needs to know of a variance."""
+
+    @property
+    def policy(self) -> str: ...
+    @property
+    def shares(self) -> Sequence[tuple[str, float]]: ...
+
+
+class Gap(Protocol):
+    """What a reading needs to know of the models a line misses."""
+
+    @property
+    def cause(self) -> str: ...
+    @property
+    def policy(self) -> str: ...
+    @property
+    def missed(self) -> float: ...
+    @property
+    def rate(self) -> float | None: ...
+
+
+class Held(Protocol):
+    """What a reading needs to know of a claim."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def agrees(self) -> bool | None: ...
+
+
+def read_essay(
+    rules: Sequence[Report],
+    curve: Area,
+    variance: Sequence[Parts],
+    missed: Sequence[Gap],
+    claims: Sequence[Held],
+) -> tuple[str, ...]:
+    """Return one sentence each on the rules, the curve, the convention, what a line misses, and the claims."""
+    return (*_rules(rules), *_curve(curve), *_variance(variance), *_missed(missed), *_claims(claims))
+
+
+def _rules(rules: Sequence[Report]) -> Iterator[str]:
+    found = [
+        f"{rule.rule}: {rule.burden.point:.0f} models, {100 * rule.coverage.point:.0f} %"
+        for rule in rules
+        if rule.burden.point and rule.coverage.point is not None
+    ]
+    if found:
+        yield f"Burden, and share of the risk index's top that is caught: {'; '.join(found)}."
+    steady = [rule.rule for rule in rules if not rule.common and rule.burden.point]
+    if steady and len(steady) < len(rules):
+        yield f"No common way of counting moves a model across: {', '.join(steady)}."
+
+
+def _curve(curve: Area) -> Iterator[str]:
+    if curve.auc is not None and curve.best is not None:
+        yield (
+            f"As a score for that top, training FLOP has an area under the ROC curve of {curve.auc:.2f}; the best "
+            f"static line is at {curve.best.threshold:.2g} FLOP, with {curve.best.captured} models and "
+            f"J = {curve.best.youden_j:.2f}."
+        )
+
+
+def _variance(variance: Sequence[Parts]) -> Iterator[str]:
+    found = [f"{100 * dict(part.shares).get('way of counting', 0.0):.0f} % at {part.policy}" for part in variance]
+    if found:
+        yield (
+            "Of the variance of the counts, with ways of counting that differ by factors of 1/2, 1, 4/3 and 2 equally "
+            f"likely, the way of counting explains {', '.join(found)}; the rest is the error of the figures."
+        )
+
+
+def _missed(missed: Sequence[Gap]) -> Iterator[str]:
+    for cause in dict.fromkeys(item.cause for item in missed):
+        found = [
+            f"{item.missed:.0f} ({100 * item.rate:.0f} %) at {item.policy}"
+            for item in missed
+            if item.cause == cause and item.rate is not None
+        ]
+        if found:
+            yield f"Missed for {cause}, and their share of all whose effective compute is over: {', '.join(found)}."
+
+
+def _claims(claims: Sequence[Held]) -> Iterator[str]:
+    agree, differ, silent = ([claim.id for claim in claims if claim.agrees is answer] for answer in (True, False, None))
+    yield (
+        f"Claims of the essay: {len(agree)} agree ({', '.join(agree) or 'none'}), {len(differ)} do not "
+        f"({', '.join(differ) or 'none'}), {len(silent)} are beyond these data ({', '.join(silent) or 'none'})."
     )
 
 

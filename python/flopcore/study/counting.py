@@ -1,0 +1,165 @@
+"""What the way of counting does to a count over a line: for all models alike, and drawn for each model by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from math import fsum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flopcore import _core
+from flopcore.distributions import Seed, log10_exact, philox_key, seed_sequence
+from flopcore.quantity import Number
+from flopcore.thresholds import Threshold
+
+from .poisson_binomial import CountLaw, count_law
+
+__all__ = [
+    "FACTORS",
+    "Counted",
+    "FactorCount",
+    "Headline",
+    "MixedCount",
+    "count_by_factor",
+    "count_mixed",
+    "headline",
+    "mixed_factors",
+    "probabilities",
+]
+
+Values = NDArray[np.float64]
+
+FACTORS: tuple[Fraction, ...] = (Fraction(1, 2), Fraction(1), Fraction(4, 3), Fraction(2))
+"""Ways of counting, taken as equally likely: a multiply-accumulate as one, as published, with full recomputation, and
+doubled (a published count of multiply-accumulates read as FLOP)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A model as a count over a line sees it: its figure, median and standard deviation of log10, confidence label."""
+
+    key: str
+    figure: Number
+    log10_median: float
+    sd: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactorCount:
+    """Models over a line when every figure is multiplied by a factor; exact, from the Poisson-binomial law."""
+
+    policy: str
+    factor: float
+    point: int
+    expected: float
+    sd: float
+    p05: int
+    p50: int
+    p95: int
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the count as JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class MixedCount:
+    """Models over a line when each model's factor is drawn by itself, each factor equally likely; exact."""
+
+    policy: str
+    expected: float
+    sd: float
+    p05: int
+    p50: int
+    p95: int
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the count as JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What the variance of a headline count is made of, the ways of counting being equally likely.
+
+    Var(N) = Var_c(E[N | c]) + E_c(Var[N | c]); with independent errors the latter is a sum over models, here by the
+    label of confidence. Shares add up to 1.
+    """
+
+    policy: str
+    mean: float
+    variance: float
+    shares: tuple[tuple[str, float], ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the shares as JSON types."""
+        return {
+            "policy": self.policy,
+            "mean": self.mean,
+            "variance": self.variance,
+            "shares": [{"input": name, "share": share} for name, share in self.shares],
+        }
+
+
+def probabilities(models: Sequence[Counted], line: Threshold, factor: Fraction = Fraction(1)) -> list[float]:
+    """Return each model's probability of being over a line when its figure is multiplied by a factor; closed form."""
+    cut = float(log10_exact(Fraction(line.value) / factor))
+    z = np.array([(model.log10_median - cut) / model.sd if model.sd > 0.0 else 0.0 for model in models])
+    drawn = _core.norm_cdf(z).tolist()
+    return [
+        p if model.sd > 0.0 else float(line.is_exceeded_by(Fraction(model.figure) * factor))
+        for model, p in zip(models, drawn, strict=True)
+    ]
+
+
+def count_by_factor(models: Sequence[Counted], line: Threshold, factor: Fraction) -> FactorCount:
+    """Return the count over a line under one common factor."""
+    law = count_law(probabilities(models, line, factor))
+    point = sum(line.is_exceeded_by(Fraction(model.figure) * factor) for model in models)
+    return FactorCount(line.name, float(factor), point, *_moments(law))
+
+
+def count_mixed(models: Sequence[Counted], line: Threshold, factors: Sequence[Fraction] = FACTORS) -> MixedCount:
+    """Return the count over a line when each model's factor is drawn by itself."""
+    rows = [probabilities(models, line, factor) for factor in factors]
+    return MixedCount(line.name, *_moments(count_law([fsum(column) / len(rows) for column in zip(*rows, strict=True)])))
+
+
+def headline(models: Sequence[Counted], line: Threshold, factors: Sequence[Fraction] = FACTORS) -> Headline:
+    """Return what the variance of the count over a line is made of."""
+    rows = [probabilities(models, line, factor) for factor in factors]
+    means = [fsum(row) for row in rows]
+    mean = fsum(means) / len(means)
+    between = fsum((m - mean) * (m - mean) for m in means) / len(means)
+    labels = sorted({model.label for model in models})
+    within = {
+        label: fsum(p * (1.0 - p) for row in rows for p, model in zip(row, models, strict=True) if model.label == label)
+        / len(rows)
+        for label in labels
+    }
+    variance = between + fsum(within.values())
+    parts = [("way of counting", between), *((f"error of {label} figures", within[label]) for label in labels)]
+    return Headline(
+        line.name, mean, variance, tuple((name, part / variance if variance else 0.0) for name, part in parts)
+    )
+
+
+def mixed_factors(
+    keys: Sequence[str], draws: int, *, rng: Seed = None, factors: Sequence[Fraction] = FACTORS
+) -> Values:
+    """Return a factor for each model and draw, each equally likely, models x draws."""
+    key = philox_key(seed_sequence(rng))
+    table = np.array([float(factor) for factor in factors])
+    rows = np.empty((len(keys), draws))
+    for m, name in enumerate(keys):
+        words = _core.philox_words(key, _core.stream_hash("study", "way of counting", name), 0, (draws + 3) // 4)
+        rows[m] = table[(words.ravel()[:draws].astype(np.uint64) * len(factors)) >> np.uint64(32)]
+    return rows
+
+
+def _moments(law: CountLaw) -> tuple[float, float, int, int, int]:
+    return law.mean, law.sd, law.quantile(0.05), law.quantile(0.5), law.quantile(0.95)
