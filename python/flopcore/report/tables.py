@@ -96,7 +96,8 @@ def print_count(document: Json) -> None:
 
 def _print_explanation(out: Console, explanation: Json, unit: str) -> None:
     if "charges" in explanation:
-        rows = table("op", "nodes", unit, "by feature", "because", left=1, title="What was counted")
+        rows = table("op", "nodes", unit, "by feature", "because", title="What was counted")
+        rows.columns[-1].justify = "left"
         for charge in explanation["charges"]:
             terms = ", ".join(f"{feature} {grouped(price)}" for feature, price in charge["terms"].items())
             reason = charge["reason"] or "general weights"
@@ -104,6 +105,7 @@ def _print_explanation(out: Console, explanation: Json, unit: str) -> None:
         out.print(rows)
     if explanation["uncounted"]:
         rows = table("op", "nodes", "operations at most", "bytes", "because", title="What was not counted")
+        rows.columns[-1].justify = "left"
         for row in explanation["uncounted"]:
             amounts = (grouped(row["at_most"]), grouped(row["bytes"]))
             rows.add_row(_rows_named(row), str(row["nodes"]), *amounts, row["reason"])
