@@ -93,6 +93,30 @@ class Comparison:
         ]
         return tuple(sorted(found, key=_largest_first))
 
+    @property
+    def by_op(self) -> dict[str, tuple[int | Fraction, ...]]:
+        """Each op's price under each convention; the op they disagree on most comes first."""
+        sums: dict[str, list[int | Fraction]] = {}
+        for (op, *_), prices in self._prices.items():
+            row = sums.setdefault(op, [0] * len(prices))
+            for index, price in enumerate(prices):
+                row[index] += price
+        plain = {op: tuple(_plain(Fraction(value)) for value in row) for op, row in sums.items()}
+        return dict(sorted(plain.items(), key=lambda item: (min(item[1]) - max(item[1]), item[0])))
+
+    def __str__(self) -> str:
+        head = ["", *(f"{one.name} [{one.unit}]" for one in self.conventions)]
+        rows = [head, ["total", *map(_grouped, self.totals)]]
+        rows += [[op, *map(_grouped, prices)] for op, prices in self.by_op.items()]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(width) if column else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        )
+
     def to_dict(self) -> dict[str, object]:
         """Return totals and, for each pair of conventions in order, the rows that explain the difference."""
         pairs = combinations([one.name for one in self.conventions], 2)
@@ -154,6 +178,10 @@ def compare(
     (512, 544)
     >>> [(row.op, row.feature, row.difference) for row in result.explain("macs", "pycls")]
     [('linear', 'add', 32)]
+    >>> print(result)
+            macs [MAC]  pycls/intended [MAC]
+    total          512                   544
+    linear         512                   544
     """
     chosen = tuple(one if isinstance(one, Convention) else convention(one) for one in conventions)
     if not chosen:
@@ -181,6 +209,10 @@ def _number(amount: object) -> int | Fraction:
 
 def _largest_first(row: Difference) -> tuple[Fraction, str, tuple[str, ...], str, str]:
     return (-abs(Fraction(row.difference)), row.op, row.variant, row.phase, row.feature)
+
+
+def _grouped(value: int | Fraction) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _text(value: int | Fraction) -> int | str:

@@ -170,6 +170,18 @@ class Explanation:
     notes: tuple[str, ...]
     coverage: Coverage
 
+    def __str__(self) -> str:
+        lines = [f"{self.convention.name}: {_shown(self.total)} {self.convention.unit}"]
+        lines += [
+            f"  {_named(row.kind)}: {_shown(row.price)}, {row.reason or 'general weights'}" for row in self.charges
+        ]
+        lines += ["not counted:"] if self.uncounted else []
+        lines += [f"  {_named(row.kind)}: at most {_shown(row.at_most)}, {row.reason}" for row in self.uncounted]
+        lines += [
+            f"assumed: {one.extent} work as {one.taken}; otherwise {_shown(one.otherwise)}" for one in self.assumptions
+        ]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
     def to_dict(self) -> dict[str, object]:
         """Return all of it as plain data; fractions and expressions are text."""
         return {
@@ -347,6 +359,14 @@ def _sum(prices: Iterable[Count]) -> Count:
 def _largest_first(price: Count, kind: Kind) -> tuple[Fraction, str, tuple[str, ...], str]:
     size = -abs(Fraction(price)) if isinstance(price, int | Fraction) else Fraction(0)
     return (size, kind.op, kind.variant, kind.phase)
+
+
+def _shown(value: Count) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _named(kind: Kind) -> str:
+    return " ".join([kind.op, *kind.variant, *([] if kind.phase == "forward" else [kind.phase])])
 
 
 def _plain(value: Count) -> int | str:

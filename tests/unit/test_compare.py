@@ -82,6 +82,16 @@ def test_a_comparison_prints_as_plain_data() -> None:
     ]  # fmt: skip
 
 
+def test_ops_sum_to_the_totals_and_the_largest_disagreement_comes_first(comparison: fc.Comparison) -> None:
+    for index, total in enumerate(comparison.totals):
+        assert sum(prices[index] for prices in comparison.by_op.values()) == total
+    spreads = [max(prices) - min(prices) for prices in comparison.by_op.values()]
+    assert spreads == sorted(spreads, reverse=True)
+    lines = str(comparison).splitlines()
+    assert len(lines) == 2 + len(comparison.by_op)
+    assert f"{comparison.totals[0]:,}" in lines[1]
+
+
 def test_what_cannot_be_compared_is_said() -> None:
     graph = fc.Graph()
     graph.relu(graph.input("x", (fc.dim("batch"),)))

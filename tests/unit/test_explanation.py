@@ -146,3 +146,15 @@ def test_a_block_that_never_runs_is_no_kind() -> None:
     graph.relu(graph.input("x", (4,)))
     assert [kind.op for kind in fc.count(graph).kinds()] == ["relu"]
     assert fc.count(graph).explain("macs").total == 0
+
+
+def test_it_prints_as_text() -> None:
+    graph = fc.Graph()
+    x = graph.input("x", (8, 16))
+    graph.relu(graph.linear(x, graph.parameter("w", (4, 16)), graph.parameter("b", (4,))))
+    assert str(fc.count(graph).explain("macs")).splitlines()[:4] == [
+        "macs: 512 MAC",
+        "  linear bias: 512, general weights",
+        "not counted:",
+        "  relu: at most 32, no feature of this op has a weight",
+    ]
