@@ -1,12 +1,7 @@
-"""The C++ core counts every graph as the reference does: each row, extent, repeat, parameter and price.
-
-FLOPCORE_GRAPHS says how many seeded graphs to compare (1,000 by default; 20,000 take some minutes).
-"""
+"""The C++ core counts every graph as the reference does: each row, extent, repeat, parameter and price."""
 
 from __future__ import annotations
 
-import os
-import random
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -16,30 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import flopcore as fc
+from agreement import Seeded, check, graph_of, point_of
 from core_graphs import build
 from flopcore.conventions import convention, conventions
 from flopcore.errors import GraphError, ShapeError
-from flopcore.reference import Row, VerificationError, count, price, verify
-from flopcore.specification import specification
-from random_graphs import OPS, SYMBOLS, Chooser, Recipe, add_any, choices, random_graph, random_point
+from flopcore.reference import Row, count, price
+from random_graphs import SYMBOLS, Chooser, Recipe, add_any, random_graph, random_point
 
-N_GRAPHS = int(os.environ.get("FLOPCORE_GRAPHS", "1000"))
-RUNS = (
-    *("call", "loop", "if", "recompute", "loop state=False", "loop slices=True", "loop stacked=True"),
-    *("loop index=True", "loop index=False", "loop params=shared", "if arms=2", "if arms=3"),
-)
 NOMINAL = dict.fromkeys(("causal", "window", "padding_taps", "experts", "capacity", "sparsity", "dropout"), "nominal")
 USED = dict.fromkeys(NOMINAL, "used")
-
-
-class Seeded:
-    """Choices of a seeded generator."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-
-    def integer(self, low: int, high: int) -> int:
-        return self._random.randint(low, high)
 
 
 class Drawn:
@@ -52,14 +32,6 @@ class Drawn:
         return self._data.draw(st.integers(low, high))
 
 
-def graph_of(recipe: Recipe) -> fc.Graph:
-    return build(recipe.data(), SYMBOLS if recipe.symbolic else None)
-
-
-def point_of(graph: fc.Graph, choose: Chooser) -> dict[str, int]:
-    return {name: value for name, value in random_point(choose).items() if name in graph.dims}
-
-
 def totals(rows: list[Row], extents: dict[str, str] = NOMINAL) -> dict[str, int]:
     result: Counter[str] = Counter()
     for row in rows:
@@ -67,44 +39,10 @@ def totals(rows: list[Row], extents: dict[str, str] = NOMINAL) -> dict[str, int]
     return dict(result)
 
 
-def check(choose: Chooser) -> Recipe:
-    """Compare core and reference on one graph, symbolic or bound."""
-    recipe = random_graph(choose)
-    graph = graph_of(recipe)
-    at = point_of(graph, choose)
-    tally = fc.count(graph) if recipe.flip() else fc.count(graph, at=at)
-    verify(graph, tally, convention("all-arithmetic"), at=at)
-    # The data the graph was made from, not what the core says the graph is.
-    assert price(count(recipe.data(), at=at), convention("macs")) == tally.flop("macs", at=at)
-    return recipe
-
-
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_no_graph_is_found_that_they_count_differently(data: st.DataObject) -> None:
     check(Drawn(data))
-
-
-def test_seeded_graphs_agree_and_show_every_op_and_attribute() -> None:
-    seen: Counter[str] = Counter()
-    for seed in range(N_GRAPHS):
-        try:
-            seen += check(Seeded(seed)).seen
-        except VerificationError as error:
-            pytest.fail(f"seed {seed}: {error}")
-    assert coverage_gaps(seen, 50 * N_GRAPHS // 20_000 or 1) == []
-
-
-def coverage_gaps(seen: Counter[str], least: int) -> list[str]:
-    """Ops shown fewer than so often, and choices of an attribute or optional input shown fewer than a fifth of that."""
-    ops = [op for op in specification().ops.values() if not op.leaf]
-    wanted = {op.name: least for op in ops} | dict.fromkeys(RUNS, least)
-    wanted |= {choice: max(least // 5, 1) for op in ops for choice in choices(op)}
-    return [f"{name}: {seen[name]} of {n}" for name, n in wanted.items() if seen[name] < n]
-
-
-def test_every_op_has_a_recipe() -> None:
-    assert set(OPS) == {name for name, op in specification().ops.items() if not op.leaf}
 
 
 @pytest.mark.parametrize("seed", range(20))
