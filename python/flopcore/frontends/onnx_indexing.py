@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from flopcore.expr import maximum, minimum
 from flopcore.graph import AttrValue
 
 from .onnx_build import Builder, Result, Rule
@@ -21,10 +22,13 @@ def _gather(b: Builder, node: Node) -> Result:
     if picked is not None and ids.rank <= 1 and _consecutive(picked):
         size = x.shape[axis]
         first = picked[0] if picked[0] >= 0 else whole(size + picked[0])
-        cut = b.emit(node, "slice", [x], {"axis": axis, "start": first, "stop": whole(first + len(picked)), "step": 1})
-        if ids.rank == 1:
-            return cut
-        return b.emit(node, "reshape", [cut], {"shape": [*x.shape[:axis], *x.shape[axis + 1 :]]})
+        stop = whole(first + len(picked))
+        # Where a dim may be too small for what is picked, the slice would be refused.
+        if isinstance(size, int) or (maximum(first, 0) == first and minimum(stop, size) == stop):
+            cut = b.emit(node, "slice", [x], {"axis": axis, "start": first, "stop": stop, "step": 1})
+            if ids.rank == 1:
+                return cut
+            return b.emit(node, "reshape", [cut], {"shape": [*x.shape[:axis], *x.shape[axis + 1 :]]})
     if axis != 0 or x.rank != 2:
         return b.emit(node, "gather", [x, ids], {"axis": axis})
     return b.emit(node, "embedding", [b.weight(node, x), ids])

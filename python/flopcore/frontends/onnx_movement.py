@@ -15,7 +15,7 @@ from .onnx_values import Node, NotCountable, Size, Value, dtype_name, whole
 
 __all__: list[str] = []
 
-_END = 2**31 - 1  # exporters write an end of at least this for "to the end"
+_END = 10**9  # exporters write an end of at least this for "to the end"
 
 
 def _reshape(b: Builder, node: Node) -> Result:
@@ -116,10 +116,10 @@ def _flipped(start: Size, stop: Size, step: int, size: Size) -> tuple[Size, Size
 def _bound(index: Size, size: Size) -> Size:
     """Return a slice bound within [0, size]."""
     if isinstance(index, int):
-        if index >= _END:
+        if index >= _END and not isinstance(size, int):
             return size
         if index < 0:
-            return whole(clamp(size + index, 0, size)) if index > -_END else 0
+            return whole(clamp(size + index, 0, size)) if index > -_END or isinstance(size, int) else 0
         return whole(minimum(index, size))
     return whole(clamp(index, 0, size))
 

@@ -18,6 +18,7 @@ from . import (
     onnx_ml,
     onnx_movement,
     onnx_norms,
+    onnx_recurrent,
     onnx_sampling,
     onnx_sources,
 )
@@ -70,6 +71,7 @@ OPS: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
         | dict(onnx_norms.RULES)
         | dict(onnx_movement.RULES)
         | dict(onnx_indexing.RULES)
+        | dict(onnx_recurrent.RULES)
         | dict(onnx_sampling.RULES)
         | dict(onnx_sources.RULES)
         | dict(onnx_control.RULES),

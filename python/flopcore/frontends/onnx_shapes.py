@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flopcore._core import OnnxTensor
 from flopcore.errors import DataError
 from flopcore.expr import maximum, minimum
@@ -43,6 +46,20 @@ def _held(value: Value) -> tuple[Size, ...] | None:
 
 def _elements(value: Value) -> tuple[Size, ...]:
     return _held(value) or ()
+
+
+def _array(value: Value) -> NDArray[np.object_] | None:
+    """Return the elements of a value in its shape."""
+    held, sizes = _held(value), [size for size in value.shape if isinstance(size, int)]
+    if held is None or len(sizes) != value.rank or math.prod(sizes) != len(held):
+        return None
+    flat = np.empty(len(held), object)
+    flat[:] = held
+    return flat.reshape(sizes)
+
+
+def _from_array(array: NDArray[np.object_]) -> Elements:
+    return tuple(array.ravel().tolist()), array.shape
 
 
 def integers(value: Value | None) -> tuple[int, ...] | None:
@@ -166,24 +183,38 @@ def _tile(node: Node) -> Elements | None:
 
 def _gather(node: Node) -> Elements | None:
     known = _known(node)
-    if known is None or known[0].rank != 1 or node.integer("axis", 0) not in (0, -1):
+    data = _array(known[0]) if known is not None else None
+    indices = integers(node.input(1))
+    if data is None or indices is None or data.ndim == 0:
         return None
-    indices = integers(known[1])
-    if indices is None:
-        return None
-    data = _elements(known[0])
+    axis = node.axis(node.integer("axis", 0), data.ndim)
     for index in indices:
-        if not -len(data) <= index < len(data):
-            raise DataError(f"{node.describe()}: index {index} is out of range for {len(data)} elements")
-    return tuple(data[index] for index in indices), known[1].shape
+        if not -data.shape[axis] <= index < data.shape[axis]:
+            raise DataError(f"{node.describe()}: index {index} is out of range for {data.shape[axis]} elements")
+    where = np.array(indices, np.int64).reshape([size for size in node.input(1).shape if isinstance(size, int)])
+    # Of one element NumPy makes the element itself.
+    taken = np.take(data, where, axis)
+    return _from_array(taken) if isinstance(taken, np.ndarray) else ((taken,), ())
 
 
 def _concat(node: Node) -> Elements | None:
     known = _known(node)
-    if known is None or any(value.rank != 1 for value in known):
+    arrays = [_array(value) for value in known] if known is not None else []
+    found = [array for array in arrays if array is not None]
+    if not found or len(found) != len(arrays) or any(array.ndim != found[0].ndim for array in found):
         return None
-    joined = tuple(element for value in known for element in _elements(value))
-    return joined, (len(joined),)
+    axis = node.axis(node.integer("axis"), found[0].ndim)
+    others = {(*array.shape[:axis], *array.shape[axis + 1 :]) for array in found}
+    return _from_array(np.concatenate(found, axis)) if len(others) == 1 else None
+
+
+def _transpose(node: Node) -> Elements | None:
+    known = _known(node)
+    array = _array(known[0]) if known is not None else None
+    if array is None:
+        return None
+    order = node.integers("perm") or tuple(range(array.ndim))[::-1]
+    return _from_array(array.transpose(order)) if sorted(order) == [*range(array.ndim)] else None
 
 
 def _reshape(node: Node) -> Elements | None:
@@ -265,15 +296,16 @@ def slice_arguments(node: Node) -> list[tuple[int, Size, Size, int]] | None:
 
 def _slice(node: Node) -> Elements | None:
     value = node.input(0)
-    cuts = slice_arguments(node)
-    if value.elements is None or value.rank != 1 or cuts is None or len(cuts) != 1:
+    cuts = slice_arguments(node) if value.elements is not None else None
+    array = _array(value)
+    if cuts is None or array is None:
         return None
-    _, start, stop, step = cuts[0]
-    if not isinstance(start, int) or not isinstance(stop, int):
-        return None
-    elements = value.elements
-    picked = tuple(elements[i] for i in span(node, len(elements), start, stop, step))
-    return picked, (len(picked),)
+    for axis, start, stop, step in cuts:
+        if not isinstance(start, int) or not isinstance(stop, int):
+            return None
+        taken = span(node, array.shape[axis], start, stop, step)
+        array = array.take(taken, axis) if len(taken) else array.take(range(0), axis)
+    return _from_array(array)
 
 
 def _broadcast(node: Node, compute: Callable[[Size, Size], Size | None]) -> Elements | None:
@@ -413,6 +445,7 @@ RULES: Mapping[str, _Rule] = MappingProxyType(
         "Sub": _binary(lambda a, b: whole(a - b)),
         "Tile": _tile,
         "Unsqueeze": _unsqueeze,
+        "Transpose": _transpose,
         "Where": _where,
         "Xor": _truth(lambda a, b: int((a != 0) != (b != 0))),
     }
