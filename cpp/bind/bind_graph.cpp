@@ -73,7 +73,7 @@ py::object attr_value(const Graph& graph, const AttrSpec& spec, std::span<const 
 
 py::dict attrs_of(const Graph& graph, const Node& node) {
     py::dict attrs;
-    if (is_run(node.op) || is_leaf(node.op)) return attrs;
+    if (is_run(node.op) || is_user(node.op) || is_leaf(node.op)) return attrs;
     const AttrView view = graph.attrs().view(node.attrs);
     for (const AttrSpec& spec : rule_of(node.op).attrs)
         if (const auto values = view.list(spec.key))
@@ -102,6 +102,34 @@ py::dict describe_run(const Graph& graph, const Run& run) {
     return result;
 }
 
+py::dict describe_user(const Graph& graph, const NodeRecord& node) {
+    const UserCount& count = graph.user_count(node);
+    const ExprStore& exprs = graph.exprs();
+    py::list outputs, amounts, weights;
+    for (std::uint32_t i = 0; i < node.n_outputs; ++i) {
+        const TensorId id = node.first_output + i;
+        outputs.append(py::make_tuple(shape_of(graph, id), std::string(info(graph.tensor(id).dtype).name)));
+    }
+    for (std::size_t i = 0; i < count.tags.size(); ++i) {
+        py::object extent = py::none();
+        if (const ExtentId number = count.tags[i].extent; number != kNoExtent) {
+            const Extent& each = count.extents[number - 1U];
+            extent = py::make_tuple(std::string(kExtentKinds[static_cast<std::size_t>(each.kind)]),
+                                    to_python(exprs, each.nominal), to_python(exprs, each.used),
+                                    std::string(kGrades[static_cast<std::size_t>(each.grade)]));
+        }
+        amounts.append(py::make_tuple(std::string(kFeatures[static_cast<std::size_t>(count.tags[i].feature)]),
+                                      to_python(exprs, count.bases[i]), extent));
+    }
+    for (unsigned slot = 0; slot < 32; ++slot)
+        if ((count.weight_slots >> slot) & 1U) weights.append(slot);
+    py::dict result;
+    result["outputs"] = outputs;
+    result["amounts"] = amounts;
+    result["weights"] = weights;
+    return result;
+}
+
 py::dict describe_node(const Graph& graph, NodeId id) {
     if (id >= graph.n_nodes()) throw GraphError("no node #" + std::to_string(id));
     const Node node = graph.node(id);
@@ -110,7 +138,7 @@ py::dict describe_node(const Graph& graph, NodeId id) {
         inputs.append(input == kNoTensor ? py::object(py::none()) : py::int_(input));
     for (std::uint32_t i = 0; i < node.n_outputs; ++i) outputs.append(node.first_output + i);
     py::dict result;
-    result["op"] = std::string(op_name(node.op));
+    result["op"] = std::string(graph.name_of(node.op));
     result["block"] = node.block;
     result["inputs"] = inputs;
     result["outputs"] = outputs;
@@ -123,6 +151,7 @@ py::dict describe_node(const Graph& graph, NodeId id) {
         for (const Run& run : graph.runs(graph.node_record(id))) runs.append(describe_run(graph, run));
         result["runs"] = runs;
     }
+    if (is_user(node.op)) result["user"] = describe_user(graph, graph.node_record(id));
     return result;
 }
 
@@ -130,6 +159,36 @@ Params to_params(const std::string& word) {
     if (word == "per_call") return Params::kPerCall;
     if (word == "shared") return Params::kShared;
     throw GraphError("params is '" + word + "'; allowed: per_call, shared");
+}
+
+template <std::size_t N>
+std::uint8_t to_index(const std::array<std::string_view, N>& names, const std::string& name, const char* what) {
+    if (const auto index = index_of(names, name)) return *index;
+    std::string known;
+    for (const auto each : names) known += (known.empty() ? "" : ", ") + std::string(each);
+    throw GraphError("'" + name + "' is no known " + what + "; known: " + known);
+}
+
+// Amounts are (feature, base, None or (extent kind, nominal, used, grade)).
+UserCount to_count(Graph& graph, const std::vector<py::tuple>& amounts, const std::vector<unsigned>& weights) {
+    UserCount count;
+    for (const unsigned slot : weights) count.weight_slots |= 1U << std::min(slot, 31U);
+    for (const py::tuple& amount : amounts) {
+        ExtentId extent = kNoExtent;
+        if (!amount[2].is_none()) {
+            const auto fields = amount[2].cast<py::tuple>();
+            if (count.extents.size() == 255) throw GraphError("has more than 255 extents");
+            count.extents.push_back(
+                {static_cast<ExtentKind>(to_index(kExtentKinds, fields[0].cast<std::string>(), "extent kind")),
+                 static_cast<Grade>(to_index(kGrades, fields[3].cast<std::string>(), "grade")),
+                 to_ref(graph.exprs(), fields[1], "a nominal size"), to_ref(graph.exprs(), fields[2], "a used size")});
+            extent = static_cast<ExtentId>(count.extents.size());
+        }
+        count.tags.push_back(
+            {static_cast<Feature>(to_index(kFeatures, amount[0].cast<std::string>(), "feature")), extent});
+        count.bases.push_back(to_ref(graph.exprs(), amount[1], "an amount"));
+    }
+    return count;
 }
 
 Op to_run(const std::string& name) {
@@ -219,6 +278,21 @@ void bind_graph(py::module_& m) {
             },
             py::arg("arms"), py::arg("inputs"), py::arg("probabilities"), py::arg("params"), py::arg("block"),
             py::arg("name"), py::arg("scope"), py::arg("origin"))
+        .def(
+            "add_user_node",
+            [](Graph& graph, const std::string& op, const py::sequence& inputs, const std::vector<py::tuple>& outputs,
+               const std::vector<py::tuple>& amounts, const std::vector<unsigned>& weights, BlockId block,
+               const std::string& name, const std::string& scope, const std::string& origin) {
+                std::vector<UserOutput> made;
+                for (const py::tuple& output : outputs)
+                    made.push_back(
+                        {to_dims(graph, output[0].cast<py::sequence>()), to_dtype(output[1].cast<std::string>())});
+                const NodeId id = graph.add_user_node(op, to_inputs(inputs), made, to_count(graph, amounts, weights),
+                                                      {block, name, scope, origin});
+                return graph.node(id).first_output;
+            },
+            py::arg("op"), py::arg("inputs"), py::arg("outputs"), py::arg("amounts"), py::arg("weights"),
+            py::arg("block"), py::arg("name"), py::arg("scope"), py::arg("origin"))
         .def(
             "intern_attrs",
             [](Graph& graph, const std::string& op, const py::dict& attrs) {

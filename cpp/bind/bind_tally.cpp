@@ -3,6 +3,7 @@
 
 #include "bind.hpp"
 #include "expr_value.hpp"
+#include "flopcore/basis.hpp"
 #include "flopcore/convention.hpp"
 #include "flopcore/rule.hpp"
 #include "flopcore/walk.hpp"
@@ -85,6 +86,23 @@ py::tuple price_tally(const Tally& tally, const Convention& convention, const st
     return py::make_tuple(to_python(cost.exprs, cost.total), groups);
 }
 
+// Columns, and the weights of each choice over them.
+py::tuple fold(const Tally& tally, const std::vector<const Convention*>& choices) {
+    Basis basis;
+    {
+        const py::gil_scoped_release release;
+        basis = make_basis(tally, choices);
+    }
+    py::list columns, weights;
+    for (const ExprRef column : basis.columns) columns.append(to_python(basis.exprs, column));
+    for (const auto& row : basis.weights) {
+        py::list own;
+        for (const Rational& weight : row) own.append(to_python(weight));
+        weights.append(py::tuple(own));
+    }
+    return py::make_tuple(py::tuple(columns), py::tuple(weights));
+}
+
 py::object extent_of(const Tally& tally, const Entry& entry, ExtentId id) {
     if (id == kNoExtent) return py::none();
     const Extent& extent = tally.extents()[entry.extents_begin + id - 1U];
@@ -102,7 +120,7 @@ py::dict describe_row(const Tally& tally, const Entry& entry) {
     py::dict result;
     result["site"] = entry.site;
     result["name"] = std::string(tally.texts()[entry.name]);
-    result["op"] = std::string(op_name(entry.op));
+    result["op"] = std::string(tally.name_of(entry.op));
     result["variant"] = py::tuple(variant);
     result["phase"] = std::string(kPhases[static_cast<std::size_t>(entry.phase)]);
     result["dtypes"] = py::make_tuple(dtype_name(entry.dtypes.input), dtype_name(entry.dtypes.weight),
@@ -202,6 +220,7 @@ void bind_tally(py::module_& m) {
             py::arg("index"))
         .def("kinds", &describe_kinds)
         .def("extent_kinds", &describe_extents)
+        .def_property_readonly("memory_bytes", &Tally::memory_bytes)
         .def("blocks", &describe_blocks)
         .def("frames", &describe_frames);
     py::class_<Convention>(m, "Convention")
@@ -210,6 +229,7 @@ void bind_tally(py::module_& m) {
         .def_readonly("name", &Convention::name)
         .def_readonly("unit", &Convention::unit);
     m.def("walk", &walk_bound, py::arg("graph"), py::arg("at"));
+    m.def("basis", &fold, py::arg("tally"), py::arg("choices"));
     m.def("price", &price_tally, py::arg("tally"), py::arg("convention"), py::arg("by"));
 }
 

@@ -4,50 +4,13 @@
 #include <map>
 #include <unordered_map>
 
+#include "flopcore/accumulator.hpp"
 #include "flopcore/error_context.hpp"
 
 namespace flopcore {
 namespace {
 
 constexpr std::size_t kMaxModules = 1'000'000;  // module paths in one breakdown
-
-// Sum of coefficient x amount, where constant amounts (the common case) are added as 128-bit integers in units of
-// 1 / denominator, and equal symbolic amounts are gathered before they meet the store.
-class Accumulator {
-  public:
-    // plain: the numerator fits 62 bits, so that a product with a small amount fits 126.
-    void add(const ExprStore& exprs, ExprRef amount, Int128 numerator, bool plain) {
-        if (amount.is_small() && plain)
-            constant_ =
-                checked_add(constant_, static_cast<Int128>(static_cast<std::int64_t>(numerator)) * amount.value());
-        else
-            add_slow(exprs, amount, numerator);
-    }
-    [[nodiscard]] ExprRef total(ExprStore& exprs, Int128 denominator) const {
-        ExprRef sum = exprs.constant(make_rational(constant_, denominator));
-        std::vector<std::int64_t> keys;
-        for (const auto& [bits, coefficient] : symbolic_) keys.push_back(bits);
-        std::ranges::sort(keys);
-        for (const std::int64_t bits : keys) {
-            const ExprRef amount = ExprRef::stored(static_cast<std::uint32_t>(bits >> 1));
-            sum = exprs.add(sum, exprs.scale(amount, make_rational(symbolic_.at(bits), denominator)));
-        }
-        return sum;
-    }
-
-  private:
-    void add_slow(const ExprStore& exprs, ExprRef amount, Int128 numerator) {
-        if (const auto integer = exprs.as_integer(amount)) {
-            constant_ = checked_add(constant_, checked_mul(numerator, *integer));
-        } else {
-            Int128& coefficient = symbolic_[amount.bits()];
-            coefficient = checked_add(coefficient, numerator);
-        }
-    }
-
-    Int128 constant_ = 0;
-    std::unordered_map<std::int64_t, Int128> symbolic_;
-};
 
 using ScaledWeights = std::array<Int128, kFeatureCount>;  // numerators over the common denominator
 
@@ -64,6 +27,12 @@ bool contains(const std::vector<T>& list, const T& value) {
     return list.empty() || std::ranges::find(list, value) != list.end();
 }
 
+// All but the op.
+bool matches(const Override& over, std::uint32_t variant, DType dtype, Phase phase, std::string_view origin) {
+    return (variant & over.required) == over.required && (variant & over.forbidden) == 0 &&
+           contains(over.dtypes, dtype) && contains(over.phases, phase) && matches_origin(over.origins, origin);
+}
+
 class Pricer {
   public:
     Pricer(const Tally& tally, const Convention& convention, GroupBy by)
@@ -75,7 +44,7 @@ class Pricer {
         charges_.resize(tally.n_signatures() * scaled_.size());
         if (by == GroupBy::kKind) kinds_ = tally.node_kinds();
         for (std::uint32_t i = 0; i < convention.overrides.size(); ++i)
-            for (std::size_t op = 0; op < kOpCount; ++op)
+            for (std::size_t op = 0; op <= kOpCount; ++op)
                 if (contains(convention.overrides[i].ops, static_cast<Op>(op))) candidates_[op].push_back(i);
     }
 
@@ -207,11 +176,9 @@ class Pricer {
 
     // Index in scaled_: 0 for the default, 1 + i for override i.
     [[nodiscard]] std::size_t weights_of(const Entry& entry, Phase phase) const {
-        for (const std::uint32_t i : candidates_[static_cast<std::size_t>(entry.op)]) {
-            const Override& over = convention_.overrides[i];
-            if ((entry.variant & over.required) == over.required && (entry.variant & over.forbidden) == 0 &&
-                contains(over.dtypes, entry.dtypes.input) && contains(over.phases, phase) &&
-                matches_origin(over.origins, tally_.texts()[entry.origin]))
+        for (const std::uint32_t i : candidates_[op_row(entry.op)]) {
+            if (matches(convention_.overrides[i], entry.variant, entry.dtypes.input, phase,
+                        tally_.texts()[entry.origin]))
                 return i + 1;
         }
         return 0;
@@ -243,7 +210,7 @@ class Pricer {
     [[nodiscard]] std::string group_name(std::uint32_t key) const {
         switch (by_) {
             case GroupBy::kOp:
-                return std::string(op_name(static_cast<Op>(key)));
+                return std::string(tally_.name_of(static_cast<Op>(key)));
             case GroupBy::kModule:
                 return std::string(tally_.texts()[key]);
             case GroupBy::kDtype:
@@ -349,16 +316,23 @@ class Pricer {
     const Convention& convention_;
     GroupBy by_;
     Int128 denominator_ = 1;
-    std::vector<ScaledWeights> scaled_;  // default, then one per override
-    std::array<std::vector<std::uint32_t>, kOpCount> candidates_;
-    std::vector<std::optional<std::vector<Charge>>> charges_;  // by signature, then weights
-    NodeKinds kinds_;                                          // of the tally, where groups are kinds
-    std::vector<Groups> blocks_;                               // what one run of each block costs
-    std::vector<Groups> recomputed_;                           // the same within a recomputation, if there is any
+    std::vector<ScaledWeights> scaled_;                                // default, then one per override
+    std::array<std::vector<std::uint32_t>, kOpCount + 1> candidates_;  // by op_row
+    std::vector<std::optional<std::vector<Charge>>> charges_;          // by signature, then weights
+    NodeKinds kinds_;                                                  // of the tally, where groups are kinds
+    std::vector<Groups> blocks_;                                       // what one run of each block costs
+    std::vector<Groups> recomputed_;  // the same within a recomputation, if there is any
     Cost cost_;
 };
 
 }  // namespace
+
+const Weights& weights_of(const Convention& convention, const NodeKind& kind, std::string_view origin) {
+    for (const Override& over : convention.overrides)
+        if (contains(over.ops, kind.op) && matches(over, kind.variant, kind.dtype, kind.phase, origin))
+            return over.weights;
+    return convention.weights;
+}
 
 Cost price(const Tally& tally, const Convention& convention, GroupBy by) { return Pricer(tally, convention, by).run(); }
 

@@ -249,6 +249,52 @@ NodeId Graph::add_runs(Op op, std::vector<Run> runs, std::span<const TensorId> i
     return id;
 }
 
+void Graph::check_user_count(const UserCount& count) const {
+    FLOPCORE_ASSERT(count.tags.size() == count.bases.size());
+    if (count.tags.size() + kMaxSizes > kMaxAmounts)
+        throw GraphError("has more than " + std::to_string(kMaxAmounts - kMaxSizes) + " amounts");
+    const auto check = [&](ExprRef amount, std::string_view what) {
+        if (const Interval bounds = exprs_.bounds(amount); bounds.high && bounds.high->num < 0)
+            throw ShapeError("the amount of " + std::string(what) + " is negative: " + exprs_.text(amount));
+    };
+    for (std::size_t i = 0; i < count.tags.size(); ++i)
+        check(count.bases[i], kFeatures[static_cast<std::size_t>(count.tags[i].feature)]);
+    for (const Extent& extent : count.extents)
+        for (const ExprRef size : {extent.nominal, extent.used})
+            check(size, kExtentKinds[static_cast<std::size_t>(extent.kind)]);
+}
+
+NodeId Graph::add_user_node(std::string_view op, std::span<const TensorId> inputs, std::span<const UserOutput> outputs,
+                            UserCount count, const NodeLabel& label) {
+    check_block(label.block);
+    const auto known = std::ranges::find(user_ops_, op);
+    const auto number = kOpCount + static_cast<std::size_t>(known - user_ops_.begin());
+    if (number > 0xffff) throw GraphError("a graph holds at most 65,000 different ops");
+    if (known == user_ops_.end()) user_ops_.emplace_back(op);
+    const NodeId id =
+        push_node(static_cast<Op>(number), inputs, static_cast<std::uint32_t>(user_counts_.size()), label);
+    try {
+        with_context([&] { return describe(id); },
+                     [&] {
+                         check_inputs(inputs, label.block);
+                         check_user_count(count);
+                         if (outputs.empty()) throw GraphError("has no outputs");
+                         shape_.clear();
+                         for (const UserOutput& output : outputs) {
+                             shape_.begin(output.dtype);
+                             for (const ExprRef dim : output.dims) shape_.push(dim);
+                         }
+                         push_outputs(id);
+                     });
+    } catch (...) {
+        drop_node(id);
+        throw;
+    }
+    user_counts_.push_back(std::move(count));
+    blocks_[label.block].nodes.push_back(id);
+    return id;
+}
+
 NodeId Graph::append_nodes(const NodeColumns& columns, BlockId block) {
     check_block(block);
     const std::size_t n = columns.ops.size();
@@ -310,6 +356,13 @@ std::vector<Symbol> Graph::symbols() const {
     for (const ExprRef value : attrs_.values()) collect(value);
     for (const std::vector<Run>& runs : runs_)
         for (const Run& run : runs) collect(run.times);
+    for (const UserCount& count : user_counts_) {
+        for (const ExprRef base : count.bases) collect(base);
+        for (const Extent& extent : count.extents) {
+            collect(extent.nominal);
+            collect(extent.used);
+        }
+    }
     for (const std::string& index : indices_) found.erase(index);
     std::vector<Symbol> symbols;
     for (auto& [name, symbol] : found) symbols.push_back(std::move(symbol));
@@ -317,7 +370,7 @@ std::vector<Symbol> Graph::symbols() const {
 }
 
 std::string Graph::describe(NodeId id) const {
-    std::string text = std::string(op_name(nodes_[id].op));
+    std::string text = std::string(name_of(nodes_[id].op));
     text += " node ";
     const std::string_view scope = texts_[nodes_[id].scope];
     const std::string_view name = texts_[nodes_[id].name];

@@ -21,9 +21,17 @@ void Tally::check_no_index(const ExprStore& exprs, ExprRef amount) const {
                 throw GraphError("the dim '" + symbol.name + "' is the index of a loop, and stands outside of it too");
 }
 
+std::size_t Tally::memory_bytes() const {
+    std::size_t total = exprs_.memory_bytes() + blocks_.capacity() * sizeof(TallyBlock) +
+                        frames_.capacity() * sizeof(Frame) + entries_.memory_bytes() + amount_base_.memory_bytes() +
+                        extents_.capacity() * sizeof(Extent);
+    for (const std::vector<AmountTag>& signature : signatures_) total += signature.capacity() * sizeof(AmountTag);
+    return total;
+}
+
 std::string Tally::describe(const Entry& entry) const {
     const std::string_view scope = texts_[entry.scope], name = texts_[entry.name];
-    std::string text = std::string(op_name(entry.op)) + " node ";
+    std::string text = std::string(name_of(entry.op)) + " node ";
     if (!scope.empty() || !name.empty())
         text += "'" + std::string(scope) + (!scope.empty() && !name.empty() ? "." : "") + std::string(name) + "' ";
     return text + "(#" + std::to_string(entry.site) + ")";

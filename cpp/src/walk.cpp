@@ -13,6 +13,7 @@ class Walker {
     Walker(const Graph& graph, std::span<const Binding> bindings) : graph_(graph), bound_(!bindings.empty()) {
         tally_.exprs_ = graph.exprs();
         tally_.texts_ = graph.texts();
+        tally_.user_ops_ = graph.user_ops();
         if (!bound_) return;
         check(bindings);
         bind(bindings);
@@ -125,8 +126,9 @@ class Walker {
                      [&] {
                          for (const NodeId id : graph_.block_nodes(block)) {
                              current = id;
-                             if (is_run(graph_.node_record(id).op)) [[unlikely]]
-                                 walk_runs(id, position_[block]);
+                             const Op op = graph_.node_record(id).op;
+                             if (op >= Op::kCall) [[unlikely]]
+                                 is_user(op) ? walk_user(id) : walk_runs(id, position_[block]);
                              else
                                  walk_node(id);
                          }
@@ -193,22 +195,63 @@ class Walker {
     void walk_node(NodeId id) {
         const NodeRecord& node = graph_.node_record(id);
         const OpRule& rule = rules_[static_cast<std::size_t>(node.op)];
+        see_inputs(node, rule);
+        context_.attrs = pool_->view(node.attrs);
+        if (bound_) infer(rule, node);
+        see_outputs(node);
+        count_node(rule, context_);
+        add_entry(id, node);
+    }
+
+    // What the user's op said when the node was added, with the dims bound.
+    void walk_user(NodeId id) {
+        const NodeRecord& node = graph_.node_record(id);
+        const UserCount& count = graph_.user_count(node);
+        const OpRule rule{.op = node.op, .min_inputs = 0, .max_inputs = 0, .weight_slots = count.weight_slots};
+        see_inputs(node, rule);
+        if (bound_) {
+            shape_.clear();
+            for (std::uint32_t i = 0; i < node.n_outputs; ++i) {
+                const Tensor y = graph_.tensor(node.first_output + i);
+                shape_.begin(y.dtype);
+                for (const ExprRef dim : y.dims) shape_.push(substituted(dim, bindings_));
+            }
+            write_outputs(node);
+        }
+        see_outputs(node);
+        const auto bound = [&](ExprRef amount) {
+            if (bound_) amount = substituted(amount, bindings_);
+            if (amount.is_small() && amount.value() < 0) throw ShapeError("an amount is negative once dims are bound");
+            return amount;
+        };
+        for (const Extent& each : count.extents)
+            (void)context_.add_extent({each.kind, each.grade, bound(each.nominal), bound(each.used)});
+        for (std::size_t i = 0; i < count.tags.size(); ++i)
+            context_.emit(count.tags[i].feature, bound(count.bases[i]), count.tags[i].extent);
+        count_sizes(rule, context_);
+        add_entry(id, node);
+    }
+
+    void see_inputs(const NodeRecord& node, const OpRule& rule) {
         const std::span<const TensorId> ids = graph_.node_inputs(node);
         if (ids.size() > views_.size()) views_.resize(ids.size());
         TensorView* views = views_.data();
         for (std::size_t i = 0; i < ids.size(); ++i)
             views[i] = ids[i] == kNoTensor ? TensorView{} : view(ids[i], rule.weight_slot(i));
-        const std::span<const TensorView> inputs(views, ids.size());
-        context_.attrs = pool_->view(node.attrs);
-        context_.inputs = inputs;
-        if (bound_) infer(rule, node);
+        context_.inputs = {views, ids.size()};
+    }
+
+    // The outputs, and room for what is counted of them.
+    void see_outputs(const NodeRecord& node) {
         context_.y = view(node.first_output, false);
         context_.outputs = node.n_outputs == 1 ? std::span(&context_.y, 1) : output_views(node);
         context_.variant = 0;
         context_.n_amounts = 0;
         context_.bases = tally_.amount_base_.room(kMaxAmounts);
         context_.n_extents = 0;
-        count_node(rule, context_);
+    }
+
+    void add_entry(NodeId id, const NodeRecord& node) {
         Entry& entry = *tally_.entries_.room(1);
         entry.site = id;
         entry.name = node.name;
@@ -216,7 +259,7 @@ class Walker {
         entry.origin = node.origin;
         entry.amounts_begin = static_cast<std::uint32_t>(tally_.amount_base_.size());
         entry.extents_begin = static_cast<std::uint32_t>(tally_.extents_.size()) - context_.n_extents;
-        entry.dtypes = row_dtypes(inputs);
+        entry.dtypes = row_dtypes(context_.inputs);
         entry.op = node.op;
         entry.phase = context_.phase;
         entry.variant = context_.variant;
@@ -227,7 +270,7 @@ class Walker {
 
     // The number of the sequence of tags just emitted; mostly that of the last node of the same op.
     std::uint32_t signature(Op op) {
-        LastSignature& last = last_signature_[static_cast<std::size_t>(op)];
+        LastSignature& last = last_signature_[op_row(op)];
         const std::uint32_t n = context_.n_amounts;
         bool same = last.n == n;
         for (std::uint32_t i = 0; same && i < n; ++i) same = last.tags[i] == context_.tags[i];
@@ -332,7 +375,7 @@ class Walker {
         std::uint32_t id = 0;
         std::array<AmountTag, kMaxAmounts> tags{};
     };
-    std::array<LastSignature, kOpCount> last_signature_{};
+    std::array<LastSignature, kOpCount + 1> last_signature_{};  // by op_row
     InferContext infer_{.exprs = tally_.exprs_, .attrs = {}, .inputs = {}, .out = shape_};
     CountContext context_{.exprs = tally_.exprs_, .extents = tally_.extents_};
 };

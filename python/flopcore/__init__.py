@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._core import version as __version__
 from .accelerators import Accelerator, accelerator, accelerators
+from .basis import Basis
 from .build import BuildInfo, build_info
 from .compare import Comparison, Difference, compare
 from .conventions import Convention, convention, conventions
@@ -37,12 +38,14 @@ from .study.population import Population
 from .study.scenario import Scenario
 from .sweep import Entity, Factor, Program, SweepResult, draw_values, rel_error, sweep
 from .thresholds import Threshold, ThresholdPolicy, thresholds
+from .user_ops import TensorType, register_op, unregister_op, user_ops
 
 __all__ = [
     "Accelerator",
     "Allocation",
     "AllocationResult",
     "Along",
+    "Basis",
     "BuildInfo",
     "Category",
     "Comparison",
@@ -80,6 +83,7 @@ __all__ = [
     "Table",
     "Tally",
     "Tensor",
+    "TensorType",
     "Threshold",
     "ThresholdPolicy",
     "Traffic",
@@ -117,6 +121,7 @@ __all__ = [
     "read_capability",
     "read_epoch",
     "read_weights",
+    "register_op",
     "rel_error",
     "run_allocation",
     "run_hooker",
@@ -124,6 +129,8 @@ __all__ = [
     "sweep",
     "switch",
     "thresholds",
+    "unregister_op",
+    "user_ops",
     "variable",
     "where",
     "with_capability",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from typing import Literal, TypeAlias, overload
 
 from . import _core
+from .basis import Basis, fold
 from .conventions import Convention, convention
 from .errors import DataError
 from .explanation import Explanation, Kind, explain, node_kinds
@@ -325,6 +326,38 @@ class Tally:
     def kinds(self) -> tuple[Kind, ...]:
         """Return the kinds of nodes: what op, flags, origin, dtype and phase there are, and how many of each."""
         return node_kinds(self.core)
+
+    def basis(self, choices: Sequence[str | Convention]) -> Basis:
+        """Return the tally folded for some conventions: few amounts, and what each convention weighs them with.
+
+        What sweeps over conventions, switches and readings need: a choice becomes a row of weights, and no tally.
+
+        Parameters
+        ----------
+        choices : sequence of str or Convention
+            Conventions, or variations of one (``dataclasses.replace(convention, extents=...)``): any switches.
+
+        Returns
+        -------
+        Basis
+            Of at most 64 columns; ``basis.price(choice)`` equals ``tally.flop(choice)``.
+
+        Raises
+        ------
+        ConventionError
+            If there is no such convention, or more than 64 columns are needed.
+
+        Examples
+        --------
+        >>> import flopcore as fc
+        >>> g = fc.Graph()
+        >>> batch = fc.dim("batch")
+        >>> y = g.linear(g.input("x", (batch, 64)), g.parameter("w", (10, 64)), g.parameter("b", (10,)))
+        >>> basis = fc.count(g).basis(["macs", "epoch", "all-arithmetic"])
+        >>> [str(column) for column in basis.columns], basis.weights
+        (['640*batch'], ((1,), (2,), (2,)))
+        """
+        return fold(self.core, choices)
 
     def _bind(self, value: Count, at: Mapping[str, int] | None) -> Count:
         """Bind dims; a name must be a dim of the graph, but need not stand in every amount."""

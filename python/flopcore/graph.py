@@ -17,6 +17,7 @@ import numpy as np
 from . import _core
 from .expr import Expr
 from .graph_blocks import Blocks, DimLike, Tensor
+from .user_ops import TensorType, UserOp, find_op
 
 __all__ = ["AttrValue", "DimLike", "Graph", "Tensor", "ops"]
 
@@ -148,7 +149,7 @@ class Graph(Blocks):
         Parameters
         ----------
         op : str
-            One of `ops`.
+            One of `ops`, or of those registered by `flopcore.register_op`.
         inputs : sequence of Tensor or None
             In the order of the specification; None for an optional input that is not given.
         attrs : mapping
@@ -185,7 +186,27 @@ class Graph(Blocks):
         [(8, 10), (8, 20)]
         """
         scope = self.current_scope
+        user = find_op(op)
+        if user is not None:
+            return self._user_op(user, inputs, dict(attrs or {}), name, origin)
         first = self.core.add_node(op, self._ids(inputs), dict(attrs or {}), self._block, name, scope, origin)
+        return self._made(first)
+
+    def _user_op(
+        self, op: UserOp, inputs: Sequence[Tensor | None], attrs: Mapping[str, AttrValue], name: str, origin: str
+    ) -> tuple[Tensor, ...]:
+        ids = self._ids(inputs)
+        types = tuple(None if each is None else TensorType(each.shape, each.dtype) for each in inputs)
+        try:
+            outputs = op.outputs(types, attrs)
+            amounts = op.amounts(types, outputs, attrs)
+            first = self.core.add_user_node(
+                *(op.name, ids, [(list(each.shape), each.dtype) for each in outputs], amounts, op.weights),
+                *(self._block, name, self.current_scope, origin),
+            )
+        except Exception as error:
+            error.add_note(f"while adding a node {name!r} of the registered op {op.name!r}")
+            raise
         return self._made(first)
 
     # ------------------------------------------------------------------ many at once

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,8 +11,17 @@ from typing import cast
 from .checker import Array, Flag, Integer, Kind, Map, Report, Table, Text, load, raise_problems
 
 __all__ = [
-    *("DTYPES", "EXTENT_KINDS", "PHASES", "Amount", "ExtentRule", "InputRules", "OpSpec", "Specification"),
-    *("parse", "specification"),
+    "DTYPES",
+    "EXTENT_KINDS",
+    "PHASES",
+    "Amount",
+    "ExtentRule",
+    "InputRules",
+    "OpSpec",
+    "Specification",
+    "op_without_rule",
+    "parse",
+    "specification",
 ]
 
 PHASES = ("forward", "grad_input", "grad_weight", "recompute", "optimizer")
@@ -178,6 +187,12 @@ def specification() -> Specification:
         Listing everything that is wrong with ops.toml.
     """
     return parse(files("flopcore").joinpath("data/ops.toml").read_text(encoding="utf-8"), source="ops.toml")
+
+
+def op_without_rule(name: str, *, n_inputs: int, weights: Sequence[int]) -> OpSpec:
+    """Return an op of which nothing but its sizes is known: inputs ``i0``, ``i1`` ..., any outputs."""
+    row: dict[str, object] = {"name": name, "summary": "", "source": "registered by the user", "outputs": ["y*"]}
+    return _op(row | {"inputs": [f"i{i}?" for i in range(n_inputs)], "weights": [f"i{i}" for i in weights]})
 
 
 def parse(text: str, *, source: str) -> Specification:

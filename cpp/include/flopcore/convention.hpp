@@ -53,6 +53,8 @@ struct Cost {
     std::vector<std::pair<std::string, ExprRef>> groups;
 };
 
+// What the rows of a kind of nodes are worth.
+[[nodiscard]] const Weights& weights_of(const Convention& convention, const NodeKind& kind, std::string_view origin);
 [[nodiscard]] Cost price(const Tally& tally, const Convention& convention, GroupBy by = GroupBy::kNone);
 
 }  // namespace flopcore

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "flopcore/amount.hpp"
 #include "flopcore/attributes.hpp"
 #include "flopcore/column.hpp"
 #include "flopcore/dtype.hpp"
@@ -56,10 +57,22 @@ struct NodeRecord {
     std::uint32_t inputs_begin, n_inputs;
     TensorId first_output;
     std::uint32_t n_outputs;
-    std::uint32_t attrs;  // for a node that runs blocks: its place in the list of them
+    std::uint32_t attrs;  // for a node that runs blocks, or of a user's op: its place in the list of them
     std::uint32_t name, scope, origin;
     BlockId block;
     Op op;
+};
+
+// What a user's op says of one node: its amounts, and which of its inputs are weights.
+struct UserCount {
+    std::vector<AmountTag> tags{};
+    std::vector<ExprRef> bases{};  // as many
+    std::vector<Extent> extents{};
+    std::uint32_t weight_slots = 0;  // as in OpRule
+};
+struct UserOutput {
+    std::vector<ExprRef> dims;
+    DType dtype;
 };
 
 // Where and as what a node is added.
@@ -101,6 +114,9 @@ class Graph {
     // Arms have probabilities that sum to 1, or none.
     NodeId add_runs(Op op, std::vector<Run> runs, std::span<const TensorId> inputs, const NodeLabel& label);
     NodeId append_nodes(const NodeColumns& columns, BlockId block);
+    // A node of an op that the caller has inferred and counted. Amounts must not be negative.
+    NodeId add_user_node(std::string_view op, std::span<const TensorId> inputs, std::span<const UserOutput> outputs,
+                         UserCount count, const NodeLabel& label);
     [[nodiscard]] std::uint32_t intern_attrs(Op op, std::span<const AttrInput> inputs);
 
     [[nodiscard]] std::size_t n_nodes() const { return nodes_.size(); }
@@ -108,6 +124,12 @@ class Graph {
     [[nodiscard]] std::size_t n_blocks() const { return blocks_.size(); }
     [[nodiscard]] Tensor tensor(TensorId id) const;
     [[nodiscard]] Node node(NodeId id) const;
+    [[nodiscard]] const UserCount& user_count(const NodeRecord& node) const { return user_counts_[node.attrs]; }
+    // Names of the ops of users in this graph: that of op kOpCount + i.
+    [[nodiscard]] const std::vector<std::string>& user_ops() const { return user_ops_; }
+    [[nodiscard]] std::string_view name_of(Op op) const {
+        return is_user(op) ? std::string_view(user_ops_[static_cast<std::size_t>(op) - kOpCount]) : op_name(op);
+    }
     [[nodiscard]] std::span<const Run> runs(const NodeRecord& node) const { return runs_[node.attrs]; }
     [[nodiscard]] const AttrPool& attrs() const { return attrs_; }
     [[nodiscard]] const TextPool& texts() const { return texts_; }
@@ -153,6 +175,7 @@ class Graph {
     void check_input_count(const OpRule& rule, std::span<const TensorId> inputs) const;
     void infer_outputs(NodeId id);
     void check_run(const Run& run) const;
+    void check_user_count(const UserCount& count) const;
     void push_outputs(NodeId id);
     void drop_node(NodeId id);
 
@@ -162,6 +185,8 @@ class Graph {
     std::vector<Block> blocks_;
     std::uint32_t n_finished_ = 0;
     std::vector<std::vector<Run>> runs_;  // of each node that runs blocks
+    std::vector<std::string> user_ops_;
+    std::vector<UserCount> user_counts_;  // of each node of a user's op
     ShapeWriter shape_;                   // scratch of one inference
     Column<ExprRef> dims_;
     Column<TensorRecord> tensors_;

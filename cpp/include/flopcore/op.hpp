@@ -467,9 +467,15 @@ inline constexpr std::array<std::string_view, kOpCount> kOpNames = {
     "recompute",
     // clang-format on
 };
-[[nodiscard]] constexpr std::string_view op_name(Op op) { return kOpNames[static_cast<std::size_t>(op)]; }
+// Ops of users come after all others; the graph that holds them knows their names.
+[[nodiscard]] constexpr bool is_user(Op op) { return static_cast<std::size_t>(op) >= kOpCount; }
+// Position in a table of ops whose last row stands for all ops of users.
+[[nodiscard]] constexpr std::size_t op_row(Op op) { return is_user(op) ? kOpCount : static_cast<std::size_t>(op); }
+[[nodiscard]] constexpr std::string_view op_name(Op op) {
+    return is_user(op) ? "user op" : kOpNames[static_cast<std::size_t>(op)];
+}
 // Runs blocks: a node of frames, not of rows.
-[[nodiscard]] constexpr bool is_run(Op op) { return op >= Op::kCall; }
+[[nodiscard]] constexpr bool is_run(Op op) { return op >= Op::kCall && !is_user(op); }
 [[nodiscard]] constexpr bool is_leaf(Op op) { return op <= Op::kConstant; }
 
 }  // namespace flopcore

@@ -151,5 +151,8 @@ struct OpRule {
 void check_dtypes(const OpRule& rule, std::span<const TensorView> inputs);
 // The features of one node by its rule, and its sizes.
 void count_node(const OpRule& rule, CountContext& context);
+// The sizes alone: at most kMaxSizes amounts.
+inline constexpr std::size_t kMaxSizes = 7;
+void count_sizes(const OpRule& rule, CountContext& context);
 
 }  // namespace flopcore

@@ -94,8 +94,12 @@ class Tally {
     [[nodiscard]] std::span<const ExprRef> amount_bases() const { return amount_base_.span(); }
     [[nodiscard]] ExprRef amount_base(std::size_t i) const { return amount_base_[i]; }
     [[nodiscard]] const ExprStore& exprs() const { return exprs_; }
+    [[nodiscard]] std::string_view name_of(Op op) const {
+        return is_user(op) ? std::string_view(user_ops_[static_cast<std::size_t>(op) - kOpCount]) : op_name(op);
+    }
     [[nodiscard]] const TextPool& texts() const { return texts_; }
     [[nodiscard]] ExprRef parameters() const { return blocks_.back().parameters; }
+    [[nodiscard]] std::size_t memory_bytes() const;  // beside texts
     // What all runs of a frame amount to when one amounts to `each`, both in `exprs`, a copy of exprs() or more.
     [[nodiscard]] ExprRef over_runs(ExprStore& exprs, const Frame& frame, ExprRef each) const;
     // Throws GraphError if the index of a loop stands in an amount of the whole graph.
@@ -110,6 +114,7 @@ class Tally {
     TextPool texts_;
     std::vector<TallyBlock> blocks_;
     std::vector<Frame> frames_;
+    std::vector<std::string> user_ops_;  // that of op kOpCount + i
     Column<Entry> entries_;
     Column<ExprRef> amount_base_;
     std::vector<std::vector<AmountTag>> signatures_;

@@ -268,6 +268,10 @@ Op op_from_name(std::string_view name) {
 void count_node(const OpRule& rule, CountContext& context) {
     context.rule = &rule;
     rule.count(context);
+    count_sizes(rule, context);
+}
+
+void count_sizes(const OpRule& rule, CountContext& context) {
     ExprStore& exprs = context.exprs;
     ExprRef out, written, in, weights, read, weights_read, cache;
     for (const TensorView& t : context.outputs) {

@@ -8,11 +8,11 @@ from fractions import Fraction
 from typing import cast
 
 from flopcore.conventions import Convention
-from flopcore.errors import ConventionError, DataError
-from flopcore.specification import DTYPES, OpSpec, specification
+from flopcore.errors import ConventionError, DataError, ShapeError
+from flopcore.specification import DTYPES, OpSpec, op_without_rule, specification
 
 from .expression import FUNCTIONS, Function, Value, evaluate
-from .graph import At, Graph, Node, Run, Tensor, complete_attrs, node_inputs, repeats
+from .graph import At, Graph, Node, Run, Tensor, UserCount, complete_attrs, dim_value, node_inputs, repeats
 from .shapes import Attr
 
 __all__ = ["Extent", "Row", "count", "count_parameters", "price"]
@@ -171,7 +171,7 @@ class _Walk:
             if node.runs:
                 for number, run in enumerate(node.runs):
                     self.runs(site, node, number, run, at, tensors, replace(place, scope=scope))
-            elif not specification().ops[node.op].leaf:
+            elif node.user is not None or not specification().ops[node.op].leaf:
                 self._rows.extend(_node_rows(site, node, at, tensors, replace(place, scope=scope)))
         if len(self._rows) > MAX_ROWS:
             raise DataError(f"more than {MAX_ROWS} rows, which the reference cannot recount")
@@ -229,13 +229,20 @@ def _parameters(graph: Graph, block: int, at: At, tensors: Mapping[int, Tensor])
 
 
 def _node_rows(site: int, node: Node, at: At, tensors: Mapping[int, Tensor], place: _Place) -> list[Row]:
-    spec = specification().ops[node.op]
-    inputs = node_inputs(node, tensors)
-    rank = next((len(tensor.shape) for tensor in inputs if tensor is not None), 0)
-    attrs = complete_attrs(node, rank, at)
-    evaluation = _NodeEvaluation(spec, inputs, [tensors[number] for number in node.outputs], attrs)
+    outputs = [tensors[number] for number in node.outputs]
+    if node.user is None:
+        spec = specification().ops[node.op]
+        inputs = node_inputs(node, tensors)
+        rank = next((len(tensor.shape) for tensor in inputs if tensor is not None), 0)
+        evaluation = _NodeEvaluation(spec, inputs, outputs, complete_attrs(node, rank, at))
+        counted = evaluation.amounts()
+    else:
+        inputs = [None if number is None else tensors[number] for number in node.inputs]
+        spec = op_without_rule(node.op, n_inputs=len(inputs), weights=node.user.weights)
+        evaluation = _NodeEvaluation(spec, inputs, outputs, {})
+        counted = _user_amounts(node, node.user, at)
     amounts: dict[tuple[str, tuple[Extent, ...]], int] = {}
-    for feature, extents, base in (*evaluation.amounts(), *evaluation.sizes()):
+    for feature, extents, base in (*counted, *evaluation.sizes()):
         amounts[feature, extents] = amounts.get((feature, extents), 0) + base
     variant = tuple(flag for flag in spec.variants if evaluation.flag(flag))
     dtype = evaluation.dtype()
@@ -250,6 +257,22 @@ def _node_rows(site: int, node: Node, at: At, tensors: Mapping[int, Tensor], pla
         for (feature, extents), base in amounts.items()
         if base
     ]
+
+
+def _user_amounts(node: Node, count: UserCount, at: At) -> list[tuple[str, tuple[Extent, ...], int]]:
+    """Return the amounts that a registered op gave, at these dims."""
+    found = []
+    for feature, base, sizes in count.amounts:
+        extents: tuple[Extent, ...] = ()
+        numbers = [dim_value(base, at)]
+        if sizes is not None:
+            kind, nominal, used, grade = sizes
+            extents = (Extent(kind, dim_value(nominal, at), dim_value(used, at), grade),)
+            numbers += [extents[0].nominal, extents[0].used]
+        if min(numbers) < 0:
+            raise ShapeError(f"{node.op} node {node.name!r}: an amount of {feature} is negative: {min(numbers)}")
+        found.append((feature, extents, numbers[0]))
+    return found
 
 
 class _NodeEvaluation:

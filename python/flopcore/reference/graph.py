@@ -56,6 +56,18 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class UserCount:
+    """What a registered op said of a node: shape and dtype of its outputs, amounts, and which inputs are weights.
+
+    An amount is (feature, base, None or (kind, nominal, used, grade)); sizes are ints or expressions in symbols.
+    """
+
+    outputs: tuple[tuple[tuple[Dim, ...], str], ...]
+    amounts: tuple[tuple[str, Dim, tuple[str, Dim, Dim, str] | None], ...] = ()
+    weights: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One node; a leaf has a shape and dtype, a call, loop, if or recompute its runs of blocks."""
 
@@ -70,6 +82,7 @@ class Node:
     shape: tuple[Dim, ...] = ()
     dtype: str = "float32"
     runs: tuple[Run, ...] = ()
+    user: UserCount | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +285,17 @@ def _run(data: Mapping[str, object]) -> Run:
     )
 
 
+def _user(data: Mapping[str, object] | None) -> UserCount | None:
+    if data is None:
+        return None
+    outputs = cast("Sequence[tuple[Sequence[Dim], str]]", data["outputs"])
+    return UserCount(
+        tuple((tuple(shape), dtype) for shape, dtype in outputs),
+        tuple(cast("Sequence[tuple[str, Dim, tuple[str, Dim, Dim, str] | None]]", data["amounts"])),
+        tuple(cast("Sequence[int]", data["weights"])),
+    )
+
+
 def _node(data: Mapping[str, object], tensors: Mapping[int, Mapping[str, object]]) -> Node:
     outputs = tuple(cast("Sequence[int]", data["outputs"]))
     leaf = tensors.get(outputs[0], {}) if outputs else {}
@@ -286,12 +310,20 @@ def _node(data: Mapping[str, object], tensors: Mapping[int, Mapping[str, object]
         origin=cast("str", data.get("origin", "builder")),
         shape=tuple(cast("Sequence[Dim]", leaf.get("shape", ()))),
         dtype=cast("str", leaf.get("dtype", "float32")),
+        user=_user(cast("Mapping[str, object] | None", data.get("user"))),
         runs=tuple(_run(run) for run in cast("Sequence[Mapping[str, object]]", data.get("runs", ()))),
     )
 
 
 def infer_node(node: Node, at: At, found: dict[int, Tensor]) -> None:
     """Add the outputs of a node that is no call to the tensors found so far; see `Graph.tensors`."""
+    if node.user is not None:
+        for number, (dims, dtype) in zip(node.outputs, node.user.outputs, strict=True):
+            shape = tuple(dim_value(dim, at) for dim in dims)
+            if min(shape, default=0) < 0:
+                raise ShapeError(f"{node.op} node {node.name!r} has a negative dim: {shape}")
+            found[number] = Tensor(shape, dtype)
+        return
     spec = _spec(node)
     if spec.leaf:
         shape = tuple(dim_value(dim, at) for dim in node.shape)
