@@ -30,7 +30,7 @@ import peers_sweep as peers
 import walks
 from flopcore import _core
 from flopcore.distributions import LogNormal
-from flopcore.study.allocation import Allocation, allocation_plan
+from flopcore.study.allocation import Allocation, allocation_spec
 from flopcore.study.allocation_run import THRESHOLDS, WIDTHS
 from flopcore.sweep_plan import make_plan
 
@@ -158,7 +158,7 @@ def _() -> Pair | None:
     run = peers_forecast.numba_forecast([float(flop) for _, flop in model.history])
     if run is None:
         return None
-    plan = allocation_plan(model, thresholds=THRESHOLDS, widths=WIDTHS, key=[1, 2])
+    plan = allocation_spec(model, thresholds=THRESHOLDS, widths=WIDTHS, key=[1, 2]).build()
     n = peers_forecast.SIMULATIONS
     histograms = plan.evaluate(0, n, 1)[0][:, 0]
     mean = histograms @ np.arange(histograms.shape[-1]) / n

@@ -32,10 +32,12 @@ from .study.allocation_run import AllocationResult, run_allocation
 from .study.capability import read_capability, with_capability
 from .study.epoch import read_epoch
 from .study.estimate import Estimate, estimate_from_graph, estimate_from_hardware, estimate_from_parameters
+from .study.growth import GrowthResult, fit_growth
 from .study.hooker import HookerResult, run_hooker
 from .study.impute import impute
 from .study.population import Population
 from .study.scenario import Scenario
+from .study.studyfile import Study
 from .sweep import Entity, Factor, Program, SweepResult, draw_values, rel_error, sweep
 from .thresholds import Threshold, ThresholdPolicy, thresholds
 from .user_ops import TensorType, register_op, unregister_op, user_ops
@@ -67,6 +69,7 @@ __all__ = [
     "FlopcoreError",
     "Graph",
     "GraphError",
+    "GrowthResult",
     "HookerResult",
     "Module",
     "Moments",
@@ -79,6 +82,7 @@ __all__ = [
     "Scenario",
     "ShapeError",
     "StoredTensor",
+    "Study",
     "SweepResult",
     "Table",
     "Tally",
@@ -107,6 +111,7 @@ __all__ = [
     "estimate_from_graph",
     "estimate_from_hardware",
     "estimate_from_parameters",
+    "fit_growth",
     "from_expr",
     "from_gguf",
     "from_huggingface",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -34,16 +34,72 @@ def _run_options(command: Command) -> Command:
     return command
 
 
+_checkpoint_option = click.option(
+    "--checkpoint",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep the counts here; the same call goes on after an interruption.",
+)
+
+
 def _read_population(data: Path) -> Population:
-    from .study.epoch import read_epoch
-    from .study.population import Population
+    from .study.studyfile import read_population
 
-    return Population.read(data) if data.suffix == ".toml" else read_epoch(data)
+    return read_population(data)
 
 
-@click.group()
+class _Studies(click.Group):
+    """Studies by name; a name that ends in .toml is a file that says which study, of what and how."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a name, or one that runs the study of a file."""
+        if cmd_name.endswith(".toml"):
+            return _file_command(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Studies, subcommand_metavar="NAME|FILE.toml [OPTIONS]")
 def study() -> None:
-    """Run a study of a population of models, the bundled one unless another is named."""
+    """Run a study: one of those below, or that of a TOML file (docs/STUDIES.md, flopcore/data/schemas)."""
+
+
+def _file_command(name: str) -> click.Command:
+    """Return the command that runs the study of a file."""
+
+    @click.command(name)
+    @click.option("--draws", type=click.IntRange(min=1), help="In place of the file's.")
+    @_checkpoint_option
+    @_run_options
+    def command(
+        draws: int | None, checkpoint: Path | None, seed: int | None, threads: int | None, quiet: bool, as_json: bool
+    ) -> None:
+        """Run the study of a file."""
+        from dataclasses import replace
+
+        from .study.studyfile import Study
+
+        found = Study.read(name)
+        with usage():
+            found = replace(
+                found,
+                draws=found.draws if draws is None else draws,
+                seed=found.seed if seed is None else seed,
+            )
+        with usage(), progress_bar(quiet) as progress:
+            result = found.run(threads=threads, progress=progress, checkpoint=checkpoint)
+        print_document(result.to_dict(), as_json, _table_of(found.study))
+
+    return command
+
+
+def _table_of(name: str) -> Callable[[Mapping[str, Any]], None]:
+    from .report import forecast_tables, study_tables
+
+    return {
+        "hooker": study_tables.print_hooker,
+        "kumar-manning": forecast_tables.print_forecast,
+        "forecast": forecast_tables.print_growth,
+    }[name]
 
 
 @study.command()
@@ -80,12 +136,7 @@ def study() -> None:
 @click.option(
     "--metric", "metrics", metavar="NAME", multiple=True, help="Of the risk index; may be given several times."
 )
-@click.option(
-    "--checkpoint",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Keep the counts here; the same call goes on after an interruption.",
-)
+@_checkpoint_option
 @click.option("--draws", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Draws of every model.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the models with their probabilities as CSV.")
 @_run_options
@@ -167,6 +218,7 @@ class _Knob(click.ParamType[tuple[str, str]]):
 @click.option("--line", "lines", metavar="FLOP", multiple=True, help="A line other than 1e25 to 1e29; repeatable.")
 @click.option("--width", "widths", metavar="OOM", multiple=True, help="A width other than 0.5, 1 and 1.5; repeatable.")
 @click.option("--draws", type=click.IntRange(min=1), default=200_000, show_default=True, help="Simulations.")
+@_checkpoint_option
 @_run_options
 def kumar_manning(
     data: Path | None,
@@ -174,6 +226,7 @@ def kumar_manning(
     lines: tuple[str, ...],
     widths: tuple[str, ...],
     draws: int,
+    checkpoint: Path | None,
     seed: int | None,
     threads: int | None,
     quiet: bool,
@@ -202,5 +255,35 @@ def kumar_manning(
             rng=seed,
             threads=threads,
             progress=progress,
+            checkpoint=checkpoint,
         )
     print_document(found.to_dict(), as_json, forecast_tables.print_forecast)
+
+
+@study.command()
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Models to fit: an Epoch AI .csv, or a .toml like the bundled table.",
+)
+@click.option("--frontier", "frontiers", metavar="NAME", multiple=True, help="A definition of frontier; all if absent.")
+@click.option("--since", metavar="DATE", default="2018-01-01", show_default=True, help="First day of the fit.")
+@click.option("--line", "lines", metavar="FLOP", multiple=True, help="A line other than 1e26 to 1e28; repeatable.")
+@json_option
+def forecast(data: Path | None, frontiers: tuple[str, ...], since: str, lines: tuple[str, ...], as_json: bool) -> None:
+    """Fit the growth of training compute under each definition of frontier, and say when lines are passed."""
+    import datetime as dt
+
+    from .report import forecast_tables
+    from .study.growth import FRONTIERS, fit_growth
+
+    models = None if data is None else _read_population(data)
+    with usage():
+        found = fit_growth(
+            models,
+            frontiers=frontiers or tuple(FRONTIERS),
+            since=dt.date.fromisoformat(since),
+            thresholds=lines or (10**26, 10**27, 10**28),
+        )
+    print_document(found.to_dict(), as_json, forecast_tables.print_growth)

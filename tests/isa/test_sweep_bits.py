@@ -9,7 +9,7 @@ import pytest
 import flopcore as fc
 from flopcore import _core
 from flopcore.distributions import LogNormal, LogUniform, Uniform
-from flopcore.study.allocation import Allocation, allocation_plan
+from flopcore.study.allocation import Allocation, allocation_spec
 from flopcore.sweep_plan import make_plan
 
 LENGTHS = [1, 15, 16, 17, 63, 64, 65, 255, 256, 257, 1023, 1024, 1025, 3001]
@@ -57,7 +57,9 @@ def test_counts_do_not_depend_on_isa_threads_or_cut(every_isa, precision, entiti
 
 
 def test_a_block_sampler_does_not_depend_on_isa_or_threads(every_isa):
-    plan = allocation_plan(Allocation.bundled(), thresholds=[10**25, 10**26], widths=[Fraction(1, 2), 1], key=[5, 6])
+    plan = allocation_spec(
+        Allocation.bundled(), thresholds=[10**25, 10**26], widths=[Fraction(1, 2), 1], key=[5, 6]
+    ).build()
 
     def run(threads):
         return [array.tobytes() for array in plan.evaluate(3, 1_500, threads)]

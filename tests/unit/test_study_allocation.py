@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,10 +15,11 @@ import pytest
 from flopcore import _core
 from flopcore.errors import DataError
 from flopcore.reference.allocation import BudgetYear, lognormal_between, simulate
-from flopcore.study.allocation import Allocation, allocation_plan, yearly_budgets
+from flopcore.study.allocation import Allocation, allocation_spec, yearly_budgets
 from flopcore.study.allocation_run import AllocationResult, run_allocation
 from flopcore.study.epoch import read_epoch
 from flopcore.study.renewal import continuum_count, renewal_count
+from flopcore.sweep_run import rel_error
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 DRAWS = 100_000
@@ -39,7 +41,7 @@ def counts(histograms: np.ndarray) -> list[list[int]]:
 
 def test_each_simulation_is_that_of_the_reference() -> None:
     """The core skips bins that cannot count; the reference draws every model of every year."""
-    plan = allocation_plan(MODEL, thresholds=LINES, widths=WIDTHS, key=[3, 4])
+    plan = allocation_spec(MODEL, thresholds=LINES, widths=WIDTHS, key=[3, 4]).build()
     years = []
     for year in (*(y for y, _ in MODEL.history), *MODEL.years):
         flop, power = MODEL.budget(year)
@@ -74,12 +76,27 @@ def test_each_simulation_is_that_of_the_reference() -> None:
 
 
 def test_counts_add_up_over_ranges() -> None:
-    plan = allocation_plan(MODEL, thresholds=LINES, widths=WIDTHS, key=[1, 2])
+    plan = allocation_spec(MODEL, thresholds=LINES, widths=WIDTHS, key=[1, 2]).build()
     whole = plan.evaluate(70, 1_300, 2)
     parts = [plan.evaluate(a, b, 1) for a, b in ((70, 71), (71, 128), (128, 129), (129, 1_300))]
     for t, total in enumerate(whole):
         assert np.array_equal(total, sum(part[t] for part in parts))
     assert all(array.sum() == 0 for array in plan.evaluate(5, 5, 1))
+
+
+def test_a_checkpoint_an_executor_and_a_rule_change_nothing_but_the_time(tmp_path: Path) -> None:
+    options = {"thresholds": ["1e25", "1e26"], "rng": 4}
+    expected = run_allocation(draws=3_000, **options)  # type: ignore[arg-type]
+    first = run_allocation(draws=1_000, checkpoint=tmp_path, **options)  # type: ignore[arg-type]
+    resumed = run_allocation(draws=3_000, checkpoint=tmp_path, **options)  # type: ignore[arg-type]
+    assert first.draws == 1_000
+    assert resumed.to_dict() == expected.to_dict()
+    with ThreadPoolExecutor(2) as pool:
+        assert run_allocation(draws=3_000, executor=pool, **options).to_dict() == expected.to_dict()  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="another study"):
+        run_allocation(draws=3_000, checkpoint=tmp_path, rng=5)
+    early = run_allocation(draws=10**9, until=rel_error(0.5), thresholds=["1e25"], rng=4)
+    assert early.draws < 10**6
 
 
 def single(budget: float, share: float, k: float, edges: int, ratio: float = -7.0) -> _core.BudgetAllocation:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .tables import console, table
 
-__all__ = ["print_forecast"]
+__all__ = ["print_forecast", "print_growth", "print_staleness"]
 
 Json = Mapping[str, Any]
 
@@ -57,6 +57,51 @@ def print_forecast(document: Json) -> None:
     _print_shares(document["sensitivity"])
     for sentence in document["reading"]:
         out.print(sentence, soft_wrap=True)
+
+
+def print_growth(document: Json) -> None:
+    """Print a document of schema flopcore.growth/1: growth by definition of frontier, what it leads to, staleness."""
+    out = console()
+    out.print(f"{document['population']}, models since {document['since']}", soft_wrap=True)
+    rows = table("frontier", "definition", "models", "factor a year", "90 %", "doubling", "sd of log10", left=2)
+    for fit in document["fits"]:
+        doubling = fit["doubling_months"]
+        rows.add_row(
+            fit["frontier"],
+            fit["definition"],
+            str(fit["n"]),
+            f"{fit['per_year']:.2f}",
+            f"{fit['per_year_p05']:.2f} to {fit['per_year_p95']:.2f}",
+            "-" if doubling is None else f"{doubling:.1f} months",
+            f"{fit['sd']:.2f}",
+        )
+    out.print(rows)
+    rows = table("frontier", "line", "day", "between", title="When the line passes a threshold", left=2)
+    for fit in document["fits"]:
+        for crossing in fit["crossings"]:
+            ends = f"{crossing['earliest'] or '-'} and {crossing['latest'] or '-'}"
+            rows.add_row(fit["frontier"], f"{crossing['threshold']:g}", crossing["day"] or "-", ends)
+    out.print(rows)
+    rows = table("frontier", "year", "FLOP", "90 % of a single model", title="A model in the middle of a year", left=2)
+    for fit in document["fits"]:
+        for year in fit["years"]:
+            rows.add_row(
+                fit["frontier"], str(year["year"]), f"{year['p50']:.3g}", f"{year['p05']:.3g} to {year['p95']:.3g}"
+            )
+    out.print(rows)
+    print_staleness(document["staleness"])
+    for name in document["skipped"]:
+        out.print(f"left out: {name} (too few models)", soft_wrap=True)
+    for sentence in document["reading"]:
+        out.print(sentence, soft_wrap=True)
+
+
+def print_staleness(rows_of: Sequence[Json]) -> None:
+    """Print by what factor a fixed line is too high after some months."""
+    rows = table("months", "halving", "5 %", "50 %", "95 %", title="A fixed line is too high by a factor of", left=2)
+    for item in rows_of:
+        rows.add_row(f"{item['months']:g}", item["doubling"], *(f"{item[q]:.2f}" for q in ("p05", "p50", "p95")))
+    console().print(rows)
 
 
 def _print_shares(shares: Sequence[Json]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .forecast_tables import print_staleness
 from .tables import LARGEST, console, magnitude, print_study, table
 
 __all__ = ["print_hooker"]
@@ -33,10 +34,7 @@ def _print_essay(document: Json) -> None:
             _percent(item["rate"]),
         )
     out.print(rows)
-    rows = table("months", "halving", "5 %", "50 %", "95 %", title="A fixed line is too high by a factor of", left=2)
-    for item in essay["staleness"]:
-        rows.add_row(f"{item['months']:g}", item["doubling"], *(f"{item[q]:.2f}" for q in ("p05", "p50", "p95")))
-    out.print(rows)
+    print_staleness(essay["staleness"])
     rows = table("line", "just below", "just above", "expected below", "p", title="Bunching within a factor of two")
     for item in essay["bunching"]:
         rows.add_row(

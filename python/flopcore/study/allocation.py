@@ -6,6 +6,7 @@ a random share of it, and the rest is spent on smaller models until nothing is l
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
@@ -22,7 +23,7 @@ from flopcore.quantity import Number, exact, parse_quantity
 
 from .population import Population
 
-__all__ = ["Allocation", "Published", "Shape", "allocation_plan", "yearly_budgets"]
+__all__ = ["Allocation", "AllocationSpec", "Published", "Shape", "allocation_spec", "yearly_budgets"]
 
 Shape = Literal["lognormal", "uniform"]
 Range = tuple[Number, Number]
@@ -223,15 +224,51 @@ def yearly_budgets(
     return tuple((year, exact(totals[year])) for year in sorted(totals))
 
 
-def allocation_plan(
+@dataclass(frozen=True, slots=True)
+class AllocationSpec:
+    """A plan of the block sampler `budget_allocation` as data; the fields are those of AllocationInputs in the core."""
+
+    key: tuple[int, int]
+    growth: tuple[float, float, float]
+    gradient: tuple[float, float]
+    log10_ratio: tuple[float, float]
+    n_bins: int
+    thresholds: tuple[float, ...]
+    width_factors: tuple[float, ...]
+    cumulate_from: tuple[int, ...]
+    years: tuple[tuple[str, float, int, int, float, float, float, float, list[int], bool], ...]
+
+    def build(self) -> _core.BudgetAllocation:
+        """Return the core's plan."""
+        return _core.BudgetAllocation(
+            key=self.key,
+            growth=self.growth,
+            gradient=self.gradient,
+            log10_ratio=self.log10_ratio,
+            n_bins=self.n_bins,
+            thresholds=self.thresholds,
+            width_factors=self.width_factors,
+            cumulate_from=self.cumulate_from,
+            max_count=_MAX_COUNT,
+            n_groups=GROUPS,
+            years=self.years,
+        )
+
+    def digest(self) -> str:
+        """Return SHA-256 over everything that the counts of a range of draws depend on."""
+        text = f"flopcore budget_allocation, stream {_core.stream_version}, {_MAX_COUNT}, {GROUPS}, {self!r}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def allocation_spec(
     model: Allocation,
     *,
     thresholds: Sequence[Number],
     widths: Sequence[Number],
     key: list[int],
     retrodict: bool = False,
-) -> _core.BudgetAllocation:
-    """Return the plan of a forecast, or of its retrodiction of the years of its history.
+) -> AllocationSpec:
+    """Return the plan of a forecast as data, or that of its retrodiction of the years of its history.
 
     Parameters
     ----------
@@ -249,18 +286,18 @@ def allocation_plan(
     cut = 0.0
     if floor is not None and model.growth_sd:
         cut = float(_core.norm_cdf(np.array(float((floor - model.growth) / model.growth_sd))))
-    return _core.BudgetAllocation(
-        key=key,
+    return AllocationSpec(
+        key=(key[0], key[1]),
         growth=(float(model.growth), float(model.growth_sd), cut),
         gradient=(float(model.gradient[0]), float(model.gradient[1])),
         log10_ratio=(float(model.log10_size_ratio[0]), float(model.log10_size_ratio[1])),
         n_bins=model.size_edges - 1,
-        thresholds=[float(line) for line in thresholds],
-        width_factors=[float(DIGITS.power(10, DIGITS.divide(width.numerator, width.denominator))) for width in widths],
-        cumulate_from=[first + (not retrodict and model.offset(line) is not None) for line in thresholds],
-        max_count=_MAX_COUNT,
-        n_groups=GROUPS,
-        years=[
+        thresholds=tuple(float(line) for line in thresholds),
+        width_factors=tuple(
+            float(DIGITS.power(10, DIGITS.divide(width.numerator, width.denominator))) for width in widths
+        ),
+        cumulate_from=tuple(first + (not retrodict and model.offset(line) is not None) for line in thresholds),
+        years=tuple(
             (
                 str(year),
                 *_budget(model, year),
@@ -269,7 +306,7 @@ def allocation_plan(
                 retrodict or year not in history,
             )
             for year in years
-        ],
+        ),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor, sqrt
@@ -15,13 +17,13 @@ from numpy.typing import NDArray
 from flopcore import _core
 from flopcore.distributions import Seed, philox_key, seed_sequence
 from flopcore.quantity import Number, parse_quantity
+from flopcore.sweep_run import Mean, Progress, Totals, Until, run
 
-from .allocation import GROUPS, Allocation, Published, allocation_plan
+from .allocation import GROUPS, Allocation, Published, allocation_spec
 from .renewal import continuum_count
 
 __all__ = ["AllocationResult", "Share", "YearCount", "run_allocation"]
 
-Progress: TypeAlias = Callable[[int, int], None]
 Counts: TypeAlias = NDArray[np.int64]
 
 THRESHOLDS: tuple[Number, ...] = (10**25, 10**26, 10**27, 10**28, 10**29)
@@ -29,7 +31,6 @@ WIDTHS: tuple[Number, ...] = (Fraction(1, 2), 1, Fraction(3, 2))
 RETRODICTED: tuple[Number, ...] = (10**23, 10**24, 10**25)
 QUANTILES = (("p05", Fraction(1, 20)), ("p50", Fraction(1, 2)), ("p95", Fraction(19, 20)))
 
-_RANGES = 50
 _TWO_SIDED_95 = 1.959963984540054
 _GRID = (48, 48, 16)  # growth, largest share, gradient: points of the midpoint rule in probability
 
@@ -176,6 +177,9 @@ def run_allocation(
     rng: Seed = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
+    until: Until | None = None,
 ) -> AllocationResult:
     """Return how many models a forecast from yearly budgets expects over each threshold and near the frontier.
 
@@ -193,8 +197,8 @@ def run_allocation(
         Seed; None takes fresh entropy, which the result records.
     threads : int or None
         None means all CPUs this process may use; the result does not depend on it.
-    progress : callable, optional
-        Called as ``progress(done, draws)``.
+    progress, checkpoint, executor, until
+        As for :func:`flopcore.sweep`; `until` is told of the counts per year.
 
     Raises
     ------
@@ -222,9 +226,23 @@ def run_allocation(
         raise ValueError(f"threads={threads}: expected None or at least 1")
     seed = seed_sequence(rng)
     began = time.perf_counter()
-    plan = allocation_plan(model, thresholds=lines, widths=orders, key=philox_key(seed))
-    per_year, cumulative, frontier, groups, rejected = _evaluate(plan, draws, threads, progress)
-    past = allocation_plan(model, thresholds=RETRODICTED, widths=orders, key=philox_key(seed), retrodict=True)
+    spec = allocation_spec(model, thresholds=lines, widths=orders, key=philox_key(seed))
+    plan = spec.build()
+    totals = run(
+        spec,
+        plan.evaluate(0, 0, 1),
+        _means,
+        draws,
+        threads=threads or 0,
+        progress=progress,
+        checkpoint=checkpoint,
+        executor=executor,
+        until=until,
+        plan=plan,
+    )
+    draws = totals.draws
+    per_year, cumulative, frontier, groups, rejected = totals.counts
+    past = allocation_spec(model, thresholds=RETRODICTED, widths=orders, key=philox_key(seed), retrodict=True).build()
     history = past.evaluate(0, max(1, draws // 10), threads or 0)[0]
     counts = _year_counts(model.years, lines, per_year, _continuum(model, lines))
     joint = _year_counts(model.years, lines, cumulative, offsets=[model.offset(line) or 0 for line in lines])
@@ -261,19 +279,16 @@ def _ascending(values: Iterable[Number | str], name: str) -> tuple[Number, ...]:
     return found
 
 
-def _evaluate(
-    plan: _core.BudgetAllocation, draws: int, threads: int | None, progress: Progress | None
-) -> tuple[Counts, ...]:
-    """Return the counts of all draws, in ranges where somebody watches: counts of ranges add up."""
-    if progress is None:
-        return plan.evaluate(0, draws, threads or 0)
-    total: tuple[Counts, ...] = ()
-    for part in range(_RANGES):
-        begin, end = draws * part // _RANGES, draws * (part + 1) // _RANGES
-        counts = plan.evaluate(begin, end, threads or 0)
-        total = tuple(a + b for a, b in zip(total, counts, strict=True)) if total else counts
-        progress(end, draws)
-    return total
+def _means(totals: Totals) -> list[Mean]:
+    """Return draws, sum and sum of squares of the count of each year and threshold."""
+    found: list[Mean] = []
+    for year in totals.counts[0]:
+        for histogram in year:
+            held = [(int(count), int(histogram[count])) for count in np.flatnonzero(histogram)]
+            found.append(
+                (totals.draws, Fraction(sum(c * n for c, n in held)), Fraction(sum(c * c * n for c, n in held)))
+            )
+    return found
 
 
 def _year_counts(
