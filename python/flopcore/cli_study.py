@@ -120,6 +120,7 @@ def _table_of(name: str) -> Callable[[Mapping[str, Any]], None]:
     show_default=True,
     help="Draw around each figure, or shrink it to the trend of the population first.",
 )
+@click.option("--new-runs", is_flag=True, help="Training runs only: without models trained on from another one.")
 @click.option(
     "--missing",
     type=click.Choice(["exclude", "impute", "censored"]),
@@ -145,6 +146,7 @@ def hooker(
     lines: tuple[str, ...],
     in_force: str | None,
     estimate_error: Literal["resample", "shrink"],
+    new_runs: bool,
     missing: Literal["exclude", "impute", "censored"],
     capability: Path | None,
     metrics: tuple[str, ...],
@@ -170,6 +172,8 @@ def hooker(
     with usage():
         over = thresholds(in_force) if in_force else lines or LINES
     models = Population.bundled() if data is None else _read_population(data)
+    if new_runs:
+        models = models.new_runs()
     if capability is not None:
         models = with_capability(models, read_capability(capability))
     with usage(), progress_bar(quiet) as progress:

@@ -7,6 +7,33 @@ from pathlib import Path
 from command_line import document, fails, run
 
 
+def test_hooker_takes_scores_missing_figures_runs_and_a_checkpoint(tmp_path: Path) -> None:
+    scores = tmp_path / "scores.csv"
+    scores.write_text("Model name,ECI Score\nGPT-4,126\n", encoding="utf-8")
+    options = ("study", "hooker", "--seed", "2", "--new-runs", "--missing", "impute", "--capability", scores)
+    found = document(*options, "--draws", "3000", "--metric", "capability", "--metric", "data")
+    assert found["essay"]["index"]["metrics"] == ["capability", "data"]
+    assert found["missing"] == "impute"
+    assert "1 of " in found["population"]["remarks"][-1]
+    assert all(model["key"] != "deepseek-r1" for model in found["models"])  # trained on from DeepSeek-V3
+    kept = (*options, "--checkpoint", tmp_path / "counts")
+    part = document(*kept, "--draws", "1000")
+    whole = document(*kept, "--draws", "3000", "--metric", "capability", "--metric", "data")
+    assert part["draws"] == 1000
+    assert whole == found
+    assert "'luck'" in fails(2, "study", "hooker", "--draws", "5", "--metric", "luck")
+    printed = run("study", "hooker", "--draws", "50", "--seed", "1", "--missing", "censored").stdout
+    for title in ("Rules against the top", "Which models change side", "Models a line misses", "Numeric claims"):
+        assert title in printed
+
+
+def test_forecast_prints_and_refuses(tmp_path: Path) -> None:
+    found = document("study", "forecast", "--frontier", "record", "--line", "1e27", "--since", "2019-01-01")
+    assert [fit["frontier"] for fit in found["fits"]] == ["record"]
+    assert "one of all, record" in fails(2, "study", "forecast", "--frontier", "best")
+    assert "isoformat" in fails(2, "study", "forecast", "--since", "soon")
+
+
 def test_kumar_manning_is_repeatable_and_heeds_its_schema() -> None:
     found = document("study", "kumar-manning", "--draws", "600", "--seed", "7", "--threads", "1")
     assert found == document("study", "kumar-manning", "--draws", "600", "--seed", "7", "--threads", "2")

@@ -140,6 +140,7 @@ def test_names_labels_domains_and_bases(write: Write) -> None:
     same = models["same"]
     assert (same.base_model, same.own_flop, same.domains) == ("base-1", 10**20, ("language", "multimodal", "biology"))
     assert [model.key for model in models.new_runs()] == ["two-lines", "same@2024-02-02", "same@2024-02-02#2"]
+    assert models.new_runs().remarks[-1].startswith("left out: 1 models trained on from another one")
 
 
 def test_odd_bounds_and_unused_columns_are_remarked(write: Write) -> None:

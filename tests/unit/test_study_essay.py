@@ -129,6 +129,7 @@ def test_reports_give_rates_burden_churn_and_equal_burden() -> None:
     assert (report.churn, report.mixed) == (0.0, 0.0)
     assert report.common == 3  # half: 50, 60 and 70 fall below; the others move fewer
     assert report.per_year == ((2023, 0), (2024, 4))
+    assert report.per_class == (("a", 2), ("b", 2))
 
 
 def test_churn_is_the_share_that_the_next_line_lets_go() -> None:

@@ -102,10 +102,9 @@ def test_dropping_a_model_moves_no_other(result: HookerResult) -> None:
     assert len(fewer.models) == len(result.models) - 1
 
 
-def test_threads_do_not_change_the_result(result: HookerResult) -> None:
-    text = json.dumps(result.to_dict())
-    for threads in (1, 2, 3):
-        assert json.dumps(run_hooker(draws=DRAWS, rng=0, threads=threads).to_dict()) == text
+def test_threads_do_not_change_the_result() -> None:
+    texts = {json.dumps(run_hooker(draws=20_000, rng=0, threads=threads).to_dict()) for threads in (1, 2, 3)}
+    assert len(texts) == 1
 
 
 def test_the_instruction_set_does_not_change_the_result() -> None:
@@ -115,7 +114,7 @@ def test_the_instruction_set_does_not_change_the_result() -> None:
     try:
         for isa in _core.available_isas():
             _core.select_isa(isa)
-            texts.add(json.dumps(run_hooker(draws=20_000, rng=0, estimate_error="shrink").to_dict()))
+            texts.add(json.dumps(run_hooker(draws=5_000, rng=0, estimate_error="shrink").to_dict()))
     finally:
         _core.select_isa(before)
     assert len(texts) == 1

@@ -14,6 +14,7 @@ import pytest
 from command_line import document, fails, run
 from flopcore.errors import DataError
 from flopcore.study.hooker import run_hooker
+from flopcore.study.population import Population
 from flopcore.study.studyfile import Study
 
 HOOKER = """
@@ -23,6 +24,7 @@ seed = 3
 lines = [1e25, "10^26"]
 estimate_error = "shrink"
 missing = "impute"
+new_runs = true
 metrics = ["data", "open_weights"]
 
 [confidence]
@@ -57,6 +59,7 @@ def test_a_file_says_what_the_call_says(tmp_path: Path) -> None:
     assert (study.scenario.of("gpt-4"), study.scenario.of("gpt-3-175b")) == (1, Fraction(1, 2))
     found = study.run(threads=1)
     direct = run_hooker(
+        Population.bundled().new_runs(),
         thresholds=["1e25", "1e26"],
         draws=500,
         rng=3,

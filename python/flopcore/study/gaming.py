@@ -64,18 +64,10 @@ def bunching(figures: Sequence[Fraction], line: Threshold) -> Bunching:
     it serves to find a jump, not to estimate a density.
     """
     counts = dict.fromkeys(_WINDOWS, 0)
+    edges = {window: _edges(Fraction(line.value), window) for window in _WINDOWS}
     for figure in figures:
-        ratio = figure / Fraction(line.value)
-        for window in _WINDOWS:
-            low, high = (
-                (Fraction(2) ** window, Fraction(2) ** (window + 1))
-                if window < 0
-                else (
-                    Fraction(2) ** (window - 1),
-                    Fraction(2) ** window,
-                )
-            )
-            counts[window] += low < ratio <= high
+        for window, (low, high) in edges.items():
+            counts[window] += low < figure <= high
     others = [window for window in _WINDOWS if window != -1]
     places = {window: window + 0.5 if window < 0 else window - 0.5 for window in _WINDOWS}
     logs = _core.log(np.array([counts[window] + 0.5 for window in others])).tolist()
@@ -86,6 +78,12 @@ def bunching(figures: Sequence[Fraction], line: Threshold) -> Bunching:
     )
     expected = max(0.0, float(_core.exp(np.array(y0 + slope * (places[-1] - x0)))) - 0.5)
     return Bunching(line.name, counts[-1], counts[1], expected, _poisson_tail(counts[-1], expected))
+
+
+def _edges(line: Fraction, window: int) -> tuple[Fraction, Fraction]:
+    """Return the edges of a window: of (T / 2, T] for -1, of (T, 2 T] for 1."""
+    low = window if window < 0 else window - 1
+    return line * Fraction(2) ** low, line * Fraction(2) ** (low + 1)
 
 
 def _poisson_tail(count: int, mean: float) -> float:

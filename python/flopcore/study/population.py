@@ -262,8 +262,10 @@ class Population:
         return replace(self, models=tuple(model for model in self.models if keep(model)))
 
     def new_runs(self) -> Population:
-        """Return the models that were trained from their own start, without those trained on from another model."""
-        return self.where(lambda model: not model.base_model)
+        """Return the models that were trained from their own start, and a remark on how many were not."""
+        kept = self.where(lambda model: not model.base_model)
+        remark = f"left out: {len(self) - len(kept)} models trained on from another one (training runs are counted)"
+        return replace(kept, remarks=(*self.remarks, remark))
 
 
 @cache

@@ -14,6 +14,7 @@ __all__ = ["read_essay", "read_hooker", "read_policies"]
 _OPEN = (0.05, 0.95)
 _NAMED = 5
 _LARGE = 10
+_CAUSES = 2
 
 
 class Count(Protocol):
@@ -179,9 +180,9 @@ def read_essay(
 
 def _rules(rules: Sequence[Report]) -> Iterator[str]:
     found = [
-        f"{rule.rule}: {rule.burden.point:.0f} models, {100 * rule.coverage.point:.0f} %"
+        f"{rule.rule}: {rule.burden.point:.0f} models, {100 * (rule.coverage.point or 0.0):.0f} %"
         for rule in rules
-        if rule.burden.point and rule.coverage.point is not None
+        if rule.burden.point and rule.coverage.point not in (None, 1.0)
     ]
     if found:
         yield f"Burden, and share of the risk index's top that is caught: {'; '.join(found)}."
@@ -209,7 +210,7 @@ def _variance(variance: Sequence[Parts]) -> Iterator[str]:
 
 
 def _missed(missed: Sequence[Gap]) -> Iterator[str]:
-    for cause in dict.fromkeys(item.cause for item in missed):
+    for cause in list(dict.fromkeys(item.cause for item in missed))[:_CAUSES]:
         found = [
             f"{item.missed:.0f} ({100 * item.rate:.0f} %) at {item.policy}"
             for item in missed

@@ -43,6 +43,7 @@ class RuleReport:
     rule: str
     burden: Range
     per_year: tuple[tuple[int, int], ...]
+    per_class: tuple[tuple[str, int], ...]
     churn: float | None
     coverage: Range
     false_positive_rate: Range
@@ -59,6 +60,7 @@ class RuleReport:
         return {
             **asdict(self),
             "per_year": [{"year": year, "captured": captured} for year, captured in self.per_year],
+            "per_class": [{"domain": name, "captured": captured} for name, captured in self.per_class],
         }
 
 
@@ -142,6 +144,10 @@ def _report(
         burden=_range(float(burden), captured.sum(axis=0)),
         per_year=tuple(
             (year, sum(bool(members[m]) for m, y in enumerate(cohorts.years) if y == year)) for year in years
+        ),
+        per_class=tuple(
+            (name, sum(bool(members[m]) for m, c in enumerate(cohorts.classes) if c == name))
+            for name in sorted(set(cohorts.classes))
         ),
         churn=_churn(rule, figures, cohorts, members),
         coverage=ranges[0],

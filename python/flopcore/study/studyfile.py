@@ -65,6 +65,8 @@ class Study:
         The lines of the laws in force on that day instead (hooker).
     estimate_error, missing : str
         As for `run_hooker`.
+    new_runs : bool
+        Leave out models trained on from another one (hooker, forecast).
     metrics : tuple of str
         Of the risk index.
     bands : Bands or None
@@ -97,6 +99,7 @@ class Study:
     in_force: dt.date | None = None
     estimate_error: str = "resample"
     missing: str = "exclude"
+    new_runs: bool = False
     metrics: tuple[str, ...] = ()
     bands: Bands | None = None
     scenario: Scenario | None = None
@@ -140,9 +143,10 @@ class Study:
 
     def population(self) -> Population | None:
         """Return the population that the study names, None for the study's own."""
-        if not self.data and not self.capability:
+        if not (self.data or self.capability or self.new_runs):
             return None
         models = read_population(self.data, dict(self.columns)) if self.data else Population.bundled()
+        models = models.new_runs() if self.new_runs else models
         return with_capability(models, read_capability(self.capability)) if self.capability else models
 
 
@@ -315,6 +319,12 @@ _SHARED: dict[str, Reader] = {
     "capability": _path("capability"),
     "lines": _numbers("lines"),
 }
+
+
+def _flag(key: str) -> Reader:
+    return lambda row, file: row.flag(key, default=False)
+
+
 _DRAWN: dict[str, Reader] = {"draws": _whole("draws", 1), "seed": _whole("seed", 0)}
 _READERS: dict[str, dict[str, Reader]] = {
     "hooker": {
@@ -323,10 +333,16 @@ _READERS: dict[str, dict[str, Reader]] = {
         "in_force": _date("in_force"),
         "estimate_error": _one_of("estimate_error", ("resample", "shrink")),
         "missing": _one_of("missing", ("exclude", "impute", "censored")),
+        "new_runs": _flag("new_runs"),
         "metrics": _some_of("metrics", tuple(METRICS)),
         "bands": _bands,
         "scenario": _scenario,
     },
     "kumar-manning": {**_SHARED, **_DRAWN, "widths": _numbers("widths"), "parameters": _parameters},
-    "forecast": {**_SHARED, "frontiers": _some_of("frontiers", tuple(FRONTIERS)), "since": _date("since")},
+    "forecast": {
+        **_SHARED,
+        "new_runs": _flag("new_runs"),
+        "frontiers": _some_of("frontiers", tuple(FRONTIERS)),
+        "since": _date("since"),
+    },
 }
