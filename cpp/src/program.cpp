@@ -14,10 +14,16 @@ namespace flopcore {
 namespace {
 
 constexpr std::size_t kValuesPerBlock = std::size_t{1} << 18;
-constexpr std::size_t kEntitiesPerPoll = 16;
+constexpr std::size_t kSlowPerSection = 10'000;
 constexpr std::size_t kGathered = 16;  // rows that an order statistic collects at once
 
 bool is_arithmetic(simd::Opcode op) { return op < simd::Opcode::draw; }
+
+// Instructions that the base ISA takes half a microsecond an element for: its fused multiply-adds are emulated.
+bool is_slow(simd::Opcode op) {
+    using simd::Opcode;
+    return op == Opcode::draw || op == Opcode::pow || (op >= Opcode::log && op <= Opcode::exp10);
+}
 
 }  // namespace
 
@@ -50,11 +56,12 @@ class ProgramPlan::Worker {
 
     // False when told to stop: the counters are then of no use.
     bool add(const Tile<Real>& tile, StopToken& token) {
+        token_ = &token;
         std::uint64_t begin = 0;
         for (std::size_t stage = 0; stage < plan_.n_stages(); ++stage) {
             const std::uint64_t middle = in_.section_ends[2 * stage], end = in_.section_ends[2 * stage + 1];
             section(begin, middle, 0, tile);
-            if (end > middle && !each_entity(middle, end, tile, token)) return false;
+            if (stopped_ || (end > middle && !each_entity(middle, end, tile, token))) return false;
             begin = end;
         }
         for (auto& counters : counters_) counters->close(tile.n_rows);
@@ -86,7 +93,7 @@ class ProgramPlan::Worker {
 
     bool each_entity(std::uint64_t begin, std::uint64_t end, const Tile<Real>& tile, StopToken& token) {
         for (std::size_t m = 0; m < in_.n_entities; ++m) {
-            if (m % kEntitiesPerPoll == kEntitiesPerPoll - 1 && token.stopped()) return false;
+            if (token.stopped()) return false;
             entity(begin, end, m, tile);
         }
         return true;
@@ -114,6 +121,7 @@ class ProgramPlan::Worker {
                 i = last;
             } else {
                 step(code[i++], m, tile);
+                if (stopped_) return;
             }
         }
     }
@@ -156,6 +164,8 @@ class ProgramPlan::Worker {
                 for (std::size_t i = 0; i < width; ++i) gathered_[i * n + k] = from[i];
             }
             for (std::size_t i = 0; i < width; ++i) {
+                stopped_ = token_ != nullptr && token_->stopped();
+                if (stopped_) return;
                 Real* row = &gathered_[i * n];
                 if (lanes_.any_nan(row, n) != 0) throw DataError("program: a value to be ranked is not a number");
                 std::nth_element(row, row + it.b, row + n);
@@ -202,6 +212,8 @@ class ProgramPlan::Worker {
     std::vector<Int128> sums_;
     std::vector<std::unique_ptr<Counters<Real>>> counters_;
     Collected collected_{};
+    StopToken* token_ = nullptr;
+    bool stopped_ = false;  // in the middle of a section
 };
 
 // A power of two, so that registers, kept values and row counters stay in the caches.
@@ -215,8 +227,16 @@ std::size_t ProgramPlan::tile_rows() const {
         return rows * inputs_.n_registers * real <= 128 * 1024 && rows * counters <= 20 * 1024;
     };
     const std::size_t kept = inputs_.n_slots * inputs_.n_entities * real;
+    std::size_t slow = 1, begin = 0;  // in the longest section: a stop waits for its end
+    for (const std::uint64_t end : inputs_.section_ends) {
+        slow = std::max(
+            slow, static_cast<std::size_t>(std::count_if(inputs_.code.begin() + static_cast<std::ptrdiff_t>(begin),
+                                                         inputs_.code.begin() + static_cast<std::ptrdiff_t>(end),
+                                                         [](const simd::Instruction& it) { return is_slow(it.op); })));
+        begin = end;
+    }
     std::size_t rows = 4096 / real;
-    while (rows > 64 && !fits(rows)) rows /= 2;
+    while (rows > 64 && (!fits(rows) || rows * slow > kSlowPerSection)) rows /= 2;
     while (rows > 16 && rows * kept > (std::size_t{1} << 20)) rows /= 2;
     return rows;
 }

@@ -238,7 +238,7 @@ class Counters {
     std::vector<std::uint8_t> narrow_;
     std::vector<std::uint32_t> wide_;
     std::vector<unsigned> unflushed_;
-    std::vector<std::uint32_t> scratch_;
+    std::vector<std::uint16_t> scratch_;
     std::vector<std::size_t> group_begin_;  // of each group's counts, and the end
     std::vector<std::int64_t> joint_;
 };

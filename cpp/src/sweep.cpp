@@ -204,7 +204,7 @@ class SweepPlan::Worker {
     std::vector<std::uint8_t> narrow_rows_;
     std::vector<std::uint32_t> wide_rows_;
     unsigned n_unflushed_ = 0;
-    std::vector<std::uint32_t> entity_lanes_;
+    std::vector<std::uint16_t> entity_lanes_;
     std::vector<std::int64_t> passed_counts_;  // [entity][number of passed thresholds] rows
     std::vector<std::int64_t> exceeded_;
     std::vector<std::int64_t> histogram_;

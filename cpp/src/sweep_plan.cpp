@@ -146,8 +146,7 @@ void SweepPlan::find_word_limits(LimitRows<Word>& rows) {
         std::array<std::uint16_t, 1u << simd::kCellBits> start;
         for (std::uint64_t cell = 0; cell < start.size(); ++cell) {
             const std::uint64_t word = cell << (bits - simd::kCellBits);
-            const std::size_t low = passed_by(word), high = passed_by(word + (last >> simd::kCellBits));
-            start[cell] = static_cast<std::uint16_t>(low | (high - low > 1 ? simd::kManyLimits : 0u));
+            start[cell] = static_cast<std::uint16_t>(passed_by(word));
         }
         rows.limits.insert(rows.limits.end(), limits.begin(), limits.end());
         rows.flip.push_back(flip ? last : 0);

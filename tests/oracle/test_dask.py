@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-
 pytest.importorskip("distributed")
 
 STUDY = """

@@ -205,6 +205,67 @@ def test_a_run_killed_at_any_time_resumes_to_the_same_counts(tmp_path):
     assert counts(resumed) == counts(fc.sweep(entities, lines, **options))
 
 
+KILLED_PROGRAM = """
+import sys
+import flopcore as fc
+from flopcore import program as p
+from flopcore import sweep_run
+from flopcore.distributions import LogNormal
+sweep_run._SAVE_SECONDS = 0.0
+sweep_run._RANGE_SECONDS = 0.02
+def run(**options):
+    x = fc.variable("C", [LogNormal(10.0 ** (23 + i / 9), 1.0) for i in range(20)])
+    sinks = {"c": fc.CountAbove(x, [fc.Threshold("t", 10**24)]), "q": fc.Quantiles(p.largest(x)),
+             "m": fc.Moments({"s": p.total(p.log10(x)), "x": p.log10(p.largest_k(x, 2))})}
+    return fc.sweep(fc.Program(sinks, [str(i) for i in range(20)]), draws=1_000_000, rng=3, **options)
+if __name__ == "__main__":
+    print("ready", flush=True)
+    run(threads=1, checkpoint=sys.argv[1])
+    print("done", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_program_killed_at_twenty_random_times_resumes_to_the_same_bits(tmp_path):
+    namespace = {"__name__": "here"}
+    exec(KILLED_PROGRAM, namespace)
+    whole = namespace["run"]()
+    code = [sys.executable, "-c", KILLED_PROGRAM, str(tmp_path)]
+    seconds = whole.elapsed
+    finished = 0
+    for delay in np.random.default_rng(1).uniform(0.0, seconds / 5, 20):
+        with subprocess.Popen(code, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(delay)
+            process.kill()
+            finished += "done" in process.stdout.read()
+    resumed = namespace["run"](checkpoint=tmp_path)
+    assert resumed.state() == whole.state()
+    assert finished < 20
+
+
+FULL = """
+import resource, signal, sys
+import flopcore as fc
+from flopcore.distributions import LogNormal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+entities = [fc.Entity(str(i), (fc.Factor("C", LogNormal(1e24, 1.0)),)) for i in range(50)]
+try:
+    fc.sweep(entities, [fc.Threshold("t", 10**24)], draws=10**12, rng=3, checkpoint=sys.argv[1])
+except OSError as error:
+    print("refused", error)
+"""
+
+
+def test_a_disk_that_takes_no_more_is_an_error_before_the_work(tmp_path):
+    # The system refuses to let the file grow, as it does when the disk is full; 10**12 draws would take days.
+    code = [sys.executable, "-c", FULL, str(tmp_path / "run")]
+    done = subprocess.run(code, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("refused")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_until_stops_at_the_first_batch_that_suffices(tmp_path):
     rule = fc.rel_error(0.002)
     stopped = sweep(10_000_000, until=rule)

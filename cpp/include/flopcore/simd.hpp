@@ -11,11 +11,10 @@ namespace flopcore::simd {
 // Draws lie in *slot order* inside a buffer of n_blocks Philox blocks: word j of block b at [j * n_blocks + b]. Single
 // precision takes one word per draw (draw 4 b + j), double precision two (draw 2 b + j from words 2 j and 2 j + 1).
 
-constexpr uint16_t kManyLimits = 0x8000;
 constexpr unsigned kCellBits = 8;
 
 // Thresholds as words: limits ascend and end with the largest word; start tells by the top kCellBits of a word how many
-// limits the first word of its cell passes, with kManyLimits set where the cell holds more than one.
+// limits the first word of its cell passes.
 template <class Word>
 struct WordLimits {
     Word flip;
@@ -95,13 +94,13 @@ struct Kernels {
     // passed[i] = number of thresholds below x[i].
     void (*passed_f32)(const float* x, size_t n, const float* thresholds, size_t n_thresholds, uint16_t* passed);
     void (*passed_f64)(const double* x, size_t n, const double* thresholds, size_t n_thresholds, uint16_t* passed);
-    // ++rows[i * width + passed[i]] and ++counts[passed[i]]; passed[i] < width, lanes[4 * width] is scratch.
-    void (*tally)(const uint16_t* passed, size_t n, size_t width, uint8_t* rows, uint32_t* lanes, int64_t* counts);
+    // ++rows[i * width + passed[i]] and ++counts[passed[i]]; passed[i] < width, n < 2^16, lanes[4 * width] is scratch.
+    void (*tally)(const uint16_t* passed, size_t n, size_t width, uint8_t* rows, uint16_t* lanes, int64_t* counts);
     // The same where passed[i] is the number of limits below words[i] ^ flip.
     void (*tally_words_f32)(const uint32_t* words, size_t n, const WordLimits<uint32_t>* limits, size_t width,
-                            uint8_t* rows, uint32_t* lanes, int64_t* counts);
+                            uint8_t* rows, uint16_t* lanes, int64_t* counts);
     void (*tally_words_f64)(const uint64_t* words, size_t n, const WordLimits<uint64_t>* limits, size_t width,
-                            uint8_t* rows, uint32_t* lanes, int64_t* counts);
+                            uint8_t* rows, uint16_t* lanes, int64_t* counts);
     // wide += narrow, then narrow = 0.
     void (*flush)(uint8_t* narrow, size_t n, uint32_t* wide);
     // Columns of an expression: to[i] = a[i] (op) b[i], or (op) a constant; `to` may be an operand.

@@ -59,56 +59,57 @@ void passed(const Real* __restrict x, size_t n, const Real* __restrict threshold
     }
 }
 
+// Mostly the first comparison decides; a cell holds several limits only where it is far from all others.
 template <unsigned bits, class Word>
-inline size_t limits_below(const WordLimits<Word>& table, Word word) {
-    word ^= table.flip;
-    const uint32_t cell = table.start[word >> (bits - kCellBits)];
-    uint32_t k = cell & (kManyLimits - 1u);
-    k += word > table.limits[k] ? 1u : 0u;
-    if (cell & kManyLimits) {
-        while (word > table.limits[k]) ++k;
+inline size_t limits_below(Word flip, const uint16_t* __restrict start, const Word* __restrict limits, Word word) {
+    word ^= flip;
+    size_t k = start[word >> (bits - kCellBits)];
+    k += word > limits[k] ? 1u : 0u;
+    if (__builtin_expect(word > limits[k], 0)) {
+        do {
+            ++k;
+        } while (word > limits[k]);
     }
     return k;
 }
 
 // passed_of(i) counts; four interleaved lanes, so that equal neighbours do not wait for each other.
 template <class PassedOf>
-inline void tally_with(PassedOf passed_of, size_t n, size_t width, uint8_t* __restrict rows, uint32_t* __restrict lanes,
+inline void tally_with(PassedOf passed_of, size_t n, size_t width, uint8_t* __restrict rows, uint16_t* __restrict lanes,
                        int64_t* __restrict counts) {
     for (size_t k = 0; k < 4 * width; ++k) lanes[k] = 0;
-    uint32_t* __restrict lane1 = lanes + width;
-    uint32_t* __restrict lane2 = lane1 + width;
-    uint32_t* __restrict lane3 = lane2 + width;
+    const auto one = [&](size_t i, size_t lane) {
+        const size_t passed = passed_of(i);
+        ++rows[passed];
+        ++lanes[4 * passed + lane];
+        rows += width;
+    };
     size_t i = 0;
-    for (; i + 4 <= n; i += 4, rows += 4 * width) {
-        const size_t a = passed_of(i), b = passed_of(i + 1), c = passed_of(i + 2), d = passed_of(i + 3);
-        ++rows[a];
-        ++rows[width + b];
-        ++rows[2 * width + c];
-        ++rows[3 * width + d];
-        ++lanes[a];
-        ++lane1[b];
-        ++lane2[c];
-        ++lane3[d];
+    for (; i + 4 <= n; i += 4) {
+        one(i, 0);
+        one(i + 1, 1);
+        one(i + 2, 2);
+        one(i + 3, 3);
     }
-    for (; i < n; ++i, rows += width) {
-        const size_t a = passed_of(i);
-        ++rows[a];
-        ++lanes[a];
+    for (; i < n; ++i) one(i, 0);
+    for (size_t k = 0; k < width; ++k) {
+        counts[k] += lanes[4 * k] + lanes[4 * k + 1] + lanes[4 * k + 2] + lanes[4 * k + 3];
     }
-    for (size_t k = 0; k < width; ++k) counts[k] += lanes[k] + lane1[k] + lane2[k] + lane3[k];
 }
 
 void tally(const uint16_t* __restrict passed_thresholds, size_t n, size_t width, uint8_t* __restrict rows,
-           uint32_t* __restrict lanes, int64_t* __restrict counts) {
+           uint16_t* __restrict lanes, int64_t* __restrict counts) {
     tally_with([=](size_t i) { return static_cast<size_t>(passed_thresholds[i]); }, n, width, rows, lanes, counts);
 }
 
 template <unsigned bits, class Word>
-void tally_words(const Word* __restrict words, size_t n, const WordLimits<Word>* limits, size_t width,
-                 uint8_t* __restrict rows, uint32_t* __restrict lanes, int64_t* __restrict counts) {
-    const WordLimits<Word> table = *limits;
-    tally_with([=](size_t i) { return limits_below<bits>(table, words[i]); }, n, width, rows, lanes, counts);
+void tally_words(const Word* __restrict words, size_t n, const WordLimits<Word>* table, size_t width,
+                 uint8_t* __restrict rows, uint16_t* __restrict lanes, int64_t* __restrict counts) {
+    const Word flip = table->flip;
+    const uint16_t* __restrict start = table->start;
+    const Word* __restrict limits = table->limits;
+    tally_with([=](size_t i) { return limits_below<bits>(flip, start, limits, words[i]); }, n, width, rows, lanes,
+               counts);
 }
 
 void flush(uint8_t* __restrict narrow, size_t n, uint32_t* __restrict wide) {

@@ -49,7 +49,7 @@ struct Lanes<float> {
         return k.quantise_f32(x, n, per_unit, limit, to);
     }
     void tally_words(const Word* words, std::size_t n, const WordLimits<Word>& limits, std::size_t width,
-                     std::uint8_t* rows, std::uint32_t* lanes, std::int64_t* counts) const {
+                     std::uint8_t* rows, std::uint16_t* lanes, std::int64_t* counts) const {
         k.tally_words_f32(words, n, &limits, width, rows, lanes, counts);
     }
 };
@@ -91,7 +91,7 @@ struct Lanes<double> {
         return k.quantise_f64(x, n, per_unit, limit, to);
     }
     void tally_words(const Word* words, std::size_t n, const WordLimits<Word>& limits, std::size_t width,
-                     std::uint8_t* rows, std::uint32_t* lanes, std::int64_t* counts) const {
+                     std::uint8_t* rows, std::uint16_t* lanes, std::int64_t* counts) const {
         k.tally_words_f64(words, n, &limits, width, rows, lanes, counts);
     }
 };
