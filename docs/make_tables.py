@@ -144,7 +144,8 @@ def _op_section(op: OpSpec) -> list[str]:
     lines += [
         f"\nExtent `{name}` ({rule.kind}, {rule.grade}) when `{rule.when}`:"
         f" nominal `{rule.nominal}`, used `{rule.used}`."
-        for name, rule in op.extents.items()
+        for name, rules in op.extents.items()
+        for rule in rules
     ]
     return [*lines, ""]
 

@@ -2,6 +2,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 #include "bind.hpp"
 #include "expr_value.hpp"
 #include "flopcore/graph.hpp"
@@ -40,6 +42,13 @@ std::vector<TensorId> to_inputs(const py::sequence& inputs) {
     return ids;
 }
 
+// Whether the op takes an exact number under this name: text, a float (by its repr) or a Fraction.
+bool is_ratio(Op op, std::string_view name) {
+    return std::ranges::any_of(rule_of(op).attrs, [&](const AttrSpec& spec) {
+        return spec.kind == AttrKind::kRatio && kAttrKeys[static_cast<std::size_t>(spec.key)] == name;
+    });
+}
+
 std::uint32_t to_attrs(Graph& graph, Op op, const py::dict& attrs) {
     std::vector<std::string> words;
     words.reserve(2 * attrs.size());  // string views into it stay valid
@@ -47,6 +56,11 @@ std::uint32_t to_attrs(Graph& graph, Op op, const py::dict& attrs) {
     for (const auto& [key, value] : attrs) {
         AttrInput& input = inputs.emplace_back();
         input.name = words.emplace_back(key.cast<std::string>());
+        if (is_ratio(op, input.name)) {
+            const py::object exact = fraction_class()(py::str(value));
+            input.value = std::vector<ExprRef>{graph.exprs().constant(to_rational(exact, "an attribute"))};
+            continue;
+        }
         if (py::isinstance<py::str>(value)) {
             input.value = std::string_view(words.emplace_back(value.cast<std::string>()));
         } else if (PyBool_Check(value.ptr())) {
@@ -65,7 +79,13 @@ py::object attr_value(const Graph& graph, const AttrSpec& spec, std::span<const 
     if (spec.kind == AttrKind::kChoice)
         return py::str(std::string(spec.choices[static_cast<std::size_t>(values[0].value())]));
     if (spec.kind == AttrKind::kBool) return py::bool_(values[0].value() != 0);
-    if (spec.kind == AttrKind::kInt || spec.kind == AttrKind::kDim) return to_python(graph.exprs(), values[0]);
+    if (spec.kind == AttrKind::kText) {
+        std::string text;
+        for (const ExprRef c : values) text.push_back(static_cast<char>(c.value()));
+        return py::str(text);
+    }
+    if (spec.kind == AttrKind::kInt || spec.kind == AttrKind::kDim || spec.kind == AttrKind::kRatio)
+        return to_python(graph.exprs(), values[0]);
     py::list list;
     for (const ExprRef value : values) list.append(to_python(graph.exprs(), value));
     return list;

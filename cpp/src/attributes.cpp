@@ -35,12 +35,14 @@ std::int64_t choice_index(const AttrSpec& spec, std::string_view name, std::stri
     reject(name, "is '" + std::string(word) + "'; allowed: " + allowed);
 }
 
-bool is_list(AttrKind kind) { return kind == AttrKind::kInts || kind == AttrKind::kDims; }
+bool is_list(AttrKind kind) { return kind == AttrKind::kInts || kind == AttrKind::kDims || kind == AttrKind::kText; }
+bool is_exact(AttrKind kind) { return kind == AttrKind::kDim || kind == AttrKind::kDims || kind == AttrKind::kRatio; }
 
 void check_numbers(const AttrSpec& spec, std::string_view name, const std::vector<ExprRef>& values) {
-    if (spec.kind == AttrKind::kDtype || spec.kind == AttrKind::kChoice) reject(name, "takes a word, not numbers");
+    if (spec.kind == AttrKind::kDtype || spec.kind == AttrKind::kChoice || spec.kind == AttrKind::kText)
+        reject(name, "takes a word, not numbers");
     if (!is_list(spec.kind) && values.size() != 1) reject(name, "takes one number");
-    if (spec.kind == AttrKind::kDim || spec.kind == AttrKind::kDims) return;
+    if (is_exact(spec.kind)) return;
     for (const ExprRef value : values) {
         if (!value.is_small()) reject(name, "takes plain integers below 2^62, not dims");
         if (spec.kind == AttrKind::kBool && value.value() != 0 && value.value() != 1) reject(name, "takes a bool");
@@ -68,10 +70,13 @@ std::uint32_t AttrPool::intern(std::span<const AttrSpec> specs, std::span<const 
             const auto begin = static_cast<std::uint32_t>(values_.size());
             if (at == inputs.end()) {
                 if (spec.required) reject(name, "is missing");
-                if (is_list(spec.kind) || spec.kind == AttrKind::kDim) continue;
+                if (is_list(spec.kind) || is_exact(spec.kind)) continue;
                 values_.push_back(ExprRef::small(spec.fallback));
             } else if (const auto* word = std::get_if<std::string_view>(&at->value)) {
-                values_.push_back(ExprRef::small(choice_index(spec, name, *word)));
+                if (spec.kind == AttrKind::kText)
+                    for (const char c : *word) values_.push_back(ExprRef::small(c));
+                else
+                    values_.push_back(ExprRef::small(choice_index(spec, name, *word)));
             } else {
                 const auto& numbers = std::get<std::vector<ExprRef>>(at->value);
                 check_numbers(spec, name, numbers);

@@ -319,7 +319,8 @@ class Walker {
         return outputs_;
     }
 
-    // Of the first input that is no weight, of the first weight, and of the output; one stands in for a missing other.
+    // Of the first input that is no weight, of the first weight, of the sums (by attribute, else as the output) and of
+    // the output; one stands in for a missing other.
     [[nodiscard]] RowDTypes row_dtypes(std::span<const TensorView> inputs) const {
         const DType out = context_.y.dtype;
         RowDTypes dtypes{out, out, out, out};
@@ -331,6 +332,8 @@ class Walker {
         }
         if (!seen_input) dtypes.input = dtypes.weight;
         if (!seen_weight) dtypes.weight = dtypes.input;
+        if (const auto sums = context_.attrs.scalar(AttrKey::kAccumulate))
+            dtypes.accumulate = static_cast<DType>(sums->value());
         return dtypes;
     }
 

@@ -45,7 +45,11 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class ExtentRule:
-    """A part of the work that a convention may take in full (nominal) or as far as it is used."""
+    """A part of the work that a convention may take in full (nominal) or as far as it is used.
+
+    Of several rules under one name the first whose `when` holds counts; if none does, the nominal size of the last is
+    a factor of the base.
+    """
 
     kind: str
     when: str
@@ -83,7 +87,7 @@ class OpSpec:
     accepts: InputRules
     variants: tuple[str, ...]
     let: Mapping[str, str]
-    extents: Mapping[str, ExtentRule]
+    extents: Mapping[str, tuple[ExtentRule, ...]]
     amounts: tuple[Amount, ...]
     per_output: Mapping[str, int]
     per_output_when: tuple[tuple[str, Mapping[str, int]], ...]
@@ -136,6 +140,19 @@ _EXTENT = Table(
     },
     optional={"when": Text()},
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _ExtentKind:
+    """One extent, or a list of alternatives."""
+
+    def check(self, value: object, path: str, report: Report) -> None:
+        if isinstance(value, list):
+            Array(_EXTENT, minimum_length=1).check(value, path, report)
+        else:
+            _EXTENT.check(value, path, report)
+
+
 # What a row and the family it belongs to may say.
 _SHARED: Mapping[str, Kind] = {
     "inputs": Array(Text(pattern=rf"{_NAME}[?*]?")),
@@ -152,7 +169,7 @@ _SHARED: Mapping[str, Kind] = {
     "accepts": Table(required={}, optional={key: Array(Text()) for key in ("alike", "integers", "bools")}),
     "variants": Array(Text()),
     "let": Map(Text()),
-    "extents": Map(_EXTENT),
+    "extents": Map(_ExtentKind()),
     "count": Table(required={"forward": Array(_AmountKind())}),
     "per_output": _PER_OUTPUT,
     "per_output_when": Array(Table(required={"when": Text(), "per_output": _PER_OUTPUT})),
@@ -250,7 +267,7 @@ def _check_names(op: OpSpec, features: tuple[str, ...], path: str, report: Repor
 
 def _op(row: dict[str, object]) -> OpSpec:
     forward = cast("dict[str, list[list[object]]]", row.get("count", {})).get("forward", [])
-    extents = cast("dict[str, dict[str, str]]", row.get("extents", {}))
+    extents = cast("dict[str, dict[str, str] | list[dict[str, str]]]", row.get("extents", {}))
     alternatives = cast("list[dict[str, object]]", row.get("per_output_when", []))
     return OpSpec(
         name=cast("str", row["name"]),
@@ -272,8 +289,11 @@ def _op(row: dict[str, object]) -> OpSpec:
         variants=tuple(cast("list[str]", row.get("variants", []))),
         let=cast("dict[str, str]", row.get("let", {})),
         extents={
-            name: ExtentRule(rule["kind"], rule.get("when", "True"), rule["nominal"], rule["used"], rule["grade"])
-            for name, rule in extents.items()
+            name: tuple(
+                ExtentRule(one["kind"], one.get("when", "True"), one["nominal"], one["used"], one["grade"])
+                for one in (rules if isinstance(rules, list) else [rules])
+            )
+            for name, rules in extents.items()
         },
         amounts=tuple(
             Amount(cast("str", item[0]), cast("str", item[1]), tuple(cast("list[str]", item[2] if item[2:] else [])))

@@ -30,6 +30,40 @@ CASES: list[tuple[str, list[list[int] | None], str, dict[str, Any], str | list[s
      {"stride": [1, 1], "padding": [1, 1, 1, 1], "dilation": [1, 1], "groups": 32}, "float16"),
     ("conv", [[1, 4, 8, 9, 10], [6, 2, 3, 2, 1], [6]], "ipp",
      {"stride": [1, 2, 1], "padding": [0, 1, 0, 1, 0, 2], "dilation": [1, 1, 2], "groups": 2}, "float32"),
+    ("conv", [[1, 64, 56, 56], [64, 64, 3, 3], None], "ipp", {"auto_padding": "same_upper"}, "float32"),
+    ("conv", [[2, 8, 7, 30], [12, 8, 2, 4], [12]], "ipp",
+     {"auto_padding": "same_lower", "stride": [2, 3], "dilation": [3, 1]}, "float32"),
+    ("conv", [[1, 4, 6], [4, 1, 4], None], "ipp", {"auto_padding": "valid", "groups": 4}, "bfloat16"),
+    ("conv_transpose", [[1, 8, 16, 16], [8, 4, 4, 4], None], "ipp", {"stride": [2, 2], "padding": [1, 1, 1, 1]},
+     "float32"),
+    ("conv_transpose", [[2, 8, 5], [8, 3, 3], [6]], "ipp",
+     {"stride": [3], "padding": [1, 2], "output_padding": [2], "dilation": [2], "groups": 2}, "float16"),
+    ("dot_general", [[3, 5, 2, 4], [4, 7, 3]], "ii",
+     {"lhs_batch": [0], "rhs_batch": [2], "lhs_contract": [-1], "rhs_contract": [0]}, "float32"),
+    ("dot_general", [[3], [2]], "ip", {}, "bfloat16"),
+    ("einsum", [[10, 20], [20, 30], [30, 5]], "iii", {"equation": "ij,jk,kl->il"}, "float32"),
+    ("einsum", [[10, 20], [20, 30], [30, 5]], "iip", {"equation": "ij,jk,kl->il", "path": [1, 2, 0, 1]}, "float64"),
+    ("einsum", [[2, 3, 4, 5], [7, 5]], "ii", {"equation": "...i, ji -> ...j"}, "float32"),
+    ("einsum", [[6, 6]], "i", {"equation": "ii->"}, "float32"),
+    ("ragged_matmul", [[256, 64], [8, 64, 32], [8]], "ipi", {}, "float32"),
+    ("ragged_matmul", [[64, 256], [256, 32], [8]], "iii", {"ragged": "inner"}, "float32"),
+    ("sparse_matmul", [[64, 64], [64, 64]], "ii", {"nnz": 64}, "float32"),
+    ("sparse_matmul", [[2, 7, 10], [10, 6]], "ip", {"sparse": "right", "density": "0.05"}, "float32"),
+    ("sparse_matmul", [[8, 16], [16]], "pi", {"pattern": [2, 4]}, "bfloat16"),
+    ("bilinear", [[2, 3, 5], [2, 3, 7], [4, 5, 7], [4]], "iipp", {}, "float32"),
+    ("quantized_matmul", [[4, 8, 32], [32, 16], [], [16]], "ipcc", {}, "int8"),
+    ("quantized_matmul", [[8, 32], [32, 32], None, None, [], [32], [], []], "ipiicccc", {"dtype": "int8"}, "int8"),
+    ("quantized_conv", [[1, 3, 9, 9], [8, 3, 3, 3], [8], [], [8], [], [8], [], []], "ippcccccc",
+     {"padding": [1, 1, 1, 1], "dtype": "uint8", "stride": [2, 2]}, "uint8"),
+    ("quantize_linear", [[4, 6], [6], [6]], "icc", {"axis": -1, "dtype": "int8"}, "float32"),
+    ("quantize_linear", [[4, 6], [4, 2]], "ic", {"block_size": 3}, "float32"),
+    ("dequantize_linear", [[4, 6], []], "ic", {}, "float16"),
+    ("attention", [[1, 4, 10, 8], [1, 2, 10, 8], [1, 2, 10, 8], None, [4]], "iiiip",
+     {"causal": "top_left", "window_left": 3, "softcap": True}, "bfloat16"),
+    ("attention", [[2, 4, 1, 8], [2, 4, 1, 8], [2, 4, 1, 8], None, None, [2, 4, 99, 8], [2, 4, 99, 8]], "iiiiiii",
+     {"causal": "bottom_right", "window_left": 15, "sink_tokens": 4}, "float16"),
+    ("attention", [[1, 1, 8, 4], [1, 1, 5, 4], [1, 1, 5, 4]], "iii", {"window_left": 1, "window_right": 2}, "float32"),
+    ("attention", [[1, 1, 8, 4], [1, 1, 5, 4], [1, 1, 5, 4], [8, 5]], "iiii", {"density": "0.3"}, "float32"),
     ("attention", [[2, 8, 128, 64], [2, 8, 128, 64], [2, 8, 128, 64], None], "iii", {"causal": "none"}, "float16"),
     ("attention", [[1, 8, 9, 32], [1, 2, 24, 32], [1, 2, 24, 8], None], "iii", {"causal": "bottom_right"}, "bfloat16"),
     ("attention", [[1, 4, 6, 32], [1, 4, 9, 32], [1, 4, 9, 32], [6, 9]], "iiii", {"causal": "top_left"}, "float32"),
@@ -309,7 +343,9 @@ def graph_data(case: dict[str, Any]) -> dict[str, Any]:
     nodes: list[dict[str, Any]] = [{"op": LEAVES[kinds[number]], "outputs": [number]} for number in given]
     inputs = [number if number in given else None for number in range(len(shapes))]
     attrs = complete_attrs(Node(case["op"], 0, (), (), attrs=case["attrs"]), len(shapes[0] or ()) if shapes else 0, {})
-    n_outputs = len(infer_all(case["op"], [None if shape is None else tuple(shape) for shape in shapes], attrs))
+    slots = [None if shape is None else tuple(shape) for shape in shapes]
+    slots += [None] * (len(specification().ops[case["op"]].inputs) - len(slots))
+    n_outputs = len(infer_all(case["op"], slots, attrs))
     outputs = list(range(len(shapes), len(shapes) + n_outputs))
     nodes.append({"op": case["op"], "inputs": inputs, "outputs": outputs, "attrs": case["attrs"]})
     dtypes = case["dtype"] if isinstance(case["dtype"], list) else [case["dtype"]] * len(shapes)

@@ -81,6 +81,19 @@ def windowed(r: Recipe, op: str, inputs: list[Value | None], attrs: dict[str, An
     return made[0]
 
 
+def auto_padding(r: Recipe, attrs: dict[str, Any], x: Value, kernel: list[int]) -> None:
+    """Instead of padding, perhaps a mode: valid where the bare window fits, the same size always."""
+    dilation = attrs.get("dilation") or [1] * len(kernel)
+    modes = ["explicit", "explicit", "same_upper", "same_lower"]
+    if all(size > d * (k - 1) for size, k, d in zip(x.least[2:], kernel, dilation, strict=True)):
+        modes.append("valid")
+    mode = r.pick(modes)
+    if mode != "explicit":
+        attrs.pop("padding", None)
+    if mode != "explicit" or r.flip():
+        attrs["auto_padding"] = mode
+
+
 def conv(r: Recipe, op: str) -> Value:
     x = r.image(r.size(1, 3))
     channels = x.dims[1]
@@ -88,6 +101,7 @@ def conv(r: Recipe, op: str) -> Value:
     groups = r.pick([g for g in range(1, channels + 1) if channels % g == 0])
     out = groups * r.size(1, 3)
     attrs, kernel = windows(r, op, x)
+    auto_padding(r, attrs, x, kernel)
     if groups > 1 or r.flip():
         attrs["groups"] = groups
     weight = r.leaf([out, channels // groups, *kernel], dtype=x.dtype, kind=r.pick(("parameter", "constant")))
@@ -96,10 +110,25 @@ def conv(r: Recipe, op: str) -> Value:
     return windowed(r, op, [x, weight, bias], attrs, out)
 
 
+def attention_band(r: Recipe, attrs: dict[str, Any]) -> None:
+    """A window, or the density of a mask, as far as the causal attribute lets it be."""
+    bare = attrs.get("causal", "none") == "none"
+    kind = r.pick(("all", "window", "window", "density"))
+    if kind == "window":
+        r.option(attrs, "window_left", (-1, 0, 1, 3, r.dim()))
+    if kind == "window" and bare:
+        r.option(attrs, "window_right", (-1, 0, 2, r.dim()))
+    if kind == "density" and bare:
+        attrs["density"] = r.pick(("0.5", "1", "0", "1/3"))
+    r.option(attrs, "sink_tokens", (0, 1, 3))
+    r.option(attrs, "softcap", (True, False))
+
+
 def attention(r: Recipe, op: str) -> Value:
     dtype = r.dtype()
     batch, queries, width, value_width = r.dim(), r.dim(), r.size(), r.size()
     keys = queries if r.flip() else r.dim()
+    past = r.dim() if r.chance(3) else None
     kv_heads = r.size(1, 3)
     heads = kv_heads * r.pick((1, 1, 2, 3))
     q = r.leaf([batch, heads, queries, width], dtype=dtype)
@@ -107,11 +136,16 @@ def attention(r: Recipe, op: str) -> Value:
     v = r.leaf([batch, kv_heads, keys, value_width], dtype=dtype)
     inputs: list[Value | None] = [q, k, v]
     if r.flip():
-        full: list[Dim] = [batch, heads, queries, keys]
+        full: list[Dim] = [batch, heads, queries, keys if past is None else f"{past} + {keys}"]
         mask = [1 if r.chance(3) else dim for dim in full[r.choose.integer(0, 4) :]]
         inputs.append(r.leaf(mask, dtype=r.pick(("bool", dtype))))
+    inputs += [None] * (4 - len(inputs))
+    inputs.append(r.leaf([heads], dtype="float32", kind="parameter") if r.chance(3) else None)
+    if past is not None:
+        inputs += [r.leaf([batch, kv_heads, past, size], dtype=dtype) for size in (width, value_width)]
     attrs: dict[str, Any] = {}
     r.option(attrs, "causal", ("none", "top_left", "bottom_right"))
+    attention_band(r, attrs)
     r.mark(op, gqa=heads != kv_heads, cross=queries != keys)
     return r.node(op, inputs, attrs, [batch, heads, queries, value_width])
 

@@ -56,7 +56,8 @@ def gather_nd(r: Recipe, op: str) -> Value:
 
 
 def placed(r: Recipe, op: str, x: Value, indices: Value, updates: list[Dim], attrs: dict[str, Any]) -> Value:
-    r.option(attrs, "reduction", words(specification().ops[op].attrs["reduction"]))
+    if not r.chance(5):
+        attrs["reduction"] = r.pick(words(specification().ops[op].attrs["reduction"]))
     return r.node(op, [x, indices, r.leaf(updates, dtype=x.dtype)], attrs, x.dims)
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from flopcore.errors import ShapeError
 from flopcore.reference.expression import adaptive_taps
+from flopcore.reference.graph import Node, complete_attrs
 from flopcore.reference.shapes import Attr, Shape, broadcast, infer
+from flopcore.specification import specification
 
 SHAPES: list[Shape] = [
     (),
@@ -25,6 +27,15 @@ SHAPES: list[Shape] = [
     (2, 4, 3),
     (5, 1, 3, 4),
 ]
+
+
+def inferred(op: str, shapes: list[Shape | None], attrs: dict[str, Attr]) -> Shape:
+    """The shape by `infer`, of inputs and attributes of which some are left out."""
+    spec = specification().ops[op]
+    node = Node(op, 0, (), (), attrs={key: value for key, value in attrs.items() if key in spec.attrs})
+    rank = len(next(shape for shape in shapes if shape is not None))
+    missing = len(spec.inputs) - len(shapes)
+    return infer(op, [*shapes, *[None] * missing], complete_attrs(node, rank, {}))
 
 
 def window(**given: Attr) -> dict[str, Attr]:
@@ -82,11 +93,11 @@ def test_sliding_windows_are_the_positions_that_exist(size: int) -> None:
         attrs = window(kernel=[kernel], stride=[stride], dilation=[dilation], padding=[begin, end])
         weight = (6, 4, kernel)
         if positions:
-            assert infer("conv", [(2, 4, size), weight, None], attrs) == (2, 6, len(positions))
+            assert inferred("conv", [(2, 4, size), weight], attrs) == (2, 6, len(positions))
             assert infer("max_pool", [(2, 4, size)], attrs) == (2, 4, len(positions))
         else:
             with pytest.raises(ShapeError):
-                infer("conv", [(2, 4, size), weight, None], attrs)
+                inferred("conv", [(2, 4, size), weight], attrs)
 
 
 def test_ceil_mode_adds_a_last_window_that_starts_inside() -> None:
@@ -139,8 +150,32 @@ def test_adaptive_windows_cover_the_dim() -> None:
         ("transpose", [(2, 3)], {"permutation": [0, 0]}),
         ("concat", [(2, 3), (3, 3)], {"axis": 1}),
         ("embedding", [(2, 3, 4), (2,)], {}),
+        ("conv", [(1, 4, 5), (4, 4, 3)], {"auto_padding": "valid", "padding": [0, 1]}),
+        ("conv_transpose", [(1, 4, 5), (4, 4, 3)], {"output_padding": [1]}),
+        ("conv_transpose", [(1, 4, 1), (4, 4, 3)], {"padding": [2, 1]}),
+        ("conv_transpose", [(1, 4, 5), (3, 4, 3)], {}),
+        ("dot_general", [(2, 3), (3, 4)], {"lhs_contract": [1], "rhs_contract": [1]}),
+        (
+            "dot_general",
+            [(2, 2), (2, 2)],
+            {"lhs_contract": [1], "lhs_batch": [1], "rhs_contract": [0], "rhs_batch": [1]},
+        ),
+        ("einsum", [(2, 3), (4, 5)], {"equation": "ij,jk->ik"}),
+        ("einsum", [(2, 3)], {"equation": "ij->ik"}),
+        ("einsum", [(2, 3)], {"equation": "...i->i"}),
+        ("ragged_matmul", [(8, 4), (3, 4, 5), (2,)], {}),
+        ("sparse_matmul", [(4, 5), (5, 6)], {"nnz": 21}),
+        ("sparse_matmul", [(4, 5), (5, 6)], {"nnz": 2, "density": "0.5"}),
+        ("sparse_matmul", [(4, 5), (5, 6)], {"pattern": [2, 3]}),
+        ("quantized_matmul", [(4, 5), (5, 6), None, (4,)], {}),
+        ("quantize_linear", [(4, 6), (5,)], {}),
+        ("quantize_linear", [(4, 6), (4, 2)], {"block_size": 4, "axis": 0}),
+        ("attention", [(1, 4, 2, 8), (1, 4, 2, 8), (1, 4, 2, 8)], {"causal": "top_left", "window_right": 0}),
+        ("attention", [(1, 4, 2, 8), (1, 4, 2, 8), (1, 4, 2, 8)], {"causal": "top_left", "density": "0.5"}),
+        ("attention", [(1, 4, 2, 8)] * 3 + [None, None, (1, 4, 3, 8)], {}),
+        ("attention", [(1, 4, 2, 8)] * 3 + [None, (3,)], {}),
     ],
 )
 def test_shapes_that_make_no_sense_are_errors(op: str, shapes: list[Shape | None], attrs: dict[str, Attr]) -> None:
     with pytest.raises(ShapeError):
-        infer(op, shapes, attrs)
+        inferred(op, shapes, attrs)

@@ -39,6 +39,25 @@ enum class AttrKey : std::uint8_t {
     kStop,
     kStep,
     kSizes,
+    kAutoPadding,
+    kOutputPadding,
+    kLhsContract,
+    kRhsContract,
+    kLhsBatch,
+    kRhsBatch,
+    kRagged,
+    kSparse,
+    kNnz,
+    kDensity,
+    kPattern,
+    kEquation,
+    kPath,
+    kBlockSize,
+    kWindowLeft,
+    kWindowRight,
+    kSinkTokens,
+    kSoftcap,
+    kAccumulate,
     kBounds,
     kSize,
     kReduction,
@@ -74,6 +93,25 @@ inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
     "stop",
     "step",
     "sizes",
+    "auto_padding",
+    "output_padding",
+    "lhs_contract",
+    "rhs_contract",
+    "lhs_batch",
+    "rhs_batch",
+    "ragged",
+    "sparse",
+    "nnz",
+    "density",
+    "pattern",
+    "equation",
+    "path",
+    "block_size",
+    "window_left",
+    "window_right",
+    "sink_tokens",
+    "softcap",
+    "accumulate",
     "bounds",
     "size",
     "reduction",
@@ -87,7 +125,8 @@ inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
     // clang-format on
 });
 
-enum class AttrKind : std::uint8_t { kInt, kInts, kBool, kDim, kDims, kDtype, kChoice };
+// kText holds one value per character; kRatio is an exact number, given as a Fraction or as text.
+enum class AttrKind : std::uint8_t { kInt, kInts, kBool, kDim, kDims, kDtype, kChoice, kText, kRatio };
 
 // What one op accepts under a key. Choices are indexed by position.
 struct AttrSpec {

@@ -1,5 +1,5 @@
 // Scaled dot-product attention (Vaswani et al. 2017, arXiv 1706.03762, equation 1): two contractions and a softmax
-// over a score matrix of S x T per head, of which a causal mask leaves part unused.
+// over a score matrix of S x T per head, of which a causal mask, a window or a sparse mask leaves part unused.
 #include "rules.hpp"
 #include "shapes.hpp"
 
@@ -7,11 +7,117 @@ namespace flopcore::ops {
 namespace {
 
 enum Causal : std::int64_t { kNotCausal, kTopLeft, kBottomRight };  // order of the choices in the table
+enum Slot : std::size_t { kQuery, kKey, kValue, kMask, kSinks, kPastKey, kPastValue };
+
+// The part of a score matrix of rows x columns that a causal mask and a window leave: row i sees the columns j with
+// -left <= j - (i + offset) <= right, and those of the first `sinks` that are not to its right.
+class Band {
+  public:
+    Band(ExprStore& exprs, const AttrView& attrs, ExprRef rows, ExprRef columns, ExprRef past)
+        : exprs_(exprs), rows_(rows), columns_(columns) {
+        causal_ = attrs.integer(AttrKey::kCausal);
+        offset_ = causal_ == kBottomRight ? exprs.sub(columns, rows) : past;
+        left_ = bound(attrs, AttrKey::kWindowLeft);
+        right_ = causal_ != kNotCausal ? std::optional(ExprRef()) : bound(attrs, AttrKey::kWindowRight);
+        if (left_) sinks_ = exprs.min(ExprRef::small(attrs.integer(AttrKey::kSinkTokens)), columns);
+        windowed_ = left_ || (right_ && causal_ == kNotCausal);
+    }
+    [[nodiscard]] bool all() const { return !left_ && !right_; }
+    [[nodiscard]] bool windowed() const { return windowed_; }
+
+    // Entries that are left.
+    [[nodiscard]] ExprRef pairs() const {
+        if (!windowed_) return causal_pairs();
+        if (rows_ == one()) return one_row();
+        ExprRef seen = right_ ? below(exprs_.add(offset_, *right_), columns_) : exprs_.mul(rows_, columns_);
+        if (!left_) return seen;
+        const ExprRef before = exprs_.sub(offset_, exprs_.add(*left_, one()));
+        seen = exprs_.sub(seen, below(before, columns_));
+        return sinks_ == ExprRef() ? seen : exprs_.add(seen, below(before, sinks_));
+    }
+
+    // Rows that have any: a row is empty when its window lies wholly before the first column or after the last.
+    [[nodiscard]] ExprRef rows() const {
+        if (!windowed_) return causal_ == kBottomRight ? exprs_.min(rows_, columns_) : rows_;
+        ExprRef first, end = rows_;
+        if (right_) first = positive(exprs_.negate(exprs_.add(offset_, *right_)));
+        if (left_ && sinks_ == ExprRef()) end = exprs_.min(rows_, exprs_.sub(exprs_.add(columns_, *left_), offset_));
+        return first == ExprRef() && end == rows_ ? rows_ : positive(exprs_.sub(end, first));
+    }
+
+  private:
+    static std::optional<ExprRef> bound(const AttrView& attrs, AttrKey key) {
+        const auto value = attrs.scalar(key);
+        return value && *value != ExprRef::small(-1) ? value : std::nullopt;
+    }
+    [[nodiscard]] ExprRef positive(ExprRef a) const { return exprs_.max(a, ExprRef()); }
+    [[nodiscard]] ExprRef triangle(ExprRef n) const {
+        return exprs_.scale(exprs_.mul(n, exprs_.add(n, one())), {1, 2});
+    }
+
+    // A causal mask alone: as `below`, in the plainer terms of m = min(rows, columns).
+    [[nodiscard]] ExprRef causal_pairs() const {
+        const ExprRef m = rows_ == columns_ ? rows_ : exprs_.min(rows_, columns_);
+        if (causal_ == kBottomRight)  // the last row sees all columns, each earlier row one fewer, down to none
+            return exprs_.sub(exprs_.mul(m, columns_), triangle(exprs_.sub(m, one())));
+        if (offset_ == ExprRef())  // row i sees min(i + 1, columns)
+            return exprs_.add(triangle(m), exprs_.mul(exprs_.sub(rows_, m), columns_));
+        return below(offset_, columns_);
+    }
+
+    // The entries (i, j) of rows x columns with j - i <= d: row i has clamp(i + d + 1, 0, columns), and the sum of
+    // clamp(x, 0, c) over all x <= n is triangle(clamp(n, 0, c)) + c max(0, n - c).
+    [[nodiscard]] ExprRef below(ExprRef d, ExprRef columns) const {
+        const auto sum_to = [&](ExprRef n) {
+            const ExprRef clamped = exprs_.min(positive(n), columns);
+            return exprs_.add(triangle(clamped), exprs_.mul(columns, positive(exprs_.sub(n, columns))));
+        };
+        return exprs_.sub(sum_to(exprs_.add(d, rows_)), sum_to(d));
+    }
+
+    // One query, as in decoding: from the first visible column to the last.
+    [[nodiscard]] ExprRef one_row() const {
+        const ExprRef end = right_ ? exprs_.min(columns_, exprs_.add(offset_, exprs_.add(*right_, one()))) : columns_;
+        if (!left_) return positive(end);
+        const ExprRef begin = positive(exprs_.sub(offset_, *left_));
+        const ExprRef seen = positive(exprs_.sub(end, begin));
+        return sinks_ == ExprRef() ? seen : exprs_.add(seen, exprs_.min(begin, positive(exprs_.min(sinks_, end))));
+    }
+
+    ExprStore& exprs_;
+    ExprRef rows_, columns_, offset_, sinks_;
+    std::int64_t causal_;
+    std::optional<ExprRef> left_, right_;
+    bool windowed_;
+};
+
+ExprRef past_length(std::span<const TensorView> inputs) {
+    return given(inputs, kPastKey) ? inputs[kPastKey].dim(2) : ExprRef();
+}
+
+void require_window(InferContext& context) {
+    const AttrView& attrs = context.attrs;
+    bool window = false;
+    for (const AttrKey key : {AttrKey::kWindowLeft, AttrKey::kWindowRight}) {
+        const auto value = attrs.scalar(key);
+        if (!value || *value == ExprRef::small(-1)) continue;
+        window = true;
+        if (value->is_small() && value->value() < 0) shape_error("a window is -1 (unbounded), or 0 or more");
+        if (key == AttrKey::kWindowRight && attrs.integer(AttrKey::kCausal) != kNotCausal)
+            shape_error("window_right is 0 where attention is causal; leave it out");
+    }
+    if (attrs.integer(AttrKey::kSinkTokens) < 0) shape_error("sink_tokens must be 0 or more");
+    if (attrs.scalar(AttrKey::kDensity)) {
+        require_share(context.exprs, *attrs.scalar(AttrKey::kDensity));
+        if (window || attrs.integer(AttrKey::kCausal) != kNotCausal)
+            shape_error("density is of a mask of any shape: leave out causal and window_left, window_right");
+    }
+}
 
 }  // namespace
 
 void infer_attention(InferContext& context) {
-    const TensorView &q = context.inputs[0], &k = context.inputs[1], &v = context.inputs[2];
+    const TensorView &q = context.inputs[kQuery], &k = context.inputs[kKey], &v = context.inputs[kValue];
     for (const TensorView* t : {&q, &k, &v})
         if (t->rank != 4) shape_error("q, k and v must be [B, H, S, D], got " + shape_text(context.exprs, *t));
     require_same_dtype(q, k);
@@ -27,15 +133,34 @@ void infer_attention(InferContext& context) {
     if (heads && kv_heads ? (*kv_heads < 1 || *heads % *kv_heads != 0) : q.dim(1) != k.dim(1))
         shape_error("query heads must be a multiple of key heads: " + context.exprs.text(q.dim(1)) + " and " +
                     context.exprs.text(k.dim(1)));
-    if (context.inputs.size() > 3 && context.inputs[3].given()) {
-        const TensorView& mask = context.inputs[3];
-        const std::array<ExprRef, 4> scores{q.dim(0), q.dim(1), q.dim(2), k.dim(2)};
+    if (given(context.inputs, kPastKey) != given(context.inputs, kPastValue))
+        shape_error("past_k and past_v come together");
+    if (given(context.inputs, kPastKey)) {
+        const TensorView &past_k = context.inputs[kPastKey], &past_v = context.inputs[kPastValue];
+        for (const auto& [past, now] : {std::pair(&past_k, &k), std::pair(&past_v, &v)}) {
+            if (past->rank != 4) shape_error("past_k and past_v must be [B, H_kv, P, D]");
+            require_same_dtype(*past, *now);
+            for (const int i : {0, 1, 3})
+                require_equal(context.exprs, past->dim(i), now->dim(i), "the sizes of the cache and of what joins it");
+        }
+        require_equal(context.exprs, past_k.dim(2), past_v.dim(2), "the lengths of past_k and past_v");
+    }
+    if (given(context.inputs, kMask)) {
+        const TensorView& mask = context.inputs[kMask];
+        const ExprRef keys = context.exprs.add(past_length(context.inputs), k.dim(2));
+        const std::array<ExprRef, 4> scores{q.dim(0), q.dim(1), q.dim(2), keys};
         if (mask.rank > 4) shape_error("mask must broadcast to [B, H, S, T]");
         for (int i = 1; i <= mask.rank; ++i)
             if (!is_one(mask.dim(-i)))
                 require_equal(context.exprs, mask.dim(-i), scores[static_cast<std::size_t>(4 - i)],
                               "the sizes of mask and of the scores");
     }
+    if (given(context.inputs, kSinks)) {
+        const TensorView& sinks = context.inputs[kSinks];
+        if (sinks.rank != 1) shape_error("sinks must be [H], is " + shape_text(context.exprs, sinks));
+        require_equal(context.exprs, sinks.dim(0), q.dim(1), "the sizes of sinks and of the query heads");
+    }
+    require_window(context);
     context.out.begin(q.dtype);
     context.out.push(q.dim(0));
     context.out.push(q.dim(1));
@@ -45,46 +170,53 @@ void infer_attention(InferContext& context) {
 
 void count_attention(CountContext& context) {
     ExprStore& exprs = context.exprs;
-    const TensorView &q = context.inputs[0], &k = context.inputs[1], &v = context.inputs[2];
-    const ExprRef length = q.dim(2), keys = k.dim(2);
+    const TensorView &q = context.inputs[kQuery], &k = context.inputs[kKey], &v = context.inputs[kValue];
+    const ExprRef past = past_length(context.inputs);
+    const ExprRef length = q.dim(2), keys = exprs.add(past, k.dim(2));
     const ExprRef pairs = exprs.mul(length, keys);
-    const std::int64_t causal = context.attrs.integer(AttrKey::kCausal);
     ExprRef heads = exprs.mul(q.dim(0), q.dim(1));
     const ExprRef score_rows = exprs.mul(heads, length);
     ExprRef rows = score_rows;
     ExtentId scores = kNoExtent, active = kNoExtent;  // entries of the score matrix, and rows that have any
-    if (causal == kNotCausal) {
+    const Band band(exprs, context.attrs, length, keys, past);
+    if (context.attrs.integer(AttrKey::kCausal) != kNotCausal) context.flag(Variant::kCausal);
+    if (const auto density = context.attrs.scalar(AttrKey::kDensity)) {
+        const ExprRef kept = exprs.mul(pairs, *density);
+        scores = context.add_extent({ExtentKind::kSparsity, Grade::kExpected, pairs, kept});
+        active = context.add_extent({ExtentKind::kSparsity, Grade::kBound, length, exprs.min(length, kept)});
+        rows = heads;
+    } else if (band.all()) {
         heads = exprs.mul(heads, pairs);  // nothing is left out: the pairs go into the base
     } else {
-        context.flag(Variant::kCausal);
-        const ExprRef m = length == keys ? length : exprs.min(length, keys);
-        ExprRef used;
-        if (causal == kTopLeft) {  // row i sees min(i + 1, T) keys
-            used = exprs.add(exprs.scale(exprs.mul(m, exprs.add(m, one())), {1, 2}),
-                             exprs.mul(exprs.sub(length, m), keys));
-        } else {  // the last row sees all T keys, each earlier row one fewer, down to none
-            used = exprs.sub(exprs.mul(m, keys), exprs.scale(exprs.mul(m, exprs.sub(m, one())), {1, 2}));
-        }
-        scores = context.add_extent({ExtentKind::kCausal, Grade::kExact, pairs, used});
-        if (causal == kBottomRight) {  // with S > T the first S - T rows are masked whole
-            active = context.add_extent({ExtentKind::kCausal, Grade::kExact, length, m});
+        const ExtentKind kind = band.windowed() ? ExtentKind::kWindow : ExtentKind::kCausal;
+        scores = context.add_extent({kind, Grade::kExact, pairs, band.pairs()});
+        if (band.windowed() || context.attrs.integer(AttrKey::kCausal) == kBottomRight) {
+            active = context.add_extent({kind, Grade::kExact, length, band.rows()});
             rows = heads;
         }
     }
-    const bool mask = context.inputs.size() > 3 && context.inputs[3].given();
+    const bool mask = given(context.inputs, kMask), sinks = given(context.inputs, kSinks);
     if (mask) context.flag(Variant::kMask);
     if (q.dim(1) != k.dim(1)) context.flag(Variant::kGqa);
+    const bool softcap = context.attrs.integer(AttrKey::kSoftcap) != 0;
+    const auto times = [&](ExprRef a, std::int64_t count) { return exprs.mul(a, ExprRef::small(count)); };
 
     context.emit(Feature::kMac, exprs.mul(heads, exprs.add(q.dim(3), v.dim(3))), scores);
-    context.emit(Feature::kOutputs, heads, scores);                                       // one dot product per score
-    context.emit(Feature::kOutputs, exprs.mul(rows, v.dim(3)), active);                   // and one per output element
-    context.emit(Feature::kMul, heads, scores);                                           // scale
-    context.emit(Feature::kAdd, exprs.mul(heads, ExprRef::small(mask ? 3 : 2)), scores);  // - max, sum, + mask
-    context.emit(Feature::kAdd, exprs.negate(rows), active);  // a sum of n terms is n - 1 additions
+    context.emit(Feature::kOutputs, heads, scores);                      // one dot product per score
+    context.emit(Feature::kOutputs, exprs.mul(rows, v.dim(3)), active);  // and one per output element
+    context.emit(Feature::kMul, times(heads, softcap ? 2 : 1), scores);  // scale; times the cap
+    context.emit(Feature::kAdd, times(heads, mask ? 3 : 2), scores);     // - max, sum, + mask
     context.emit(Feature::kCmp, heads, scores);
-    context.emit(Feature::kCmp, exprs.negate(rows), active);
     context.emit(Feature::kExp, heads, scores);
-    context.emit(Feature::kDiv, heads, scores);
+    context.emit(Feature::kDiv, times(heads, softcap ? 2 : 1), scores);  // by the sum; by the cap
+    if (softcap) context.emit(Feature::kTanh, heads, scores);
+    if (sinks) {  // one more term under the sum of each row: - max, exp
+        context.emit(Feature::kAdd, rows, active);
+        context.emit(Feature::kExp, rows, active);
+    } else {
+        context.emit(Feature::kAdd, exprs.negate(rows), active);  // a sum of n terms is n - 1 additions
+        context.emit(Feature::kCmp, exprs.negate(rows), active);
+    }
     context.emit(Feature::kRows, score_rows);
 }
 

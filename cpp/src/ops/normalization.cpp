@@ -5,8 +5,6 @@
 namespace flopcore::ops {
 namespace {
 
-bool given(std::span<const TensorView> inputs, std::size_t i) { return i < inputs.size() && inputs[i].given(); }
-
 // Rows of a norm over the trailing dims: the product of the dims before them.
 ExprRef leading_rows(CountContext& context) {
     const TensorView& x = context.inputs[0];

@@ -11,6 +11,28 @@ void infer_linear(InferContext& context);
 void count_linear(CountContext& context);
 void infer_conv(InferContext& context);
 void count_conv(CountContext& context);
+void infer_matmul_shape(InferContext& context, DType dtype);  // with an output of this dtype
+void infer_conv_shape(InferContext& context, DType dtype);
+void infer_conv_transpose(InferContext& context);
+void count_conv_transpose(CountContext& context);
+void infer_dot_general(InferContext& context);
+void count_dot_general(CountContext& context);
+void infer_einsum(InferContext& context);
+void count_einsum(CountContext& context);
+void infer_ragged_matmul(InferContext& context);
+void count_ragged_matmul(CountContext& context);
+void infer_sparse_matmul(InferContext& context);
+void count_sparse_matmul(CountContext& context);
+void infer_bilinear(InferContext& context);
+void count_bilinear(CountContext& context);
+void infer_quantized_matmul(InferContext& context);
+void count_quantized_matmul(CountContext& context);
+void infer_quantized_conv(InferContext& context);
+void count_quantized_conv(CountContext& context);
+void infer_quantize(InferContext& context);
+void count_quantize(CountContext& context);
+void infer_dequantize(InferContext& context);
+void count_dequantize(CountContext& context);
 
 void infer_attention(InferContext& context);
 void count_attention(CountContext& context);

@@ -99,6 +99,36 @@ std::uint64_t axis_mask(std::span<const ExprRef> axes, int rank) {
     return mask;
 }
 
+void require_share(const ExprStore& exprs, ExprRef share) {
+    if (!exprs.is_constant(share)) shape_error("density must be a number, not " + exprs.text(share));
+    const Rational value = exprs.constant_value(share);
+    if (value.num < 0 || value.num > value.den) shape_error("density is " + exprs.text(share) + ", must be 0 to 1");
+}
+
+Sparsity::Sparsity(const AttrView& attrs, ExprStore& exprs, std::span<const ExprRef> matrix) {
+    const auto nnz = attrs.scalar(AttrKey::kNnz), density = attrs.scalar(AttrKey::kDensity);
+    const auto pattern = attrs.list(AttrKey::kPattern);
+    if (int{nnz.has_value()} + int{density.has_value()} + int{pattern.has_value()} != 1)
+        shape_error("give one of nnz, density and pattern");
+    const ExprRef all = exprs.mul(matrix[0], matrix[1]);
+    if (nnz) {
+        if (exprs.less_equal(ExprRef(), *nnz) == false || exprs.less_equal(*nnz, all) == false)
+            shape_error("nnz is " + exprs.text(*nnz) + ", must be 0 to " + exprs.text(all));
+        used = *nnz;
+    } else if (density) {
+        require_share(exprs, *density);
+        used = exprs.mul(all, *density);
+        grade = Grade::kExpected;
+    } else {
+        const std::span<const ExprRef> nm = *pattern;
+        if (nm.size() != 2 || nm[0].value() < 0 || nm[1].value() < 1 || nm[0].value() > nm[1].value())
+            shape_error("pattern [n, m] keeps n of each m elements: 0 <= n <= m");
+        if (all.is_small() && all.value() % nm[1].value() != 0)
+            shape_error("a matrix of " + exprs.text(all) + " elements has no groups of " + exprs.text(nm[1]));
+        used = exprs.scale(all, make_rational(nm[0].value(), nm[1].value()));
+    }
+}
+
 namespace {
 
 constexpr std::int64_t kMaxWindow = std::int64_t{1} << 30;  // far beyond any model; keeps products in 64 bits

@@ -65,6 +65,21 @@ class Windows {
 };
 [[nodiscard]] ExprRef window_count(ExprStore& exprs, ExprRef size, const Window& window, bool ceil_mode);
 
+[[nodiscard]] inline bool given(std::span<const TensorView> inputs, std::size_t i) {
+    return i < inputs.size() && inputs[i].given();
+}
+
+// Throws unless 0 <= share <= 1.
+void require_share(const ExprStore& exprs, ExprRef share);
+
+// How many elements of a matrix a sparse operand stores: by nnz or pattern exactly, by density as expected. Throws
+// unless exactly one of the three attributes is given and fits.
+struct Sparsity {
+    Sparsity(const AttrView& attrs, ExprStore& exprs, std::span<const ExprRef> matrix);
+    Grade grade = Grade::kExact;
+    ExprRef used;
+};
+
 [[nodiscard]] inline ExprRef product(ExprStore& exprs, std::span<const ExprRef> dims) {
     ExprRef result = one();
     for (const ExprRef dim : dims) result = exprs.mul(result, dim);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "attrs.hpp"
+#include "contraction.hpp"
 #include "elementwise.hpp"
 #include "flopcore/error.hpp"
 #include "rules.hpp"
@@ -11,11 +12,6 @@ namespace {
 
 using K = AttrKey;
 using A = AttrKind;
-constexpr std::string_view kCausalChoices[] = {"none", "top_left", "bottom_right"};
-
-constexpr AttrSpec kConv[] = {
-    {K::kStride, A::kInts}, {K::kDilation, A::kInts}, {K::kPadding, A::kInts}, {K::kGroups, A::kInt, false, 1}};
-constexpr AttrSpec kAttention[] = {{K::kCausal, A::kChoice, false, 0, kCausalChoices}};
 constexpr AttrSpec kAxisLast[] = {{K::kAxis, A::kInt, false, -1}};
 constexpr AttrSpec kRowNorm[] = {{K::kNormalizedNdim, A::kInt, false, 1}};
 constexpr AttrSpec kPool[] = {{K::kKernel, A::kInts, true},
@@ -87,16 +83,6 @@ constexpr OpRule kOther[] = {
     {.op = Op::kInput, .min_inputs = 0, .max_inputs = 0},
     {.op = Op::kParameter, .min_inputs = 0, .max_inputs = 0},
     {.op = Op::kConstant, .min_inputs = 0, .max_inputs = 0},
-    {Op::kMatmul, 2, 2, 0, false, {}, ops::infer_matmul, ops::count_matmul},
-    {Op::kLinear, 2, 3, ops::slots({1, 2}), false, {}, ops::infer_linear, ops::count_linear},
-    {Op::kConv, 2, 3, ops::slots({1, 2}), false, kConv, ops::infer_conv, ops::count_conv},
-    {.op = Op::kAttention,
-     .min_inputs = 3,
-     .max_inputs = 4,
-     .attrs = kAttention,
-     .infer = ops::infer_attention,
-     .count = ops::count_attention,
-     .cache_slots = ops::slots({1, 2})},
     {Op::kBatchNorm, 1, 5, ops::slots({1, 2, 3, 4}), false, ops::kMode, ops::infer_batch_norm, ops::count_batch_norm},
     {Op::kLayerNorm, 1, 3, ops::slots({1, 2}), false, kRowNorm, ops::infer_row_norm, ops::count_layer_norm},
     {Op::kRmsNorm, 1, 2, ops::slots({1}), false, kRowNorm, ops::infer_row_norm, ops::count_rms_norm},
@@ -236,7 +222,7 @@ constexpr auto kRules = [] {
     std::array<OpRule, static_cast<std::size_t>(Op::kCall)> rules{};
     std::size_t n = 0;
     for (const std::span<const OpRule> family :
-         {std::span<const OpRule>(kOther), {kCharged}, {ops::elementwise::kRules}})
+         {std::span<const OpRule>(kOther), {kCharged}, {ops::contraction::kRules}, {ops::elementwise::kRules}})
         for (const OpRule& rule : family) {
             rules[static_cast<std::size_t>(rule.op)] = rule;
             ++n;

@@ -11,6 +11,7 @@ from flopcore.conventions import Convention
 from flopcore.errors import ConventionError, DataError, ShapeError
 from flopcore.specification import DTYPES, OpSpec, op_without_rule, specification
 
+from .einsum import contraction, parse
 from .expression import FUNCTIONS, Function, Value, evaluate
 from .graph import At, Graph, Node, Run, Tensor, UserCount, complete_attrs, dim_value, node_inputs, repeats
 from .shapes import Attr
@@ -24,7 +25,7 @@ class Extent:
 
     kind: str
     nominal: int
-    used: int
+    used: int | Fraction
     grade: str
 
 
@@ -61,10 +62,10 @@ class Row:
     arms: tuple[Arm, ...] = ()
     times_once: int | None = None
 
-    def amount(self, extents: Mapping[str, str], loops: str = "every run") -> int:
+    def amount(self, extents: Mapping[str, str], loops: str = "every run") -> int | Fraction:
         """Return the amount when each kind of extent is taken as ``nominal`` or ``used``, and loops as said."""
         times = self.times_once if loops == "once" and self.times_once is not None else self.times
-        result = times * self.base
+        result: int | Fraction = times * self.base
         for extent in self.extents:
             result *= extent.used if extents[extent.kind] == "used" else extent.nominal
         return result
@@ -296,9 +297,11 @@ class _NodeEvaluation:
             "n": lambda name: self._tensor(name).n,
             "d": lambda name, index: self._tensor(name).shape[index],
             "n_except": self._n_except,
+            "rank_of": lambda name: len(self._tensor(name).shape),
             "has": lambda name: int(self._slots[name] is not None),
             "bits": lambda name: bits(self._tensor(name).dtype),
             "bytes": lambda name: n_bytes(self._tensor(name)),
+            "einsum": lambda feature: self._contraction()[feature],
         }
         for name, expression in spec.let.items():
             self._names[name] = evaluate(expression, self._names, self._functions)
@@ -310,12 +313,14 @@ class _NodeEvaluation:
             base = self._integer(amount.base)
             extents = []
             for name in amount.extents:
-                rule = self._spec.extents[name]
-                nominal = self._integer(rule.nominal)
-                if evaluate(rule.when, self._names, self._functions):
-                    extents.append(Extent(rule.kind, nominal, self._integer(rule.used), rule.grade))
-                else:
+                rules = self._spec.extents[name]
+                held = (rule for rule in rules if evaluate(rule.when, self._names, self._functions))
+                rule = next(held, None)
+                nominal = self._integer((rule or rules[-1]).nominal)
+                if rule is None:
                     base *= nominal
+                else:
+                    extents.append(Extent(rule.kind, nominal, self._number(rule.used), rule.grade))
             result.append((amount.feature, tuple(extents), base))
         per_output = self._spec.per_output
         for when, alternative in self._spec.per_output_when:
@@ -391,6 +396,11 @@ class _NodeEvaluation:
             raise DataError(f"{self._spec.name}: no tensor {name!r}")
         return tensor
 
+    def _contraction(self) -> dict[str, int]:
+        shapes = [tensor.shape for tensor in self._inputs if tensor is not None]
+        equation = parse(cast("str", self._attrs["equation"]), shapes)
+        return contraction(equation, cast("list[int]", self._attrs["path"]))
+
     def _n_except(self, name: str, axes: list[int]) -> int:
         shape = self._tensor(name).shape
         left_out = {axis % len(shape) for axis in axes}
@@ -400,9 +410,15 @@ class _NodeEvaluation:
                 result *= size
         return result
 
-    def _integer(self, expression: str) -> int:
+    def _number(self, expression: str) -> int | Fraction:
         value = evaluate(expression, self._names, self._functions)
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, int | Fraction):
+            raise DataError(f"{self._spec.name}: {expression!r} is no number: {value!r}")
+        return int(value) if value.denominator == 1 else value
+
+    def _integer(self, expression: str) -> int:
+        value = self._number(expression)
+        if not isinstance(value, int):
             raise DataError(f"{self._spec.name}: {expression!r} is no integer: {value!r}")
         return value
 

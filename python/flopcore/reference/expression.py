@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from math import prod
 from typing import TypeAlias
 
 from flopcore.errors import DataError
 
-__all__ = ["FUNCTIONS", "Function", "Value", "adaptive_taps", "bisection_steps", "evaluate", "merge_comparisons"]
+__all__ = [
+    *("FUNCTIONS", "Function", "Value", "adaptive_taps", "bisection_steps", "evaluate", "inside_taps"),
+    *("merge_comparisons", "same_begin", "visible_pairs", "visible_rows"),
+]
 
 Value: TypeAlias = "int | Fraction | bool | str | list[Value] | range | None"
 Function: TypeAlias = Callable[..., Value]
@@ -41,6 +45,57 @@ def bisection_steps(size: int) -> int:
     return size.bit_length()
 
 
+def inside_taps(positions: int, size: int, kernel: int, stride: int, dilation: int, begin: int) -> int:
+    """Return how many taps of a sliding window over one dim fall on one of `size` places.
+
+    Position p and tap t fall on place p stride + t dilation - begin; each tap has a range of positions that do.
+    """
+    total = 0
+    for tap in range(kernel):
+        offset = tap * dilation - begin
+        first, end = max(-(offset // stride), 0), min((size - 1 - offset) // stride + 1, positions)
+        total += max(end - first, 0)
+    return total
+
+
+def same_begin(size: int, kernel: int, stride: int, dilation: int, mode: str) -> int:
+    """Return the begin padding of one dim that makes ceil(size / stride) positions of a window.
+
+    The padding in all is what the last position needs; `same_upper` puts an odd place at the end.
+    """
+    last = (-(-size // stride) - 1) * stride
+    total = max(last + dilation * (kernel - 1) + 1 - size, 0)
+    return total // 2 if mode == "same_upper" else total - total // 2
+
+
+def _visible(rows: int, columns: int, offset: int, left: int, right: int, sinks: int) -> Iterator[tuple[int, int, int]]:
+    """Yield runs of rows of a score matrix: how many, and how many columns the first and the last of them see.
+
+    Row i sees column j if i + offset - left <= j <= i + offset + right (-1 stands for no limit), or if j is not right
+    of that and below `sinks`. Between the rows yielded the number of columns is linear in the row.
+    """
+
+    def seen(row: int) -> int:
+        first = max(row + offset - left, 0) if left >= 0 else 0
+        end = min(row + offset + right + 1, columns) if right >= 0 else columns
+        return max(end - first, 0) + max(min(sinks, first, end), 0)
+
+    bends = {left, left + sinks, left + columns, -right - 1, columns - right - 1, sinks - right - 1}
+    cuts = {max(min(bend - offset + near, rows), 0) for bend in bends for near in (-1, 0, 1, 2)} | {0, rows}
+    for begin, end in pairwise(sorted(cuts)):
+        yield end - begin, seen(begin), seen(end - 1)
+
+
+def visible_pairs(rows: int, columns: int, offset: int, left: int, right: int, sinks: int) -> int:
+    """Return the entries of a score matrix that a mask and a window leave; see `_visible`."""
+    return sum(n * (first + last) for n, first, last in _visible(rows, columns, offset, left, right, sinks)) // 2
+
+
+def visible_rows(rows: int, columns: int, offset: int, left: int, right: int, sinks: int) -> int:
+    """Return the rows of a score matrix that see any column; see `_visible`."""
+    return sum(n for n, first, last in _visible(rows, columns, offset, left, right, sinks) if first or last)
+
+
 FUNCTIONS: Mapping[str, Function] = {
     "prod": prod,
     "len": len,
@@ -52,6 +107,10 @@ FUNCTIONS: Mapping[str, Function] = {
     "adaptive_taps": adaptive_taps,
     "merge_comparisons": merge_comparisons,
     "bisection_steps": bisection_steps,
+    "inside_taps": inside_taps,
+    "same_begin": same_begin,
+    "visible_pairs": visible_pairs,
+    "visible_rows": visible_rows,
 }
 
 

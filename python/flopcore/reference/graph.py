@@ -413,6 +413,8 @@ def _attr(value: object, kind: str, at: At) -> Attr:
         return [dim_value(item, at) for item in cast("Sequence[object]", value)]
     if word in ("int", "dim"):
         return dim_value(value, at)
+    if word == "ratio":
+        return Fraction(str(value))
     if word == "bool":
         return bool(value)
     return cast("str", value)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import prod
-from typing import TypeAlias, cast
 
 from flopcore.errors import ShapeError
 from flopcore.specification import specification
 
-from . import layout_shapes, reduction_shapes
+from . import contraction_shapes, layout_shapes, reduction_shapes
+from .dims import Attr, Attrs, Inputs, Shape, broadcast
+from .dims import axis_of as _axis
+from .dims import given as _given
+from .dims import int_of as _int
+from .dims import ints_of as _ints
+from .dims import require_elements as _reduced
 
 __all__ = ["Attr", "Shape", "broadcast", "infer", "infer_all"]
-
-Shape: TypeAlias = tuple[int, ...]
-Attr: TypeAlias = "int | bool | str | list[int]"
-Inputs: TypeAlias = Sequence[Shape | None]
-Attrs: TypeAlias = Mapping[str, Attr]
 
 
 def infer(op: str, inputs: Inputs, attrs: Attrs) -> Shape:
@@ -50,135 +50,8 @@ def _rule(op: str) -> Callable[[Inputs, Attrs], Shape | list[Shape]]:
     return _RULES[op if op in _RULES else specification().ops[op].family]
 
 
-def broadcast(shapes: Sequence[Shape]) -> Shape:
-    """Return the common shape of several shapes, aligned at the last dim, a 1 stretching to anything."""
-    rank = max(len(shape) for shape in shapes)
-    result = []
-    for position in range(rank):
-        sizes = {shape[position - rank] for shape in shapes if len(shape) >= rank - position}
-        wide = sizes - {1}
-        if len(wide) > 1:
-            raise ShapeError(f"shapes {' and '.join(map(str, shapes))} do not broadcast")
-        result.append(wide.pop() if wide else 1)
-    return tuple(result)
-
-
-def _given(inputs: Inputs, index: int) -> Shape:
-    shape = inputs[index]
-    if shape is None:
-        raise ShapeError(f"input {index} is required")
-    return shape
-
-
-def _int(attrs: Attrs, key: str) -> int:
-    return cast("int", attrs[key])
-
-
-def _ints(attrs: Attrs, key: str) -> list[int]:
-    return cast("list[int]", attrs[key])
-
-
-def _axis(axis: int, rank: int) -> int:
-    if not -rank <= axis < rank:
-        raise ShapeError(f"axis {axis} does not exist in {rank} dims")
-    return axis % rank
-
-
-def _reduced(size: int, what: str) -> None:
-    if size == 0:
-        raise ShapeError(f"{what} is a reduction over no elements")
-
-
 def _elementwise(inputs: Inputs, attrs: Attrs) -> Shape:
     return broadcast([_given(inputs, index) for index in range(len(inputs))])
-
-
-def _matmul(inputs: Inputs, attrs: Attrs) -> Shape:
-    a, b = _given(inputs, 0), _given(inputs, 1)
-    if not a or not b:
-        raise ShapeError("matmul needs at least one dim")
-    left = (1, *a) if len(a) == 1 else a
-    right = (*b, 1) if len(b) == 1 else b
-    if left[-1] != right[-2]:
-        raise ShapeError(f"matmul of {a} and {b}: {left[-1]} columns, {right[-2]} rows")
-    _reduced(left[-1], "matmul")
-    result = (*broadcast([left[:-2], right[:-2]]), left[-2], right[-1])
-    if len(b) == 1:
-        result = result[:-1]
-    if len(a) == 1:
-        result = (*result[:-2], result[-1]) if len(b) > 1 else result[:-1]
-    return result
-
-
-def _linear(inputs: Inputs, attrs: Attrs) -> Shape:
-    x, weight, bias = _given(inputs, 0), _given(inputs, 1), inputs[2]
-    if not x or len(weight) != 2 or x[-1] != weight[1]:
-        raise ShapeError(f"linear of {x} with weight {weight}")
-    if bias is not None and bias != (weight[0],):
-        raise ShapeError(f"linear: bias {bias} for {weight[0]} outputs")
-    _reduced(x[-1], "linear")
-    return (*x[:-1], weight[0])
-
-
-def _windows(size: int, kernel: int, stride: int, dilation: int, begin: int, end: int, ceil_mode: bool) -> int:
-    """Return the number of window positions along one dim."""
-    if kernel < 1 or stride < 1 or dilation < 1 or begin < 0 or end < 0:
-        raise ShapeError(f"kernel {kernel}, stride {stride}, dilation {dilation}, padding {begin} and {end}")
-    room = size + begin + end - dilation * (kernel - 1) - 1
-    if ceil_mode and end > dilation * (kernel - 1):
-        raise ShapeError(
-            f"end padding {end} holds a window of {dilation * (kernel - 1) + 1}, which ceil_mode cannot have"
-        )
-    count = (-(-room // stride) if ceil_mode else room // stride) + 1
-    if ceil_mode and (count - 1) * stride >= size + begin:
-        count -= 1
-    if count < 1:
-        raise ShapeError(
-            f"a window of {dilation * (kernel - 1) + 1} does not fit into {size} padded by {begin} + {end}"
-        )
-    return count
-
-
-def _slide(spatial: Shape, kernel: Sequence[int], attrs: Attrs, *, ceil_mode: bool) -> Shape:
-    rank = len(spatial)
-    stride, dilation, padding = _ints(attrs, "stride"), _ints(attrs, "dilation"), _ints(attrs, "padding")
-    if not len(kernel) == len(stride) == len(dilation) == rank or len(padding) != 2 * rank:
-        raise ShapeError(
-            f"{rank} spatial dims; kernel {kernel}, stride {stride}, dilation {dilation}, padding {padding}"
-        )
-    return tuple(
-        _windows(spatial[i], kernel[i], stride[i], dilation[i], padding[i], padding[rank + i], ceil_mode)
-        for i in range(rank)
-    )
-
-
-def _conv(inputs: Inputs, attrs: Attrs) -> Shape:
-    x, weight, bias = _given(inputs, 0), _given(inputs, 1), inputs[2]
-    groups = _int(attrs, "groups")
-    if len(x) not in (3, 4, 5) or len(weight) != len(x):
-        raise ShapeError(f"conv of {x} with weight {weight}")
-    if groups < 1 or weight[0] % groups or x[1] != weight[1] * groups:
-        raise ShapeError(f"conv of {x} with weight {weight} in {groups} groups")
-    if bias is not None and bias != (weight[0],):
-        raise ShapeError(f"conv: bias {bias} for {weight[0]} outputs")
-    _reduced(weight[1], "conv")
-    return (x[0], weight[0], *_slide(x[2:], weight[2:], attrs, ceil_mode=False))
-
-
-def _attention(inputs: Inputs, attrs: Attrs) -> Shape:
-    q, k, v, mask = _given(inputs, 0), _given(inputs, 1), _given(inputs, 2), inputs[3]
-    if not len(q) == len(k) == len(v) == 4:
-        raise ShapeError(f"attention needs four dims: {q}, {k}, {v}")
-    if not (q[0] == k[0] == v[0] and q[3] == k[3] and k[2] == v[2] and k[1] == v[1]):
-        raise ShapeError(f"attention of {q}, {k}, {v}")
-    if k[1] == 0 or q[1] % k[1]:
-        raise ShapeError(f"attention: {q[1]} query heads, {k[1]} key heads")
-    scores = (q[0], q[1], q[2], k[2])
-    if mask is not None and (len(mask) > 4 or broadcast([mask, scores]) != scores):
-        raise ShapeError(f"attention: mask {mask} for scores {scores}")
-    _reduced(q[3], "attention (head size)")
-    _reduced(k[2], "attention (keys)")
-    return (*q[:3], v[3])
 
 
 def _batch_norm(inputs: Inputs, attrs: Attrs) -> Shape:
@@ -284,12 +157,9 @@ def _embedding(inputs: Inputs, attrs: Attrs) -> Shape:
 _RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "elementwise": _elementwise,
     "reduce": _reduce,
+    **contraction_shapes.RULES,
     **layout_shapes.RULES,
     **reduction_shapes.RULES,
-    "matmul": _matmul,
-    "linear": _linear,
-    "conv": _conv,
-    "attention": _attention,
     "batch_norm": _batch_norm,
     "layer_norm": _trailing_norm,
     "rms_norm": _trailing_norm,

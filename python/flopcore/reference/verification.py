@@ -148,7 +148,7 @@ def _core_rows(tally: _Tally, at: At) -> Iterable[Row]:
         for number, (indices, recompute) in enumerate(runs[row.block]):
             inner = {**at, **dict(indices)}
             extents = tuple(
-                Extent(extent.kind, _integer(extent.nominal, inner), _integer(extent.used, inner), extent.grade)
+                Extent(extent.kind, _integer(extent.nominal, inner), _value(extent.used, inner), extent.grade)
                 for extent in row.extents
             )
             identity = (row.site, row.feature, extents, number)

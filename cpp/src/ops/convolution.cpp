@@ -1,0 +1,235 @@
+// Convolutions: dot products over windows, of which taps that fall on padding (or are cropped away) are an extent.
+#include <algorithm>
+
+#include "rules.hpp"
+#include "shapes.hpp"
+
+namespace flopcore::ops {
+namespace {
+
+enum AutoPadding : std::int64_t { kExplicit, kValid, kSameUpper, kSameLower };  // order of the choices in the table
+
+constexpr std::int64_t kMostUnrolled = 1024;  // taps along one dim that are added up term by term
+
+// One spatial dim of a convolution: positions of the window, and taps (position x kernel) in all and inside the input.
+struct SpatialDim {
+    ExprRef positions, taps, used;
+};
+
+// Sum over the taps t of one dim of max(0, high(t) - max(0, ceil((begin - dilation t) / stride))): the positions from
+// the first at which the tap has passed the begin padding to the last before it leaves the other end.
+template <class High>
+ExprRef taps_inside(ExprStore& exprs, const Window& w, ExprRef begin, High high) {
+    const auto positions = [&](ExprRef offset) {  // of the tap at this offset, dilation t
+        const ExprRef low = exprs.max(exprs.ceildiv(exprs.sub(begin, offset), ExprRef::small(w.stride)), ExprRef());
+        return exprs.max(exprs.sub(high(offset), low), ExprRef());
+    };
+    if (w.kernel > kMostUnrolled) {
+        const ExprRef tap = exprs.symbol({.name = "tap", .min = 0, .max = w.kernel - 1, .multiple_of = 1});
+        const ExprRef body = positions(exprs.mul(tap, ExprRef::small(w.dilation)));
+        return exprs.sum(body, "tap", ExprRef(), ExprRef::small(w.kernel));
+    }
+    ExprRef used;
+    for (std::int64_t t = 0; t < w.kernel; ++t) used = exprs.add(used, positions(ExprRef::small(t * w.dilation)));
+    return used;
+}
+
+bool is_same(const AttrView& attrs) { return attrs.integer(AttrKey::kAutoPadding) >= kSameUpper; }
+
+bool is_padded(const AttrView& attrs) {
+    if (attrs.integer(AttrKey::kAutoPadding) != kExplicit) return is_same(attrs);
+    const auto padding = attrs.list(AttrKey::kPadding);
+    return padding && std::ranges::any_of(*padding, [](ExprRef each) { return each != ExprRef(); });
+}
+
+// Total padding of a dim such that a window of this span has ceil(size / stride) positions.
+ExprRef same_padding(ExprStore& exprs, ExprRef size, std::int64_t span, std::int64_t stride) {
+    const ExprRef step = ExprRef::small(stride);
+    const ExprRef reach = exprs.mul(exprs.sub(exprs.ceildiv(size, step), one()), step);
+    return exprs.max(exprs.sub(exprs.add(reach, ExprRef::small(span)), size), ExprRef());
+}
+
+// The windows of a convolution, or (transposed) of the convolution whose gradient it is.
+class ConvWindows {
+  public:
+    ConvWindows(const AttrView& attrs, std::size_t n)
+        : windows_(attrs, n), mode_(attrs.integer(AttrKey::kAutoPadding)) {
+        const auto padding = attrs.list(AttrKey::kPadding);
+        if (mode_ != kExplicit && padding && is_padded_list(*padding))
+            shape_error("padding is given, so auto_padding must be explicit");
+    }
+
+    [[nodiscard]] ExprRef positions(ExprStore& exprs, std::size_t i, ExprRef size, ExprRef kernel) const {
+        const Window w = windows_.at(i, kernel);
+        if (mode_ < kSameUpper) return window_count(exprs, size, w, false);
+        require_not_empty(size, "a spatial dim");
+        return exprs.ceildiv(size, ExprRef::small(w.stride));
+    }
+
+    [[nodiscard]] ExprRef used(ExprStore& exprs, std::size_t i, ExprRef size, ExprRef kernel) const {
+        const Window w = windows_.at(i, kernel);
+        const std::int64_t span = w.dilation * (w.kernel - 1);
+        ExprRef begin = ExprRef::small(w.pad_begin), slack = ExprRef::small(w.pad_begin + w.pad_end - span);
+        if (mode_ >= kSameUpper) {
+            const ExprRef total = same_padding(exprs, size, span + 1, w.stride), two = ExprRef::small(2);
+            begin = mode_ == kSameUpper ? exprs.floordiv(total, two) : exprs.ceildiv(total, two);
+            slack = ExprRef();
+        }
+        // The last position starts at or before size - 1 + slack, so it bounds every tap together with the far end.
+        const ExprRef last = exprs.sub(size, one());
+        return taps_inside(exprs, w, begin, [&](ExprRef offset) {
+            const ExprRef end = exprs.add(last, exprs.min(exprs.sub(begin, offset), slack));
+            return exprs.add(exprs.floordiv(end, ExprRef::small(w.stride)), one());
+        });
+    }
+
+  private:
+    static bool is_padded_list(std::span<const ExprRef> padding) {
+        return std::ranges::any_of(padding, [](ExprRef each) { return each != ExprRef(); });
+    }
+    Windows windows_;
+    std::int64_t mode_;
+};
+
+std::span<const ExprRef> output_padding(const AttrView& attrs, std::size_t n) {
+    const auto list = attrs.list(AttrKey::kOutputPadding);
+    if (!list || list->empty()) return {};
+    if (list->size() != n)
+        shape_error("output_padding has " + std::to_string(list->size()) + " numbers, needs " + std::to_string(n));
+    return *list;
+}
+
+std::int64_t require_conv(InferContext& context, const TensorView& x, const TensorView& weight, bool transposed) {
+    if (x.rank < 3 || x.rank > 5)
+        shape_error("x must be [N, C, *spatial] with 1 to 3 spatial dims, is " + shape_text(context.exprs, x));
+    if (weight.rank != x.rank)
+        shape_error(std::string("weight must be ") +
+                    (transposed ? "[C, out / groups, *kernel]" : "[out, C / groups, *kernel]") + " with " +
+                    std::to_string(x.rank) + " dims, is " + shape_text(context.exprs, weight));
+    const std::int64_t groups = context.attrs.integer(AttrKey::kGroups);
+    if (groups < 1) shape_error("groups is " + std::to_string(groups) + ", must be 1 or more");
+    const ExprRef channels = transposed ? weight.dim(0) : context.exprs.mul(weight.dim(1), ExprRef::small(groups));
+    if (x.dim(1) != channels && context.exprs.equal(x.dim(1), channels) != true)
+        shape_error("weight has " + context.exprs.text(weight.dim(transposed ? 0 : 1)) + " input channels" +
+                    (groups > 1 && !transposed ? " in each of " + std::to_string(groups) + " groups" : "") +
+                    ", tensor has " + context.exprs.text(x.dim(1)) + "; check groups=");
+    const ExprRef divided = weight.dim(0);
+    if (divided.is_small() && divided.value() % groups != 0)
+        shape_error(std::to_string(divided.value()) + (transposed ? " input" : " output") +
+                    " channels do not divide into " + std::to_string(groups) + " groups");
+    require_not_empty(transposed ? weight.dim(0) : weight.dim(1), "the input channel dim");
+    return groups;
+}
+
+void require_channels(InferContext& context, std::size_t input, ExprRef channels) {
+    if (!given(context.inputs, input)) return;
+    const TensorView& bias = context.inputs[input];
+    if (bias.rank != 1) shape_error("bias must be [out], is " + shape_text(context.exprs, bias));
+    require_equal(context.exprs, bias.dim(0), channels, "the sizes of bias and of the output channels");
+}
+
+void emit_flags(CountContext& context) {
+    if (given(context.inputs, 2)) {
+        context.flag(Variant::kBias);
+        context.emit(Feature::kAdd, context.y.elements);
+    }
+    if (context.attrs.integer(AttrKey::kGroups) > 1) context.flag(Variant::kGrouped);
+}
+
+}  // namespace
+
+void infer_conv(InferContext& context) { infer_conv_shape(context, context.inputs[0].dtype); }
+
+void infer_conv_shape(InferContext& context, DType dtype) {
+    const TensorView &x = context.inputs[0], &weight = context.inputs[1];
+    require_conv(context, x, weight, false);
+    require_channels(context, 2, weight.dim(0));
+    context.out.begin(dtype);
+    context.out.push(x.dim(0));
+    context.out.push(weight.dim(0));
+    const std::size_t n = x.rank - 2U;
+    const ConvWindows windows(context.attrs, n);
+    for (std::size_t i = 0; i < n; ++i)
+        context.out.push(windows.positions(context.exprs, i, x.dims[2 + i], weight.dims[2 + i]));
+}
+
+void count_conv(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const TensorView &x = context.inputs[0], &weight = context.inputs[1], &y = context.y;
+    if (!is_padded(context.attrs)) {
+        context.emit(Feature::kMac, exprs.mul(y.elements, product(exprs, weight.shape().subspan(1))));
+    } else {
+        const std::size_t n = x.rank - 2U;
+        const ConvWindows windows(context.attrs, n);
+        ExprRef taps = one(), used = one();
+        for (std::size_t i = 0; i < n; ++i) {
+            taps = exprs.mul(taps, exprs.mul(y.dims[2 + i], weight.dims[2 + i]));
+            used = exprs.mul(used, windows.used(exprs, i, x.dims[2 + i], weight.dims[2 + i]));
+        }
+        const ExtentId inside = context.add_extent({ExtentKind::kPaddingTaps, Grade::kExact, taps, used});
+        context.emit(Feature::kMac, exprs.mul(exprs.mul(x.dim(0), weight.dim(0)), weight.dim(1)), inside);
+    }
+    context.emit(Feature::kOutputs, y.elements);
+    emit_flags(context);
+}
+
+void infer_conv_transpose(InferContext& context) {
+    ExprStore& exprs = context.exprs;
+    const TensorView &x = context.inputs[0], &weight = context.inputs[1];
+    const std::int64_t groups = require_conv(context, x, weight, true);
+    const ExprRef out = exprs.mul(weight.dim(1), ExprRef::small(groups));
+    require_channels(context, 2, out);
+    context.out.begin(x.dtype);
+    context.out.push(x.dim(0));
+    context.out.push(out);
+    const std::size_t n = x.rank - 2U;
+    const Windows windows(context.attrs, n);
+    const auto extra = output_padding(context.attrs, n);
+    for (std::size_t i = 0; i < n; ++i) {
+        const Window w = windows.at(i, weight.dims[2 + i]);
+        const std::int64_t more = extra.empty() ? 0 : extra[i].value();
+        if (more < 0 || more >= std::max(w.stride, w.dilation))
+            shape_error("output_padding is " + std::to_string(more) + ", must be smaller than stride or dilation");
+        require_not_empty(x.dims[2 + i], "a spatial dim");
+        const std::int64_t margin = w.dilation * (w.kernel - 1) + 1 + more - w.pad_begin - w.pad_end - w.stride;
+        const ExprRef size = exprs.add(exprs.mul(x.dims[2 + i], ExprRef::small(w.stride)), ExprRef::small(margin));
+        if (size.is_small() && size.value() < 1)
+            shape_error("padding crops all of the output: its size would be " + std::to_string(size.value()));
+        context.out.push(size);
+    }
+}
+
+void count_conv_transpose(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const TensorView &x = context.inputs[0], &weight = context.inputs[1];
+    const std::size_t n = x.rank - 2U;
+    const ExprRef each = product(exprs, weight.shape().subspan(1));  // products that one input element takes part in
+    if (!is_padded(context.attrs)) {
+        context.emit(Feature::kMac, exprs.mul(x.elements, each));
+    } else {  // padding crops the output: what falls outside is never needed
+        const Windows windows(context.attrs, n);
+        const auto extra = output_padding(context.attrs, n);
+        ExprRef taps = one(), used = one();
+        for (std::size_t i = 0; i < n; ++i) {
+            const ExprRef size = x.dims[2 + i];
+            const Window w = windows.at(i, weight.dims[2 + i]);
+            const std::int64_t room = w.dilation * (w.kernel - 1) - w.pad_end + (extra.empty() ? 0 : extra[i].value());
+            taps = exprs.mul(taps, exprs.mul(size, weight.dims[2 + i]));
+            used = exprs.mul(used, taps_inside(exprs, w, ExprRef::small(w.pad_begin), [&](ExprRef offset) {
+                                 const ExprRef beyond =
+                                     exprs.floordiv(exprs.sub(ExprRef::small(room), offset), ExprRef::small(w.stride));
+                                 return exprs.add(size, exprs.min(beyond, ExprRef()));
+                             }));
+        }
+        const ExtentId inside = context.add_extent({ExtentKind::kPaddingTaps, Grade::kExact, taps, used});
+        context.emit(Feature::kMac, exprs.mul(exprs.mul(x.dim(0), weight.dim(0)), weight.dim(1)), inside);
+    }
+    // What a convolution of this output and kernel would visit: torchprofile's (wrong) count.
+    const ExprRef window = product(exprs, weight.shape().subspan(2));
+    const ExprRef inputs = exprs.floordiv(weight.dim(0), ExprRef::small(context.attrs.integer(AttrKey::kGroups)));
+    context.emit(Feature::kKernelElems, exprs.mul(context.y.elements, exprs.mul(inputs, window)));
+    context.emit(Feature::kOutputs, context.y.elements);
+    emit_flags(context);
+}
+
+}  // namespace flopcore::ops
