@@ -158,3 +158,17 @@ def test_it_prints_as_text() -> None:
         "not counted:",
         "  relu: at most 32, no feature of this op has a weight",
     ]
+
+
+def test_an_op_of_the_users_own_is_explained_by_its_name() -> None:
+    def count(inputs: object, outputs: list[fc.TensorType], attrs: object) -> dict[str, object]:
+        return {"mac": 5 * outputs[0].n}
+
+    fc.register_op("test.five", infer=lambda inputs, attrs: inputs[0], count=count)
+    try:
+        graph = fc.Graph()
+        graph.op("test.five", [graph.input("x", (8,))])
+        found = fc.count(graph).explain("macs")
+        assert [(charge.kind.op, charge.price) for charge in found.charges] == [("test.five", 40)]
+    finally:
+        fc.unregister_op("test.five")
