@@ -197,3 +197,33 @@ CASES |= {
         op("grid_sample"), (*ONE_INPUT, "torch-2.13"),
     ),
 }  # fmt: skip
+
+
+def transposed(weight: tuple[int, ...], bias: bool, out: int, **attrs: Any) -> Build:
+    return lambda g, x: g.op(
+        "conv_transpose", [x[0], g.parameter("w", weight), vector(g, out) if bias else None], attrs
+    )
+
+
+def bilinear(g: fc.Graph, x: list[fc.Tensor]) -> object:
+    return g.op("bilinear", [*x, g.parameter("w", (5, 8, 8)), vector(g, 5)])
+
+
+CASES |= {
+    "transposed conv": Case(
+        lambda: nn.ConvTranspose2d(6, 4, 4, stride=2), [IMAGE], transposed((6, 4, 4, 4), True, 4, stride=[2, 2])
+    ),
+    "transposed conv, cropped": Case(
+        lambda: nn.ConvTranspose2d(6, 6, 3, padding=1, bias=False), [IMAGE],
+        transposed((6, 6, 3, 3), False, 6, padding=[1, 1, 1, 1]),
+    ),
+    "transposed conv, grouped": Case(
+        lambda: nn.ConvTranspose2d(6, 4, 4, stride=2, groups=2), [IMAGE],
+        transposed((6, 2, 4, 4), True, 4, stride=[2, 2], groups=2), ("torchprofile-0.1.0",),
+    ),
+    "bilinear": Case(lambda: nn.Bilinear(8, 8, 5), [ROWS, ROWS], bilinear, ONE_INPUT),
+    "einsum": Case(
+        lambda: Call(lambda a, b: torch.einsum("bij,bkj->bik", a, b)), [(2, 8, 16), (2, 4, 16)],
+        op("einsum", equation="bij,bkj->bik"), (*ONE_INPUT, "deepspeed-0.19"),
+    ),
+}  # fmt: skip

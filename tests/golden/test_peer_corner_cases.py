@@ -6,6 +6,7 @@ Numbers are those measured with torch 2.13, fvcore 0.1.5, torchprofile 0.1.0, ul
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -97,6 +98,68 @@ def test_of_a_conditional_xla_takes_the_dearer_branch() -> None:
     assert tally.flop("xla") == tally.flop("xla-0.10.2") == 3 * 24
     with pytest.raises(fc.ConventionError, match="probabilities"):
         tally.flop("torch-2.13")
+
+
+def test_a_transposed_convolution_does_its_input_s_work() -> None:
+    """ConvTranspose2d(8, 8, 4, stride=2, padding=1): torchprofile takes the output's volume, four times too many."""
+
+    def build(g: fc.Graph) -> None:
+        x, weight = g.input("x", (1, 8, 10, 10)), g.parameter("w", (8, 8, 4, 4))
+        g.op("conv_transpose", [x, weight], {"stride": [2, 2], "padding": [1, 1, 1, 1]})
+
+    tally = counted(build)
+    macs = 8 * 8 * 16 * 10 * 10
+    right = ("macs", "fvcore-0.1.5", "ultralytics-thop", "ptflops-aten-0.7.5")
+    assert [tally.flop(name) for name in right] == [macs] * len(right)
+    assert tally.flop("torch-2.13") == 2 * macs
+    assert tally.flop("torchprofile-0.1.0") == tally.flop("thop-0.1.1") == 4 * macs
+
+
+def test_products_are_the_same_however_they_are_written() -> None:
+    """bmm, einsum and @ of (2, 16, 16): 24,576. fvcore prints 24,574: half of what NumPy prints to four digits."""
+
+    def build(g: fc.Graph) -> None:
+        a, b = g.input("a", (2, 16, 16)), g.input("b", (2, 16, 16))
+        g.matmul(a, b)
+        g.op("einsum", [a, b], {"equation": "bij,bjk->bik"})
+        g.matmul(a, b)
+
+    tally = counted(build)
+    names = ("macs", "fvcore-0.1.5", "torchprofile-0.1.0", "ultralytics-thop")
+    assert [tally.flop(name) for name in names] == [24_576] * len(names)
+    assert tally.flop("thop-0.1.1") == 0  # called as functions: no module to hook
+
+
+def test_an_integer_layer_is_work() -> None:
+    """A dynamically quantised Linear(32, 32) over 8 rows: 8,192 multiply-adds of int8, of which PyTorch sees none."""
+
+    def build(g: fc.Graph) -> None:
+        g.op("quantized_matmul", [g.input("x", (8, 32), "int8"), g.parameter("w", (32, 32), "int8")])
+
+    tally = counted(build)
+    assert tally.flop("macs") == 8192
+    assert tally.flop("int-or-fp") == 2 * 8192
+    assert tally.flop("fp-only") == tally.flop("torch-2.13") == tally.flop("fvcore-0.1.5") == 0
+
+
+def test_a_sparse_matrix_may_count_what_it_stores() -> None:
+    """The identity of 64 as a sparse matrix times 64 x 64: 8,192 FLOP of work, which PyTorch counts as if dense."""
+
+    def build(g: fc.Graph) -> None:
+        g.op("sparse_matmul", [g.input("a", (64, 64)), g.input("b", (64, 64))], {"nnz": 64})
+
+    tally = counted(build)
+    torch = fc.convention("torch")
+    assert tally.flop("torch-2.13") == 524_288
+    assert tally.flop(replace(torch, extents={**torch.extents, "sparsity": "used"})) == 8192
+    assert tally.explain("torch").assumptions[0].otherwise == 8192
+
+
+def test_padding_is_no_work_for_xla() -> None:
+    """A 3 x 3 convolution of 64 x 56 x 56 with SAME padding: 225.7 M FLOP inside, 231.2 M with the border."""
+    tally = counted(lambda g: g.conv(g.input("x", (1, 64, 56, 56)), g.parameter("w", (64, 64, 3, 3)), padding=1))
+    assert tally.flop("xla") == 225_738_752
+    assert tally.flop("torch-2.13") == 231_211_008
 
 
 def test_products_of_many_bits_are_exact() -> None:

@@ -88,8 +88,10 @@ def test_matrix_products() -> None:
     assert priced(lambda g, x: g.linear(*x), (4, 6), (5, 6), (5,)) == biased
 
 
-@pytest.mark.parametrize(("stride", "padding", "groups"), [(1, [(0, 0), (0, 0)], 1), (2, [(0, 0), (0, 0)], 2)])
-def test_convolutions(stride: int, padding: list[tuple[int, int]], groups: int) -> None:
+@pytest.mark.parametrize(
+    ("stride", "padding", "groups"), [(1, [(0, 0), (0, 0)], 1), (2, [(1, 1), (1, 1)], 1), (1, [(2, 0), (0, 3)], 2)]
+)
+def test_convolutions_skip_taps_on_padding(stride: int, padding: list[tuple[int, int]], groups: int) -> None:
     shapes = ((2, 6, 9, 10), (4, 6 // groups, 3, 3))
 
     def function(x: Any, w: Any) -> Any:
@@ -99,6 +101,27 @@ def test_convolutions(stride: int, padding: list[tuple[int, int]], groups: int) 
 
     ours = priced(lambda g, x: g.conv(*x, stride=stride, padding=padding, groups=groups), *shapes)
     assert ours == reported(function, *shapes)
+
+
+def test_a_same_convolution_of_the_facts() -> None:
+    shapes = ((1, 64, 56, 56), (64, 64, 3, 3))
+
+    def function(x: Any, w: Any) -> Any:
+        return lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NCHW", "OIHW", "NCHW"))
+
+    ours = priced(lambda g, x: g.conv(*x, padding=1), *shapes)
+    assert ours == reported(function, *shapes) == (225_738_752, 0)
+
+
+def test_a_transposed_convolution_skips_the_holes() -> None:
+    shapes = ((1, 8, 5, 5), (8, 6, 4, 4))
+
+    def function(x: Any, w: Any) -> Any:
+        swapped = jnp.swapaxes(w, 0, 1)
+        return lax.conv_transpose(x, swapped, (2, 2), "VALID", dimension_numbers=("NCHW", "OIHW", "NCHW"))
+
+    ours = priced(lambda g, x: g.op("conv_transpose", x, {"stride": [2, 2]}), *shapes)
+    assert ours == reported(function, *shapes) == (2 * 8 * 25 * 6 * 16, 0)
 
 
 def test_float32_sums_of_xla_are_rounded_and_ours_are_not() -> None:

@@ -265,14 +265,15 @@ def _user_amounts(node: Node, count: UserCount, at: At) -> list[tuple[str, tuple
     found = []
     for feature, base, sizes in count.amounts:
         extents: tuple[Extent, ...] = ()
-        numbers = [dim_value(base, at)]
+        amount = dim_value(base, at)
+        numbers: list[int | Fraction] = [amount]
         if sizes is not None:
             kind, nominal, used, grade = sizes
             extents = (Extent(kind, dim_value(nominal, at), dim_value(used, at), grade),)
             numbers += [extents[0].nominal, extents[0].used]
         if min(numbers) < 0:
             raise ShapeError(f"{node.op} node {node.name!r}: an amount of {feature} is negative: {min(numbers)}")
-        found.append((feature, extents, numbers[0]))
+        found.append((feature, extents, amount))
     return found
 
 
