@@ -25,6 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import flopcore as fc
+import frontends
 import peers_forecast
 import peers_sweep as peers
 import walks
@@ -149,6 +150,25 @@ def _() -> Pair | None:
         return peers.ENTITIES * peers.DRAWS
 
     return population_ours(), peer
+
+
+@row("from_torch vs export of Llama-7B", 10.0, "models/s")
+def _() -> Pair | None:
+    """Translation costs at most a tenth of the export that it stands on."""
+    made = frontends.llama_7b()
+    if made is None:
+        return None
+    export, program = made
+
+    def ours() -> int:
+        check(fc.from_torch(program).parameters == 6_738_415_616, "Llama-7B has 6,738,415,616 parameters")
+        return 1
+
+    def peer() -> int:
+        export()
+        return 1
+
+    return ours, peer
 
 
 @row("forecast vs numba", 5.0, "simulations/s")

@@ -187,7 +187,8 @@ class Walker {
         std::string text = scope.empty() || name.empty() ? scope + name : scope + "." + name;
         std::string part;
         if (node.op == Op::kIf) part = graph_.block_name(run.block);
-        if (run.times != ExprRef::small(1))
+        // A scope that says which repeats of a list these are (layers.[3..60]) stays as it is.
+        if (run.times != ExprRef::small(1) && !text.ends_with(']'))
             part = "[0.." + tally_.exprs_.text(tally_.exprs_.sub(run.times, ExprRef::small(1))) + "]";
         return tally_.texts_.intern(text.empty() || part.empty() ? text + part : text + "." + part);
     }

@@ -21,7 +21,18 @@ from .errors import (
 )
 from .explanation import Explanation
 from .expr import Dim, Expr, ceildiv, clamp, dim, maximum, minimum, sum_over
-from .frontends import StoredTensor, Weights, from_gguf, from_huggingface, from_onnx, load_model, read_weights
+from .frontends import (
+    StoredTensor,
+    Weights,
+    from_gguf,
+    from_huggingface,
+    from_jax,
+    from_onnx,
+    from_torch,
+    load_model,
+    read_weights,
+    record_torch,
+)
 from .graph import Graph, Tensor, ops
 from .module_tree import Module, module_tree
 from .program import Node, column, constant, from_expr, lookup, switch, variable, where
@@ -115,7 +126,9 @@ __all__ = [
     "from_expr",
     "from_gguf",
     "from_huggingface",
+    "from_jax",
     "from_onnx",
+    "from_torch",
     "impute",
     "load_model",
     "lookup",
@@ -126,6 +139,7 @@ __all__ = [
     "read_capability",
     "read_epoch",
     "read_weights",
+    "record_torch",
     "register_op",
     "rel_error",
     "run_allocation",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from typing import Literal, TypeAlias, overload
+from typing import Any, Literal, Protocol, TypeAlias, overload
 
 from . import _core
 from .basis import Basis, fold
@@ -23,6 +23,14 @@ Count: TypeAlias = int | Fraction | Expr
 """An exact amount: a number once all dims are bound, an expression before."""
 
 GroupBy: TypeAlias = Literal["op", "module", "dtype", "phase", "feature"]
+
+
+class TorchModule(Protocol):
+    """A `torch.nn.Module`, as far as it is looked at here: torch need not be installed."""
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        """Yield names and weights."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,13 +417,16 @@ def _resolve(name: str | Convention) -> Convention:
     return name if isinstance(name, Convention) else convention(name)
 
 
-def count(graph: Graph, *, at: Mapping[str, int] | None = None) -> Tally:
+def count(graph: Graph | TorchModule, *args: object, at: Mapping[str, int] | None = None) -> Tally:
     """Walk a graph once and return its exact tally.
 
     Parameters
     ----------
-    graph : Graph
-        What to count; all nodes of it, whether its outputs need them or not.
+    graph : Graph or torch.nn.Module
+        What to count; all nodes of it, whether its outputs need them or not. A module of PyTorch is read by
+        `flopcore.from_torch` first.
+    *args
+        What a module is called with; nothing beside a graph.
     at : mapping of str to int, optional
         Values for symbolic dims. They are put in before the walk, so that a fully bound graph is counted in plain
         integers; leave them out to get expressions, and bind those later with ``flop(at=...)``.
@@ -444,5 +455,11 @@ def count(graph: Graph, *, at: Mapping[str, int] | None = None) -> Tally:
     27000027000009000001
     """
     if not isinstance(graph, Graph):
-        raise TypeError(f"graph must be a flopcore.Graph, not {type(graph).__name__}; see flopcore.load_model")
+        if not hasattr(graph, "named_parameters"):
+            raise TypeError(f"graph must be a flopcore.Graph, not {type(graph).__name__}; see flopcore.load_model")
+        from .frontends.torch import from_torch
+
+        graph = from_torch(graph, args)
+    elif args:
+        raise TypeError("a graph takes no inputs; bind its dims with at={...}")
     return Tally(_core.walk(graph.core, dict(at or {})), tuple(sorted(graph.dims)))

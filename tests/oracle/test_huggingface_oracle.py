@@ -52,6 +52,22 @@ TOWER = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "nu
 TEXT = TOWER | {"vocab_size": 50, "max_position_embeddings": 40, "bos_token_id": 1, "eos_token_id": 2}
 VISION = TOWER | {"image_size": 32, "patch_size": 8}
 
+QWEN_MOE = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 40}
+DEEPSEEK = {
+    "num_key_value_heads": 4,
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 3,
+    "moe_intermediate_size": 40,
+    "n_shared_experts": 2,
+    "first_k_dense_replace": 1,
+    "n_group": 4,
+    "topk_group": 2,
+    "q_lora_rank": 28,
+    "kv_lora_rank": 20,
+    "qk_nope_head_dim": 12,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 10,
+}
 OWN_KEYS = ("T5", "Whisper", "CLIP", "CLIPText", "CLIPVision")
 
 CASES: list[tuple[str, str, dict[str, Any]]] = [
@@ -90,6 +106,17 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("DeiT", "ForImageClassification", {"image_size": 32, "patch_size": 8, "num_labels": 7}),
     ("DeiT", "ForImageClassificationWithTeacher", {"image_size": 32, "patch_size": 8, "num_labels": 7}),
     ("DeiT", "Model", {"image_size": 32, "patch_size": 16}),
+    ("Gemma2", "ForCausalLM", {"head_dim": 32, "sliding_window": 6}),
+    ("Gemma2", "ForCausalLM", {"head_dim": 32, "attn_logit_softcapping": None, "final_logit_softcapping": None}),
+    ("Gemma3", "ForCausalLM", {"head_dim": 32, "sliding_window": 6, "num_hidden_layers": 7}),
+    ("Mixtral", "ForCausalLM", {"num_local_experts": 6, "num_experts_per_tok": 3}),
+    ("Mixtral", "ForCausalLM", {"sliding_window": 5}),
+    ("Qwen2Moe", "ForCausalLM", QWEN_MOE | {"shared_expert_intermediate_size": 48}),
+    ("Qwen2Moe", "ForCausalLM", QWEN_MOE | {"mlp_only_layers": [1], "norm_topk_prob": True}),
+    ("Qwen3Moe", "ForCausalLM", QWEN_MOE | {"decoder_sparse_step": 2, "head_dim": 24}),
+    ("GptOss", "ForCausalLM", {"num_local_experts": 6, "num_experts_per_tok": 2, "head_dim": 16, "sliding_window": 5}),
+    ("DeepseekV3", "ForCausalLM", DEEPSEEK),
+    ("DeepseekV3", "ForCausalLM", DEEPSEEK | {"q_lora_rank": None, "n_group": 1, "topk_group": 1}),
     ("T5", "ForConditionalGeneration", SMALL_T5),
     ("T5", "ForConditionalGeneration", SMALL_T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
     ("T5", "Model", SMALL_T5 | {"num_decoder_layers": 4}),
@@ -115,11 +142,11 @@ def quiet() -> Iterator[None]:
 def make(family: str, task: str, keys: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """A small model with eager attention, and the content of its config.json."""
     base = ENCODER if family in ("Bert", "Roberta", "ViT", "DeiT") else {} if family in OWN_KEYS else DECODER
-    known = getattr(transformers, f"{family}Config")().to_dict()
-    config = getattr(transformers, f"{family}Config")(
-        **{key: value for key, value in base.items() if key in known and value is not None} | keys
-    )
+    settings = getattr(transformers, "Gemma3TextConfig" if family == "Gemma3" else f"{family}Config")
+    known = settings().to_dict()
+    config = settings(**{key: value for key, value in base.items() if key in known and value is not None} | keys)
     config._attn_implementation = "eager"
+    config._experts_implementation = "batched_mm"
     model = getattr(transformers, f"{family}{task}")(config).eval()
     return model, config.to_dict() | {"architectures": [f"{family}{task}"], "num_labels": config.num_labels}
 

@@ -230,31 +230,46 @@ def test_what_is_not_built_is_refused(change: dict[str, object], words: str) -> 
         fc.from_huggingface(SMALL | change)
 
 
+def visible_pairs(seq: int, window: int | None) -> int:
+    """Pairs of a query and a key it sees, key by key."""
+    return sum(1 for i in range(seq) for j in range(i + 1) if window is None or i - j < window)
+
+
 @pytest.mark.parametrize(
-    "keys",
+    ("keys", "windows"),
     [
-        {"model_type": "mistral", "sliding_window": 32},
-        {"model_type": "qwen2", "sliding_window": 32, "use_sliding_window": True},
-        {"model_type": "qwen3", "sliding_window": 32, "layer_types": ["full_attention", "sliding_attention"]},
-        {"model_type": "phi3", "sliding_window": 32},
+        ({"model_type": "mistral", "sliding_window": 32}, [32, 32]),
+        ({"model_type": "mistral", "sliding_window": None}, [None, None]),
+        ({"model_type": "mistral"}, [4096, 4096]),
+        ({"model_type": "qwen2", "sliding_window": 32, "use_sliding_window": True, "max_window_layers": 1}, [None, 32]),
+        ({"model_type": "qwen2", "sliding_window": 32, "use_sliding_window": False}, [None, None]),
+        (
+            {"model_type": "qwen3", "sliding_window": 8, "layer_types": ["full_attention", "sliding_attention"]},
+            [None, 8],
+        ),
+        ({"model_type": "phi3", "sliding_window": 32}, [32, 32]),
+        ({"model_type": "phi3"}, [None, None]),
+        ({"model_type": "gemma2", "sliding_window": 8, "head_dim": 16}, [8, None]),
     ],
+    ids=lambda part: part["model_type"] if isinstance(part, dict) else "",
 )
-def test_sequences_longer_than_a_sliding_window_are_refused(keys: dict[str, object]) -> None:
-    # Up to its length a window hides nothing, so the count is exact there.
-    graph = fc.from_huggingface(SMALL | keys)
-    assert fc.count(graph).flop("macs", at={"batch": 1, "seq": 32}) > 0  # type: ignore[operator]
-    with pytest.raises(fc.DataError, match="seq"):
-        fc.count(graph, at={"batch": 1, "seq": 33})
+def test_windows_are_an_extent_of_the_layers_that_have_them(keys: dict[str, object], windows: list[int | None]) -> None:
+    graph = fc.from_huggingface(SMALL | {"num_hidden_layers": 2} | keys)
+    tally = fc.count(graph, at={"batch": 1, "seq": 40})
+    used = {}
+    for row in tally.rows():
+        if row.op == "attention" and row.feature == "mac":
+            (extent,) = row.extents
+            assert extent.nominal == 40 * 40
+            used[row.block] = extent.used
+    counts = [visible_pairs(40, window) for window in windows]
+    times = {frame.block: frame.times for frame in tally.frames()}
+    assert sum(used[block] * times[block] for block in used) == sum(counts)
 
 
-def test_windows_that_are_off_do_not_bound_the_sequence() -> None:
-    for keys in (
-        {"model_type": "mistral", "sliding_window": None},
-        {"model_type": "qwen2", "sliding_window": 32, "use_sliding_window": False},
-        {"model_type": "phi3"},
-    ):
-        assert fc.from_huggingface(SMALL | keys).dims["seq"][1] is None
-    assert fc.from_huggingface(SMALL | {"model_type": "mistral"}).dims["seq"][1] == 4096
+def test_layer_types_must_name_every_layer() -> None:
+    with pytest.raises(fc.DataError, match="layer_types has 1 entries for 3 layers"):
+        fc.from_huggingface(SMALL | {"model_type": "qwen3", "layer_types": ["full_attention"]})
 
 
 # Parameters as published: the GPT-2 release, BERT (arXiv 1810.04805: 110M and 340M), and the hubs' model cards.

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from flopcore.expr import Expr
-from flopcore.graph import Graph, Tensor
+from flopcore.graph import AttrValue, Graph, Tensor
 
 __all__ = ["Activation", "Modules"]
 
-Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "tanh"]
+Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "tanh", "sigmoid"]
 Causal: TypeAlias = Literal["none", "top_left"]
 
 
@@ -84,6 +84,8 @@ class Modules:
                     return graph.relu(x, name=name, origin=origin)
                 case "tanh":
                     return graph.tanh(x, name=name, origin=origin)
+                case "sigmoid":
+                    return graph.sigmoid(x, name=name, origin=origin)
                 case "gelu":
                     return graph.gelu(x, name=name, origin=origin)
                 case "gelu_tanh":
@@ -121,11 +123,30 @@ class Modules:
         return self.graph.transpose(x, (0, 2, 1, 3), name=name, origin=self.origin)
 
     def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, causal: Causal, *, mask: Tensor | None = None
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        causal: Causal,
+        *,
+        mask: Tensor | None = None,
+        window: int | None = None,
+        softcap: bool = False,
+        sinks: Tensor | None = None,
     ) -> Tensor:
-        """Return attention over [batch, heads, seq, width] with the heads joined again; the mask is added to scores."""
+        """Return attention over [batch, heads, seq, width] with the heads joined again.
+
+        The mask is added to the scores, a window is how many positions a query sees, itself among them; sinks are a
+        score per head that joins the sum of the softmax.
+        """
         graph, origin = self.graph, self.origin
-        mixed = graph.attention(query, key, value, mask, causal=causal, name="attention", origin=origin)
+        attrs: dict[str, AttrValue] = {"causal": causal}
+        if window is not None:
+            attrs["window_left"] = window - 1
+        if softcap:
+            attrs["softcap"] = True
+        inputs = [query, key, value, mask] if sinks is None else [query, key, value, mask, sinks]
+        mixed = graph.op("attention", inputs, attrs, name="attention", origin=origin)
         batch, heads, seq, width = mixed.shape
         assert isinstance(heads, int)
         assert isinstance(width, int)

@@ -1,20 +1,43 @@
 """Decoder-only transformers with rotary positions: one description of the family, one builder.
 
-The layers are one block that is called as many times as there are layers, each call with weights of its own.
+Equal layers that follow each other are one block that is called as often as there are, each call with weights of its
+own; layers that differ (a window, a mixture of experts) are blocks of their own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Literal
 
 from flopcore.expr import Expr
 from flopcore.graph import Graph, Tensor
 
+from .experts import Experts, mixture
 from .modules import Activation, Modules
 
-__all__ = ["Decoder", "decoder"]
+__all__ = ["Decoder", "Latent", "decoder"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latent:
+    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1), keys and values expanded.
+
+    Parameters
+    ----------
+    query_rank
+        Width of the latent that queries are made of; None makes them in one step.
+    rank
+        Width of the latent that keys and values are made of.
+    plain_dim, rotary_dim, value_dim
+        Widths of a head: the part of a key that is not turned, the part that is (one for all heads), and of a value.
+    """
+
+    query_rank: int | None
+    rank: int
+    plain_dim: int
+    rotary_dim: int
+    value_dim: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +63,24 @@ class Decoder:
     norm
         ``"rms"``, ``"rms_offset"`` (its factor is 1 + weight), or ``"layer"`` (with weight and bias).
     norm_place
-        ``"before"`` each sublayer, or ``"after"`` it, before its result joins the residual stream.
+        ``"before"`` each sublayer, ``"after"`` it, before its result joins the residual stream, or ``"both"``.
     residual
         ``"sequential"`` sublayers, or both ``"parallel"`` on the same normed input.
     qk_norm
         An RMS norm before the rotation over each ``"head"``, or over the whole ``"projection"``.
+    window, windowed
+        How many positions a query of a windowed layer sees, itself among them, and which layers are windowed; without
+        `windowed` all are if there is a window.
+    softcap, logits_softcap
+        Whether scores, and logits, are bounded by a tanh (Gemma 2, arXiv 2408.00118, section 2).
+    sinks
+        Whether each head has a learned score that joins the sum of the softmax (gpt-oss).
+    latent
+        Multi-head latent attention in the place of keys and values per head.
+    experts, sparse
+        A mixture of experts in the place of the feed-forward, and which layers have it; without `sparse` all have.
+    router
+        Name of its router.
     embedding_scale, residual_scale, logits_scale
         Whether embeddings, what joins the residual stream, and logits are multiplied (logits: divided) by a number.
     embeddings
@@ -74,9 +110,18 @@ class Decoder:
     out_bias: bool = False
     mlp_bias: bool = False
     norm: Literal["rms", "rms_offset", "layer"] = "rms"
-    norm_place: Literal["before", "after"] = "before"
+    norm_place: Literal["before", "after", "both"] = "before"
     residual: Literal["sequential", "parallel"] = "sequential"
     qk_norm: Literal["none", "head", "projection"] = "none"
+    window: int | None = None
+    windowed: tuple[bool, ...] = ()
+    softcap: bool = False
+    logits_softcap: bool = False
+    sinks: bool = False
+    latent: Latent | None = None
+    experts: Experts | None = None
+    sparse: tuple[bool, ...] = ()
+    router: str = "gate"
     embedding_scale: bool = False
     residual_scale: bool = False
     logits_scale: bool = False
@@ -93,7 +138,11 @@ class Decoder:
                 raise ValueError(f"{name} must be a positive integer, is {value!r}")
         if self.heads % self.kv_heads:
             raise ValueError(f"kv_heads={self.kv_heads} does not divide heads={self.heads}")
-        if not 0 < 2 * self.n_angles <= self.head_dim or 2 * self.n_angles != (self.rotary_dim or self.head_dim):
+        for name in ("windowed", "sparse"):
+            if len(getattr(self, name)) not in (0, self.layers):
+                raise ValueError(f"{name} has {len(getattr(self, name))} entries for {self.layers} layers")
+        turned = self.rotary_dim or (self.latent.rotary_dim if self.latent is not None else self.head_dim)
+        if not 0 < 2 * self.n_angles <= self.head_dim or 2 * self.n_angles != turned:
             raise ValueError(
                 f"rotary_dim={self.rotary_dim} must be even, positive and at most head_dim={self.head_dim}"
             )
@@ -101,7 +150,19 @@ class Decoder:
     @property
     def n_angles(self) -> int:
         """Return the number of pairs that are turned in each head."""
+        if self.latent is not None:
+            return self.latent.rotary_dim // 2
         return (self.head_dim if self.rotary_dim is None else self.rotary_dim) // 2
+
+    @property
+    def kinds(self) -> list[tuple[bool, bool]]:
+        """Return, for each layer, whether it is windowed and whether it is a mixture of experts."""
+        windowed = self.windowed or (self.window is not None,) * self.layers
+        sparse = self.sparse or (self.experts is not None,) * self.layers
+        return [
+            (self.window is not None and a, self.experts is not None and b)
+            for a, b in zip(windowed, sparse, strict=True)
+        ]
 
 
 def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = "", origin: str = "builder") -> Graph:
@@ -139,36 +200,53 @@ def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = ""
     if spec.embedding_scale:
         x = modules.mul(x, modules.constant("scale"), "scale")
     cos, sin = (modules.constant(part, (seq, spec.n_angles)) for part in ("cos", "sin"))
-    called = graph.call(
-        _layer(modules, spec, x, cos, sin),
-        [x, cos, sin],
-        times=spec.layers,
-        scope="model.layers",
-        origin=origin,
-    )
-    assert isinstance(called, Tensor)
-    x = _norm(modules, spec, called, "model.final_layernorm" if spec.names == "phi" else "model.norm")
+    blocks: dict[tuple[bool, bool], Graph] = {}
+    first = 0
+    for kind, equal in groupby(spec.kinds):
+        if kind not in blocks:
+            blocks[kind] = _layer(modules, spec, x, cos, sin, *kind)
+        count = len(list(equal))
+        place = str(first) if count == 1 else f"[{first}..{first + count - 1}]"
+        called = graph.call(blocks[kind], [x, cos, sin], times=count, scope=f"model.layers.{place}", origin=origin)
+        assert isinstance(called, Tensor)
+        x, first = called, first + count
+    x = _norm(modules, spec, x, "model.final_layernorm" if spec.names == "phi" else "model.norm")
     if spec.head == "logits":
         tied = table if spec.embeddings == "tied" else None
         x = modules.linear(x, "lm_head", spec.vocab, bias=spec.head_bias, weight=tied)
         if spec.logits_scale:
             x = graph.div(x, modules.constant("scale"), name="scale", origin=origin)
+        if spec.logits_softcap:
+            x = graph.div(x, modules.constant("cap"), name="softcap", origin=origin)
+            x = modules.mul(graph.tanh(x, name="softcap", origin=origin), modules.constant("cap"), "softcap")
     graph.output(x)
     return graph
 
 
-def _layer(outer: Modules, spec: Decoder, hidden: Tensor, cos: Tensor, sin: Tensor) -> Graph:
-    block = outer.graph.subgraph("layer")
+def _layer(
+    outer: Modules, spec: Decoder, hidden: Tensor, cos: Tensor, sin: Tensor, windowed: bool, sparse: bool
+) -> Graph:
+    """Return the block of one layer."""
+    block = outer.graph.subgraph("layer" + "_windowed" * windowed + "_sparse" * sparse)
     modules = outer.within(block)
     x = block.input("hidden", hidden.shape, spec.dtype, origin=outer.origin)
     cosines = block.input("cos", cos.shape, spec.dtype, origin=outer.origin)
     sines = block.input("sin", sin.shape, spec.dtype, origin=outer.origin)
 
+    def attention(y: Tensor) -> Tensor:
+        attend = _attention if spec.latent is None else _latent_attention
+        return attend(modules, spec, y, cosines, sines, windowed)
+
+    def feed_forward(y: Tensor) -> Tensor:
+        if sparse and spec.experts is not None:
+            return mixture(modules, spec.experts, y, spec.activation, router=spec.router)
+        return _mlp(modules, spec, y)
+
     def sublayer(x: Tensor, scope: str, before: str, after: str) -> Tensor:
-        y = _norm(modules, spec, x, before) if spec.norm_place == "before" else x
+        y = x if spec.norm_place == "after" else _norm(modules, spec, x, before)
         with block.scope(scope):
-            y = _attention(modules, spec, y, cosines, sines) if scope == "self_attn" else _mlp(modules, spec, y)
-        if spec.norm_place == "after":
+            y = attention(y) if scope == "self_attn" else feed_forward(y)
+        if spec.norm_place != "before":
             y = _norm(modules, spec, y, after)
         if spec.residual_scale:
             y = modules.mul(y, modules.constant("scale"), "scale")
@@ -177,13 +255,14 @@ def _layer(outer: Modules, spec: Decoder, hidden: Tensor, cos: Tensor, sin: Tens
     if spec.residual == "parallel":
         normed = _norm(modules, spec, x, "input_layernorm")
         with block.scope("self_attn"):
-            y = _attention(modules, spec, normed, cosines, sines)
+            y = attention(normed)
         with block.scope("mlp"):
-            z = _mlp(modules, spec, normed)
+            z = feed_forward(normed)
         block.output(modules.add(modules.add(y, z), x))
         return block
     x = sublayer(x, "self_attn", "input_layernorm", "post_attention_layernorm")
-    x = sublayer(x, "mlp", "post_attention_layernorm", "post_feedforward_layernorm")
+    before = "pre_feedforward_layernorm" if spec.norm_place == "both" else "post_attention_layernorm"
+    x = sublayer(x, "mlp", before, "post_feedforward_layernorm")
     block.output(x)
     return block
 
@@ -194,7 +273,44 @@ def _norm(modules: Modules, spec: Decoder, x: Tensor, name: str) -> Tensor:
     return modules.rms_norm(x, name, offset=spec.norm == "rms_offset")
 
 
-def _attention(modules: Modules, spec: Decoder, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _attend(modules: Modules, spec: Decoder, q: Tensor, k: Tensor, v: Tensor, windowed: bool) -> Tensor:
+    sinks = modules.parameter("sinks", spec.heads) if spec.sinks else None
+    window = spec.window if windowed else None
+    return modules.attend(q, k, v, "top_left", window=window, softcap=spec.softcap, sinks=sinks)
+
+
+def _latent_attention(modules: Modules, spec: Decoder, x: Tensor, cos: Tensor, sin: Tensor, windowed: bool) -> Tensor:
+    """Queries, keys and values by way of latents; the turned part of the key is one for all heads."""
+    latent = spec.latent
+    assert latent is not None
+    width = latent.plain_dim + latent.rotary_dim
+    graph, origin = modules.graph, modules.origin
+    if latent.query_rank is None:
+        query = modules.linear(x, "q_proj", spec.heads * width, bias=False)
+    else:
+        query = modules.rms_norm(modules.linear(x, "q_a_proj", latent.query_rank, bias=spec.qkv_bias), "q_a_layernorm")
+        query = modules.linear(query, "q_b_proj", spec.heads * width, bias=False)
+    query = modules.heads_first(modules.split_heads(query, spec.heads, "q"), "q")
+    turned = modules.rotate(modules.part(query, latent.plain_dim, width, "q"), cos, sin)
+    query = graph.concat([modules.part(query, 0, latent.plain_dim, "q"), turned], axis=3, name="q", origin=origin)
+    joint = modules.linear(x, "kv_a_proj_with_mqa", latent.rank + latent.rotary_dim, bias=spec.qkv_bias)
+    pairs = modules.rms_norm(modules.part(joint, 0, latent.rank, "kv"), "kv_a_layernorm")
+    pairs = modules.linear(pairs, "kv_b_proj", spec.heads * (latent.plain_dim + latent.value_dim), bias=False)
+    pairs = modules.heads_first(modules.split_heads(pairs, spec.heads, "kv"), "kv")
+    single = modules.part(joint, latent.rank, latent.rank + latent.rotary_dim, "k_rot")
+    single = modules.rotate(modules.heads_first(modules.split_heads(single, 1, "k_rot"), "k_rot"), cos, sin)
+    batch, _, seq, _ = single.shape
+    spread = graph.op(
+        "expand", [single], {"shape": [batch, spec.heads, seq, latent.rotary_dim]}, name="k_rot", origin=origin
+    )
+    assert isinstance(spread, Tensor)
+    key = graph.concat([modules.part(pairs, 0, latent.plain_dim, "k"), spread], axis=3, name="k", origin=origin)
+    value = modules.part(pairs, latent.plain_dim, latent.plain_dim + latent.value_dim, "v")
+    mixed = _attend(modules, spec, query, key, value, windowed)
+    return modules.linear(mixed, "o_proj", spec.hidden, bias=spec.out_bias)
+
+
+def _attention(modules: Modules, spec: Decoder, x: Tensor, cos: Tensor, sin: Tensor, windowed: bool) -> Tensor:
     wide, narrow = spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
     if spec.projections == "fused":
         joint = modules.linear(x, "qkv_proj", wide + 2 * narrow, bias=spec.qkv_bias)
@@ -214,7 +330,7 @@ def _attention(modules: Modules, spec: Decoder, x: Tensor, cos: Tensor, sin: Ten
 
     query, key = heads(flat[0], "q", spec.heads), heads(flat[1], "k", spec.kv_heads)
     query, key = modules.rotate(query, cos, sin), modules.rotate(key, cos, sin)
-    mixed = modules.attend(query, key, heads(flat[2], "v", spec.kv_heads), "top_left")
+    mixed = _attend(modules, spec, query, key, heads(flat[2], "v", spec.kv_heads), windowed)
     return modules.linear(mixed, "dense" if spec.names == "phi" else "o_proj", spec.hidden, bias=spec.out_bias)
 
 

@@ -11,10 +11,24 @@ from flopcore.graph import Graph
 
 from .gguf import from_gguf
 from .huggingface import from_huggingface
+from .jax import from_jax
 from .onnx import from_onnx
+from .torch import from_torch, is_exported_program
+from .torch_record import record_torch
 from .weights import StoredTensor, Weights, read_weights
 
-__all__ = ["StoredTensor", "Weights", "from_gguf", "from_huggingface", "from_onnx", "load_model", "read_weights"]
+__all__ = [
+    "StoredTensor",
+    "Weights",
+    "from_gguf",
+    "from_huggingface",
+    "from_jax",
+    "from_onnx",
+    "from_torch",
+    "load_model",
+    "read_weights",
+    "record_torch",
+]
 
 
 def load_model(path: str | os.PathLike[str], *, at: Mapping[str, int] | None = None) -> Graph:
@@ -23,7 +37,8 @@ def load_model(path: str | os.PathLike[str], *, at: Mapping[str, int] | None = N
     Parameters
     ----------
     path
-        An ONNX model, a Hugging Face ``config.json``, a directory that holds one, or a GGUF file.
+        An ONNX model, a Hugging Face ``config.json``, a directory that holds one, a GGUF file, or a program that
+        `torch.export` saved (which needs torch).
     at
         Sizes of dims to bind while reading, for a format in which shapes can depend on them (ONNX). Leave dims that
         can stay symbolic to `flopcore.count`.
@@ -31,7 +46,7 @@ def load_model(path: str | os.PathLike[str], *, at: Mapping[str, int] | None = N
     Returns
     -------
     Graph
-        As `from_onnx`, `from_huggingface` or `from_gguf` builds it.
+        As `from_onnx`, `from_huggingface`, `from_gguf` or `from_torch` builds it.
 
     Raises
     ------
@@ -51,6 +66,9 @@ def load_model(path: str | os.PathLike[str], *, at: Mapping[str, int] | None = N
             f"{place}: a safetensors file holds tensors and no model; name the config.json or the directory of both "
             "(flopcore.read_weights reads what tensors it has)"
         )
+    if begin[:2] == b"PK" and is_exported_program(place):
+        _no_dims(place, at, "an exported program")
+        return from_torch(place)
     return from_onnx(place, at=at)
 
 

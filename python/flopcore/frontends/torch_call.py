@@ -1,0 +1,99 @@
+"""One call of a PyTorch operator, its tensors being ours: what the handlers of `torch_ops` see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flopcore.errors import UnsupportedOp
+from flopcore.graph import AttrValue, DimLike, Graph, Tensor
+
+__all__: list[str] = []
+
+
+class NotCountable(UnsupportedOp):
+    """A use of an operator that no rule covers."""
+
+
+Output = tuple[tuple[DimLike, ...], str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of an operator, its tensors being ours.
+
+    `args` and `kwargs` hold tensors, sizes, numbers, names of dtypes, lists of them; `outputs` the shape and dtype that
+    torch infers for each output, None where it is no tensor.
+    """
+
+    graph: Graph
+    name: str
+    origin: str
+    label: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    schema: tuple[str, ...]
+    outputs: Sequence[Output]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an argument by its name in the operator's schema."""
+        if name in self.kwargs:
+            return self.kwargs[name]
+        place = self.schema.index(name) if name in self.schema else len(self.args)
+        return self.args[place] if place < len(self.args) else default
+
+    def tensor(self, name: str) -> Tensor:
+        """Return an argument that must be a tensor."""
+        value = self.get(name)
+        if not isinstance(value, Tensor):
+            raise NotCountable(f"argument {name!r} is no tensor")
+        return value
+
+    @property
+    def shape(self) -> tuple[DimLike, ...]:
+        """Shape of the first output."""
+        return self._output()[0]
+
+    @property
+    def dtype(self) -> str:
+        """Dtype of the first output."""
+        return self._output()[1]
+
+    def _output(self) -> tuple[tuple[DimLike, ...], str]:
+        if not self.outputs or self.outputs[0] is None:
+            raise NotCountable("it gives no tensor")
+        return self.outputs[0]
+
+    def op(self, op: str, inputs: Sequence[Tensor | None], **attrs: AttrValue) -> Any:
+        """Add a node."""
+        return self.graph.op(op, inputs, attrs, name=self.label, origin=self.origin)
+
+    def ops(self, op: str, inputs: Sequence[Tensor | None], **attrs: AttrValue) -> tuple[Tensor, ...]:
+        """Add a node of several outputs."""
+        return self.graph.op_outputs(op, inputs, attrs, name=self.label, origin=self.origin)
+
+    def constant(self, shape: Sequence[DimLike] = (), dtype: str = "") -> Tensor:
+        """Add a fixed value."""
+        return self.graph.constant(tuple(shape), dtype or self.dtype, name=self.label, origin=self.origin)
+
+    def cast(self, x: Tensor, dtype: str) -> Tensor:
+        """Return a tensor in another dtype; the same one if it has it."""
+        return x if x.dtype == dtype else self.graph.cast(x, dtype, name=self.label, origin=self.origin)
+
+    def reshape(self, x: Tensor, shape: Sequence[DimLike]) -> Tensor:
+        """Return the same elements under another shape; the same tensor if it has it."""
+        if tuple(map(str, x.shape)) == tuple(map(str, shape)):
+            return x
+        return self.graph.reshape(x, tuple(shape), name=self.label, origin=self.origin)
+
+
+Handler = Callable[[Call], Any]
+
+
+def base_name(target: object) -> str:
+    """Return `linear` of `aten.linear.default`, `add` of the in-place `aten.add_.Tensor`."""
+    name = str(getattr(target, "_opname", "") or getattr(target, "__name__", target))
+    if name.startswith("__") or not name.endswith("_") or name == "_":
+        return name
+    return name[:-1]

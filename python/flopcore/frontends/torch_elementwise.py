@@ -1,0 +1,188 @@
+"""Elementwise operators of PyTorch: operands in one dtype, numbers as constants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flopcore.graph import Tensor
+
+from .torch_call import Call, Handler, NotCountable
+
+__all__: list[str] = []
+
+
+def _unary(op: str) -> Handler:
+    def handle(call: Call) -> Tensor:
+        x = next(each for each in call.args if isinstance(each, Tensor))
+        found = call.op(op, [call.cast(x, call.dtype) if x.dtype != call.dtype and call.dtype != "bool" else x])
+        assert isinstance(found, Tensor)
+        return found
+
+    return handle
+
+
+def _promoted(call: Call, values: Sequence[Any], dtype: str) -> list[Tensor]:
+    """Return operands in one dtype; a number is a constant of it."""
+    return [call.cast(each, dtype) if isinstance(each, Tensor) else call.constant((), dtype) for each in values]
+
+
+def _compute_dtype(call: Call, values: Sequence[Any]) -> str:
+    """Return the dtype in which operands are compared: that of the widest tensor, a scalar tensor only alone."""
+    tensors = [each for each in values if isinstance(each, Tensor)]
+    if call.dtype != "bool":
+        return call.dtype
+    ranked = sorted(tensors, key=lambda each: (len(each.shape) > 0, _RANK.index(each.dtype)))
+    return ranked[-1].dtype
+
+
+_RANK = (
+    "bool", "uint4", "int4", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
+    "float4_e2m1", "float8_e4m3", "float8_e5m2", "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
+)  # fmt: skip
+
+
+def _binary(op: str) -> Handler:
+    def handle(call: Call) -> Tensor:
+        a, b = call.args[:2]
+        dtype = _compute_dtype(call, [a, b])
+        alpha = call.kwargs.get("alpha", 1)
+        x, y = _promoted(call, [a, b], dtype)
+        if alpha != 1:
+            y = call.op("mul", [y, call.constant((), dtype)])
+        found = call.op(op, [x, y])
+        assert isinstance(found, Tensor)
+        return call.cast(found, call.dtype)
+
+    return handle
+
+
+def _pow(call: Call) -> Tensor:
+    base, exponent = call.args[:2]
+    if exponent == 2 and isinstance(base, Tensor):
+        found = call.op("square", [call.cast(base, call.dtype)])
+    else:
+        found = call.op("pow", _promoted(call, [base, exponent], call.dtype))
+    assert isinstance(found, Tensor)
+    return found
+
+
+def _clamp(call: Call) -> Tensor:
+    low, high = call.get("min"), call.get("max")
+    bounds = "both" if low is not None and high is not None else "low" if low is not None else "high"
+    x = call.cast(call.args[0], call.dtype)
+    found = call.op("clamp", [x], bounds=bounds)
+    assert isinstance(found, Tensor)
+    return found
+
+
+def _one_bound(bounds: str) -> Handler:
+    return lambda call: call.op("clamp", [call.cast(call.args[0], call.dtype)], bounds=bounds)
+
+
+def _where(call: Call) -> Tensor:
+    if len(call.args) < 3:
+        raise NotCountable("the number of true elements depends on the data")
+    condition, *values = call.args
+    found = call.op("where", [call.cast(condition, "bool"), *_promoted(call, values, call.dtype)])
+    assert isinstance(found, Tensor)
+    return found
+
+
+def _masked_fill(call: Call) -> Tensor:
+    x, mask, value = call.args
+    return call.op("where", [call.cast(mask, "bool"), *_promoted(call, [value, x], call.dtype)])  # type: ignore[no-any-return]
+
+
+def _gelu(call: Call) -> Tensor:
+    return call.op("gelu", [call.args[0]], approximate=call.get("approximate", "none"))  # type: ignore[no-any-return]
+
+
+def _glu(call: Call) -> Tensor:
+    found: Tensor = call.op("glu", [call.args[0]], axis=call.get("dim", -1), activation="sigmoid")
+    return found
+
+
+def _prelu(call: Call) -> Tensor:
+    """The weight has one element, or one per channel (dim 1)."""
+    x, weight = call.args
+    if weight.shape != (1,) and len(x.shape) > 1:
+        weight = call.reshape(weight, (weight.shape[0], *[1] * (len(x.shape) - 2)))
+    found: Tensor = call.op("prelu", [x, weight])
+    return found
+
+
+def _ternary(op: str) -> Handler:
+    def handle(call: Call) -> Tensor:
+        found: Tensor = call.op(op, _promoted(call, call.args[:3], call.dtype))
+        return found
+
+    return handle
+
+
+def _dropout(call: Call) -> Any:
+    """In training a draw, a comparison and a product for each element; otherwise nothing."""
+    x, share, train = call.args[:3]
+    if not train or share == 0:
+        return x
+    draws = call.op("bernoulli", [x])
+    kept = call.op("mul", [x, draws])
+    scaled = call.op("mul", [kept, call.constant()])
+    return [scaled, call.cast(draws, "bool")] if call.name == "native_dropout" else scaled
+
+
+_UNARY = (
+    "abs acos acosh asin asinh atan atanh ceil cos cosh erf erfc erfinv exp exp2 expm1 floor frac isfinite isinf isnan "
+    "log log10 log1p log2 logical_not logit mish neg reciprocal relu relu6 round rsqrt sigmoid sign silu sin sinh "
+    "softplus sqrt square tan tanh trunc bitwise_not elu selu celu leaky_relu log_sigmoid"
+)
+_RENAMED_UNARY = {
+    "hardswish": "hard_swish",
+    "hardsigmoid": "hard_sigmoid",
+    "hardtanh": "hard_tanh",
+    "hardshrink": "hard_shrink",
+    "softshrink": "soft_shrink",
+    "special_expm1": "expm1",
+    "special_erf": "erf",
+    "__invert__": "logical_not",
+}
+_BINARY = {
+    "add": "add", "sub": "sub", "mul": "mul", "div": "div", "true_divide": "div", "maximum": "maximum",
+    "minimum": "minimum", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
+    "ge": "greater_equal", "logical_and": "logical_and", "logical_or": "logical_or", "logical_xor": "logical_xor",
+    "fmod": "fmod", "remainder": "remainder", "floor_divide": "floor_divide", "atan2": "atan2", "hypot": "hypot",
+    "logaddexp": "logaddexp", "__lshift__": "shift_left", "__rshift__": "shift_right",
+}  # fmt: skip
+
+
+def _logic(integer: str, boolean: str) -> Handler:
+    def handle(call: Call) -> Tensor:
+        return _binary(boolean if call.dtype == "bool" else integer)(call)  # type: ignore[no-any-return]
+
+    return handle
+
+
+ELEMENTWISE: Mapping[str, Handler] = {
+    **{name: _unary(name) for name in _UNARY.split()},
+    **{name: _unary(op) for name, op in _RENAMED_UNARY.items()},
+    **{name: _binary(op) for name, op in _BINARY.items()},
+    **dict.fromkeys(["__and__", "bitwise_and"], _logic("bitwise_and", "logical_and")),
+    **dict.fromkeys(["__or__", "bitwise_or"], _logic("bitwise_or", "logical_or")),
+    **dict.fromkeys(["__xor__", "bitwise_xor"], _logic("bitwise_xor", "logical_xor")),
+    "rsub": _binary("sub"),
+    "pow": _pow,
+    "clamp": _clamp,
+    "clamp_min": _one_bound("low"),
+    "clamp_max": _one_bound("high"),
+    "where": _where,
+    "masked_fill": _masked_fill,
+    "gelu": _gelu,
+    "glu": _glu,
+    "prelu": _prelu,
+    "addcmul": _ternary("addcmul"),
+    "addcdiv": _ternary("addcdiv"),
+    "lerp": _ternary("lerp"),
+    "threshold": _unary("thresholded_relu"),
+    "dropout": _dropout,
+    "native_dropout": _dropout,
+}

@@ -1,0 +1,168 @@
+"""What PyTorch runs, as a graph: for code that `torch.export` cannot take, forward and backward."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from flopcore.errors import FlopcoreError, UnsupportedNodes
+from flopcore.graph import Graph, Tensor
+
+from .torch import dtype_name, import_torch
+from .torch_call import Call, NotCountable, base_name
+from .torch_fused import FUSED
+from .torch_ops import HANDLERS
+
+__all__ = ["record_torch"]
+
+_RECORDED: Mapping[str, Any] = {**HANDLERS, **FUSED}
+
+
+@contextmanager
+def record_torch(name: str = "recorded") -> Iterator[Graph]:
+    """Record the operators that PyTorch runs inside the block, as one flat graph.
+
+    Parameters
+    ----------
+    name
+        Of the graph.
+
+    Yields
+    ------
+    Graph
+        Filled while the block runs; finished, and ready for `flopcore.count`, when it ends. What is recorded is what
+        reaches the dispatcher: the backward pass too, recomputation as often as it happens, an unrolled loop step by
+        step. Tensors that the block did not make are parameters (`torch.nn.Parameter`) or inputs; scopes are the paths
+        of the modules that run.
+
+    Raises
+    ------
+    ImportError
+        If torch is not installed.
+    UnsupportedNodes
+        At the end of the block, if operators ran that have no rule and that torch cannot write in others.
+
+    Examples
+    --------
+    >>> import flopcore as fc
+    >>> import torch  # doctest: +SKIP
+    >>> layer, x = torch.nn.Linear(64, 32), torch.ones(8, 64)  # doctest: +SKIP
+    >>> with fc.record_torch() as graph:  # doctest: +SKIP
+    ...     layer(x).sum().backward()
+    >>> fc.count(graph).flop("macs")  # forward, and the gradient of the weight  # doctest: +SKIP
+    32768
+    """
+    torch = import_torch()
+    recorder = _recorder(torch)(torch, name)
+    from torch.utils.module_tracker import ModuleTracker
+
+    with ModuleTracker() as tracker:
+        recorder.tracker = tracker
+        with recorder:
+            yield recorder.graph
+    recorder.finish()
+
+
+def _recorder(torch: Any) -> Any:
+    """Return the dispatch mode; a function because its base class is torch's."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.weak import WeakTensorKeyDictionary
+
+    class Recorder(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
+        def __init__(self, torch: Any, name: str) -> None:
+            super().__init__()
+            self.graph = Graph(name)
+            self.tracker: Any = None
+            self._torch = torch
+            self._values = WeakTensorKeyDictionary()
+            self._decompositions = torch._decomp.decomposition_table
+            self._unsupported: Counter[str] = Counter()
+            self._reasons: dict[str, str] = {}
+            self._last: Tensor | None = None
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            name = base_name(func)
+            if name not in _RECORDED and func in self._decompositions:
+                with self:
+                    return self._decompositions[func](*args, **kwargs)
+            read = [self._read(each) for each in args], {key: self._read(each) for key, each in kwargs.items()}
+            found = func(*args, **kwargs)
+            self._record(func, name, read, found)
+            return found
+
+        def _record(self, func: Any, name: str, read: tuple[list[Any], dict[str, Any]], found: Any) -> None:
+            results = list(found) if isinstance(found, tuple | list) else [found]
+            tensors = [each if isinstance(each, torch.Tensor) else None for each in results]
+            if not any(each is not None for each in tensors):
+                return
+            outputs = [None if each is None else (_shape(each), dtype_name(each.dtype)) for each in tensors]
+            call = Call(
+                graph=self.graph,
+                name=name,
+                origin=f"torch:{name}",
+                label="",
+                args=read[0],
+                kwargs=read[1],
+                schema=tuple(argument.name for argument in func._schema.arguments),
+                outputs=outputs,
+            )
+            with self._located(func):
+                try:
+                    if name not in _RECORDED:
+                        raise NotCountable("")
+                    values = _RECORDED[name](call)
+                except NotCountable as error:
+                    self._unsupported[str(func)] += 1
+                    if str(error):
+                        self._reasons[str(func)] = str(error)
+                    values = [None if each is None else self.graph.constant(*each) for each in outputs]
+            listed = values if isinstance(values, list | tuple) else [values]
+            for tensor, value in zip(tensors, listed, strict=False):
+                if tensor is not None and isinstance(value, Tensor):
+                    self._values[tensor] = value
+                    self._last = value
+
+        @contextmanager
+        def _located(self, func: Any) -> Iterator[None]:
+            paths = self.tracker.parents - {"Global"}
+            path = max(paths, key=len, default="")
+            with self.graph.scope(path.partition(".")[2]):
+                try:
+                    yield
+                except FlopcoreError as error:
+                    raise type(error)(f"{func}: {error}") from error
+
+        def _read(self, value: Any) -> Any:
+            if isinstance(value, torch.Tensor):
+                return self._tensor(value)
+            if isinstance(value, tuple | list):
+                return [self._read(each) for each in value]
+            return dtype_name(value) if isinstance(value, torch.dtype) else value
+
+        def _tensor(self, value: Any) -> Tensor:
+            known = self._values.get(value)
+            if known is None:
+                shape, dtype = _shape(value), dtype_name(value.dtype)
+                if isinstance(value, torch.nn.Parameter):
+                    known = self.graph.parameter("weight", shape, dtype, origin="torch")
+                else:
+                    known = self.graph.input("input", shape, dtype, origin="torch")
+                self._values[value] = known
+            assert isinstance(known, Tensor)
+            return known
+
+        def finish(self) -> None:
+            if self._unsupported:
+                listed = ", ".join(f"{name} ({count})" for name, count in sorted(self._unsupported.items()))
+                reasons = "".join(f"; {name}: {why}" for name, why in sorted(self._reasons.items()))
+                raise UnsupportedNodes(f"no rule for {listed}{reasons}", self._unsupported)
+            self.graph.output(*([] if self._last is None else [self._last]))
+
+    return Recorder
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    return tuple(int(size) for size in tensor.shape)
