@@ -236,6 +236,15 @@ def test_variance_of_a_headline_is_that_of_a_simulation_of_ways_and_errors() -> 
     assert part.variance == pytest.approx(counts.var(), rel=6 * math.sqrt(2 / n) * 1.5)
     between = np.var([counts[way == w].mean() for w in set(way.tolist())])
     assert dict(part.shares)["way of counting"] == pytest.approx(between / counts.var(), abs=0.01)
+    # The errors' first order: the variance of E[N | errors], the ways averaged out.
+    ways = np.log10(np.array([float(f) for f in FACTORS]))
+    averaged = np.mean([((logs - way + w) > 25) for w in ways], axis=0)
+    inputs = {item.input: item for item in part.inputs}
+    for label, rows in (("a", averaged[0::2]), ("b", averaged[1::2])):
+        alone = rows.sum(axis=0).var() / counts.var()
+        assert inputs[f"error of {label} figures"].first_order == pytest.approx(alone, abs=0.01)
+    assert sum(item.shapley for item in part.inputs) == pytest.approx(1)
+    assert all(item.first_order <= item.shapley <= item.total for item in part.inputs)
 
 
 def test_mixed_counting_has_the_mean_of_the_common_ways_and_less_spread() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import ceil, floor, sqrt
+from math import ceil, floor, fsum, sqrt
 from typing import TypeAlias
 
 import numpy as np
@@ -386,7 +386,7 @@ def _continuum(model: Allocation, lines: Sequence[Number]) -> NDArray[np.float64
         for t, line in enumerate(lines):
             share = _share_points(model, year, points[1], budget[:, None])
             found = continuum_count(float(line), budget[:, None, None], share[:, :, None], k[None, None, :])
-            means[y, t] = found.mean()
+            means[y, t] = fsum(found.ravel().tolist()) / found.size
     return means
 
 

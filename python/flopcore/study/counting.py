@@ -22,6 +22,7 @@ __all__ = [
     "Counted",
     "FactorCount",
     "Headline",
+    "InputShare",
     "MixedCount",
     "count_by_factor",
     "count_mixed",
@@ -83,17 +84,36 @@ class MixedCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Headline:
-    """What the variance of a headline count is made of, the ways of counting being equally likely.
+class InputShare:
+    """What one input does to the variance of a count.
 
-    Var(N) = Var_c(E[N | c]) + E_c(Var[N | c]); with independent errors the latter is a sum over models, here by the
-    label of confidence. Shares add up to 1.
+    `share` is its part in Var_c(E[N | c]) + E_c(Var[N | c]), which add up to 1; `first_order` and `total` are its Sobol
+    indices; `shapley` its Shapley effect, which add up to 1 too.
+    """
+
+    input: str
+    share: float
+    first_order: float
+    total: float
+    shapley: float
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What the variance of a headline count is made of: the way of counting, and the errors of each kind of figure.
+
+    Exact. The ways of counting are equally likely, errors are independent of them and of each other.
     """
 
     policy: str
     mean: float
     variance: float
-    shares: tuple[tuple[str, float], ...]
+    inputs: tuple[InputShare, ...]
+
+    @property
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """Name and share of each input."""
+        return tuple((item.input, item.share) for item in self.inputs)
 
     def to_dict(self) -> dict[str, object]:
         """Return the shares as JSON types."""
@@ -101,7 +121,7 @@ class Headline:
             "policy": self.policy,
             "mean": self.mean,
             "variance": self.variance,
-            "shares": [{"input": name, "share": share} for name, share in self.shares],
+            "shares": [asdict(item) for item in self.inputs],
         }
 
 
@@ -130,21 +150,43 @@ def count_mixed(models: Sequence[Counted], line: Threshold, factors: Sequence[Fr
 
 
 def headline(models: Sequence[Counted], line: Threshold, factors: Sequence[Fraction] = FACTORS) -> Headline:
-    """Return what the variance of the count over a line is made of."""
+    """Return what the variance of the count over a line is made of.
+
+    Notes
+    -----
+    With p_ic the probability of model i under way c, Var_c(E[N | c]) is the variance of sum_i p_ic over c, and
+    E_c(Var[N | c]) is sum_i mean_c p_ic (1 - p_ic): the total index of the errors, as a model's side depends on its own
+    error and on the way only. Being over is monotone in the factor, so E[1_ic 1_ic'] = min(p_ic, p_ic'), and the
+    errors' first-order part is sum_i (mean_cc' min(p_ic, p_ic') - (mean_c p_ic)^2). What lies between is interaction of
+    the way with single models, of which Shapley's effect gives each side a half.
+    """
     rows = [probabilities(models, line, factor) for factor in factors]
+    n = len(rows)
     means = [fsum(row) for row in rows]
-    mean = fsum(means) / len(means)
-    between = fsum((m - mean) * (m - mean) for m in means) / len(means)
-    labels = sorted({model.label for model in models})
-    within = {
-        label: fsum(p * (1.0 - p) for row in rows for p, model in zip(row, models, strict=True) if model.label == label)
-        / len(rows)
-        for label in labels
-    }
-    variance = between + fsum(within.values())
-    parts = [("way of counting", between), *((f"error of {label} figures", within[label]) for label in labels)]
+    mean = fsum(means) / n
+    between = fsum((m - mean) * (m - mean) for m in means) / n
+    first: dict[str, list[float]] = {}
+    total: dict[str, list[float]] = {}
+    for model, column in zip(models, zip(*rows, strict=True), strict=True):
+        average = fsum(column) / n
+        first.setdefault(model.label, []).append(
+            fsum(min(p, q) for p in column for q in column) / (n * n) - average * average
+        )
+        total.setdefault(model.label, []).append(fsum(p * (1.0 - p) for p in column) / n)
+    errors = {label: (fsum(first[label]), fsum(total[label])) for label in sorted(total)}
+    variance = between + fsum(whole for _, whole in errors.values())
+    shared = fsum(whole - alone for alone, whole in errors.values())
+    parts = [("way of counting", between, between, between + shared)]
+    parts += [(f"error of {label} figures", whole, alone, whole) for label, (alone, whole) in errors.items()]
+    scale = 1 / variance if variance else 0.0
     return Headline(
-        line.name, mean, variance, tuple((name, part / variance if variance else 0.0) for name, part in parts)
+        line.name,
+        mean,
+        variance,
+        tuple(
+            InputShare(name, share * scale, alone * scale, whole * scale, (alone + whole) / 2 * scale)
+            for name, share, alone, whole in parts
+        ),
     )
 
 
