@@ -14,6 +14,7 @@ import pytest
 import flopcore as fc
 from flopcore.architectures import cnn
 from flopcore.architectures.encoder import BertEncoder, VisionEncoder, bert, vit
+from flopcore.architectures.experts import Experts
 from flopcore.architectures.mobilenet import mobilenet_v2
 from flopcore.architectures.transformer import Decoder, decoder
 
@@ -75,3 +76,20 @@ def test_fvcore_traces_away_a_pooler_whose_result_is_not_used() -> None:
     pooler = by_module["bert.pooler.dense"]
     assert pooler == 768 * 768
     assert cell(price - pooler, tally.flop("macs"), "MAC") == "0.9740"
+
+
+def test_experts_are_silently_nothing_in_pytorch() -> None:
+    """Mixtral 8x7B over 512 tokens: 1.647 TFLOP of 13.192 are reported, for aten._grouped_mm has no formula."""
+    experts = Experts(number=8, per_token=2, intermediate=14336)
+    spec = Decoder(
+        layers=32, hidden=4096, intermediate=14336, vocab=32000, heads=32, kv_heads=8, head_dim=128, experts=experts
+    )
+    tally = fc.count(decoder(spec, batch=1, seq=512))
+    macs = tally.flop("macs")
+    assert millions(macs) == 6_595_996
+    assert tally.flop("torch") == 13_191_992_049_664
+    assert tally.flop("torch-2.13") == 1_647_119_958_016
+    assert cell(tally.flop("torch-2.13"), macs, "FLOP") == "0.1249"
+    (left_out,) = [row for row in tally.explain("torch-2.13").uncounted if row.kind.op == "ragged_matmul"]
+    assert left_out.at_most == 13_191_992_049_664 - 1_647_119_958_016
+    assert "aten._grouped_mm has no formula" in left_out.reason

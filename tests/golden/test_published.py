@@ -18,6 +18,7 @@ import flopcore as fc
 from flopcore.architectures import cnn
 from flopcore.architectures.densenet import densenet
 from flopcore.architectures.encoder import BertEncoder, VisionEncoder, bert, vit
+from flopcore.architectures.experts import Experts
 from flopcore.architectures.fasternet import fasternet
 from flopcore.architectures.mobilenet import mobilenet_v2
 from flopcore.architectures.transformer import Decoder, decoder
@@ -79,6 +80,8 @@ LLAMAS: Mapping[str, tuple[int, int, int, int, int, int]] = {
     "Llama-3-70B": (80, 8192, 28672, 64, 8, 128256),
     "Llama-3.1-405B": (126, 16384, 53248, 128, 8, 128256),
 }
+# Layers, hidden, width of an expert, heads, vocabulary.
+MIXTRALS = {"8x7B": (32, 4096, 14336, 32, 32000), "8x22B": (56, 6144, 16384, 48, 32768)}
 # Table D.1: parameters in millions and tokens in billions, as printed.
 GPT3_TABLE = {
     "T5-Small": ("60", 1000), "T5-Base": ("220", 1000), "T5-Large": ("770", 1000), "T5-3B": ("3000", 1000),
@@ -106,6 +109,18 @@ def torchvision(name: str) -> fc.Graph:
         "mobilenet_v2": mobilenet_v2,
     }
     return others[name]()
+
+
+def mixtral_parameters(size: str, which: str) -> Number:
+    """All parameters, or those that a token meets: two of eight experts."""
+    layers, hidden, width, heads, vocab = MIXTRALS[size]
+    experts = Experts(number=8, per_token=2, intermediate=width)
+    spec = Decoder(
+        layers=layers, hidden=hidden, intermediate=width, vocab=vocab, heads=heads, kv_heads=8, head_dim=128,
+        experts=experts,
+    )  # fmt: skip
+    idle = layers * (experts.number - experts.per_token) * 3 * hidden * width
+    return whole(decoder(spec, batch=1, seq=1).parameters) - (idle if which == "active" else 0)
 
 
 def partial_convolution() -> Number:
@@ -160,6 +175,9 @@ def counted(system: str, variant: str, metric: str) -> Number:
             return Fraction(attention_macs(heads, kv_heads), attention_macs(16, 16))
         case "Llama", "params":
             return whole(llama(*LLAMAS[variant]).parameters)
+        case "Mixtral", "params":
+            size, _, which = variant.partition(" ")
+            return mixtral_parameters(size, which)
         case "Llama-3.1", "training_flop":
             return flop_from_parameters(llama(*LLAMAS["Llama-3.1-405B"]).parameters, 15_600 * 10**9)
         case "GPT-3 App. D", "training_flop":
