@@ -31,6 +31,35 @@ def sample() -> bytes:
     return ow.model(body, inputs, ["y"], stored, opsets={"own": 1}, functions=[dense])
 
 
+def control() -> bytes:
+    """A small model of bodies within bodies, sequences, a recurrent layer and rules with many attributes."""
+    step = [
+        ow.node("MatMul", ["s", "w"], ["h"]),
+        ow.node("Concat", ["s", "row"], ["grown"], axis=0),
+        ow.node("If", ["flag"], ["c"], "inner",
+                then_branch=ow.graph([ow.node("Relu", ["h"], ["r"])], [], ["r"]),
+                else_branch=ow.graph([ow.node("Slice", ["h", "zero", "one"], ["r"])], [], ["r"])),
+    ]  # fmt: skip
+    taken = [ow.value("i", [], "int64"), ow.value("on", [], "bool"), ow.value("s", None)]
+    body = [
+        ow.node("Loop", ["trips", "", "x"], ["y"], "loop", body=ow.graph(step, taken, ["on", "grown"])),
+        ow.node("Split", ["y"], ["a", "b"], "cut", axis=1, num_outputs=2),
+        ow.node("SequenceConstruct", ["a", "b"], ["both"]),
+        ow.node("SequenceAt", ["both", "one"], ["part"]),
+        ow.node("Unsqueeze", ["part", "zero"], ["seq"]),
+        ow.node("GRU", ["seq", "gw", "gr"], ["all", "last"], "gru", hidden_size=3),
+        ow.node("Transpose", ["all"], ["t"], perm=[1, 2, 0, 3]),
+        ow.node("Resize", ["t", "", "scales"], ["z"], "size", mode="linear"),
+    ]
+    stored = [ow.tensor("w", [4, 4]), ow.tensor("row", [1, 4]), ow.tensor("gw", [1, 9, 2]), ow.tensor("gr", [1, 9, 3])]
+    stored += [ow.tensor("trips", [], "int64", [3]), ow.tensor("zero", [1], "int64", [0])]
+    stored += [ow.tensor("one", [1], "int64", [1]), ow.tensor("scales", [4], "float32", [1, 1, 2, 2.5])]
+    return ow.model(body, [ow.value("x", ["n", 4]), ow.value("flag", [], "bool")], ["z"], stored, opset=18)
+
+
+SAMPLES = {"plain": sample(), "control": control()}
+
+
 def outcome(data: bytes) -> object:
     """Read and count; the polynomial, or the class of our error."""
     try:
@@ -63,12 +92,15 @@ def mutations(data: bytes, rng: random.Random) -> Iterator[bytes]:
         yield bytes(mutated)
 
 
-def test_the_sample_itself_counts() -> None:
+def test_the_samples_themselves_count() -> None:
     assert "batch" in str(outcome(sample()))
+    # Runs 0 to 2 take (n + run) 4 4, then one step of a GRU takes (n + 3) 9 (2 + 3).
+    assert str(outcome(control())) == "93*n + 183"
 
 
-def test_every_truncation_is_a_clear_error() -> None:
-    data = sample()
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_truncation_is_a_clear_error(name: str) -> None:
+    data = SAMPLES[name]
     whole = outcome(data)
     for length in range(len(data)):
         result = outcome(data[:length])
@@ -76,11 +108,12 @@ def test_every_truncation_is_a_clear_error() -> None:
         assert isinstance(result, type) or result == whole, length
 
 
+@pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.parametrize("seed", range(4))
-def test_mutations_end_in_a_result_or_our_error(seed: int) -> None:
+def test_mutations_end_in_a_result_or_our_error(seed: int, name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     deadline = time.monotonic() + 30
-    for _, data in zip(range(1500), mutations(sample(), random.Random(seed)), strict=False):
+    for _, data in zip(range(1500), mutations(SAMPLES[name], random.Random(seed)), strict=False):
         outcome(data)
         assert time.monotonic() < deadline
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

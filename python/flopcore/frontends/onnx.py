@@ -13,6 +13,7 @@ from flopcore import _core
 from flopcore.errors import DataError, FlopcoreError, GraphError, UnsupportedNodes, UnsupportedOp
 from flopcore.expr import dim
 from flopcore.graph import AttrValue, Graph, Tensor
+from flopcore.user_ops import TensorType, UserOp, find_op
 
 from .onnx_build import Loop, Result
 from .onnx_names import Names
@@ -38,7 +39,6 @@ __all__ = ["from_onnx"]
 _OLDEST_OPSET, _NEWEST_OPSET = 7, 28
 _MAX_CALL_DEPTH = 32
 _CHUNK = 4096
-_KNOWN_OPS = frozenset(_core.op_names())
 _MAX_RANK = 64
 _MAX_WRITTEN = 1_000_000  # nodes that functions and bodies may write out to: each call doubles them in a hostile file
 
@@ -52,7 +52,9 @@ def from_onnx(model: str | os.PathLike[str] | bytes, *, at: Mapping[str, int] | 
         Path of the file, or its content. Tensor data is skipped and external data is not opened.
     at
         Sizes of named dims (``dim_param``), bound while reading. Names that are left out become dims of the graph;
-        a dim without a name is called ``<input>_dim<axis>``.
+        a dim without a name is called ``<input>_dim<axis>``, what a loop runs without a known end
+        ``<node>_trip_count``. An input that is a single integer or bool may be bound too: it decides which branch of
+        an If runs, or how often a Loop does.
 
     Returns
     -------
@@ -168,7 +170,15 @@ class _Importer:
                 value = Value(name, dtype_name(dtype, f"input {name!r}"), sizes)
             except NotCountable as error:
                 raise UnsupportedOp(str(error)) from error
-            names.set(name, self._leaf("input", value, self._root))
+            number = self._at.get(name)
+            if number is not None and all(size == 1 for size in sizes) and value.dtype in ("int32", "int64", "bool"):
+                if not isinstance(number, int):
+                    raise DataError(f"at={{{name!r}: {number!r}}}: the input {name!r} takes an integer")
+                value.elements = (number,)  # it decides what runs
+                self._dims[name] = number
+                names.set(name, value)
+            else:
+                names.set(name, self._leaf("input", value, self._root))
 
     def size(self, size: int | str | None, fallback: str, *, least: int = 1) -> Size:
         """Return a size: a number, or a dim by the name in the file, or else by this one, bound where `at` says so."""
@@ -264,6 +274,9 @@ class _Importer:
     def _translate(self, node: Node) -> Sequence[Result]:
         rule = OPS.get(node.domain, {}).get(node.op)
         follow = RULES.get(node.op) if node.domain == "" else None
+        user = find_op(_qualified(node.domain, node.op)) if node.domain else None
+        if user is not None:
+            return self._user_op(user, node)
         if rule is None and follow is None:
             raise NotCountable(NO_ARITHMETIC.get((node.domain, node.op), ""))
         if node.opset == 0:
@@ -280,6 +293,24 @@ class _Importer:
             raise NotCountable("its inputs are not known before the model runs")
         result = rule(self, node)
         return result if isinstance(result, Sequence) else [result]
+
+    def _user_op(self, op: UserOp, node: Node) -> Sequence[Result]:
+        """Add a node of an op that the user registered as "domain::OpType"; it sees the attributes of the file."""
+        values = [node.optional(i) for i in range(len(node.inputs))]
+        for slot in op.weights:
+            if slot < len(values) and (value := values[slot]) is not None:
+                self.weight(node, value)
+        ids = [None if value is None else self._inside(value) for value in values]
+        types = tuple(None if value is None else TensorType(value.shape, value.dtype) for value in values)
+        try:
+            outputs = op.outputs(types, node.attributes)
+            amounts = op.amounts(types, outputs, node.attributes)
+        except Exception as error:
+            error.add_note(f"in the rule of the registered op {op.name!r} for {node.describe()}")
+            raise
+        made = [(list(output.shape), output.dtype) for output in outputs]
+        where = self._frame.block, node.label(), self._scope, _origin(node.op)
+        return self._made(node, self._core.add_user_node(op.name, ids, made, amounts, op.weights, *where))
 
     def _call(self, function: _core.OnnxFunction, node: Node) -> None:
         """Write out a function of the model in place of the node that calls it."""
@@ -322,8 +353,6 @@ class _Importer:
         self, node: Node, op: str, inputs: Sequence[Value | None], attrs: Mapping[str, AttrValue] | None = None
     ) -> list[Value]:
         """Add an op and return its outputs."""
-        if op not in _KNOWN_OPS:
-            raise NotCountable(f"it needs the op {op!r}")
         ids = [None if value is None else self._inside(value) for value in inputs]
         origin = _origin(node.op)
         first = self._core.add_node(

@@ -155,30 +155,87 @@ def _dynamic_quantize(b: Builder, node: Node) -> Sequence[Result]:
 
 
 # ---------------------------------------------------------------------------------------------- attention
+def _heads(b: Builder, node: Node, value: Value, attribute: str) -> Value:
+    """Return [batch, heads, length, width] of a tensor that may be [batch, length, heads * width]."""
+    if value.rank == 4:
+        return value
+    count = node.integer(attribute)
+    batch, length, width = value.shape
+    if isinstance(width, int) and (count < 1 or width % count):
+        raise DataError(f"{node.describe()}: {attribute}={count} does not divide {width}")
+    split = b.emit(node, "reshape", [value], {"shape": [batch, length, count, whole(width // count)]})
+    return b.emit(node, "transpose", [split], {"permutation": [0, 2, 1, 3]})
+
+
 def _attention(b: Builder, node: Node) -> Sequence[Result]:
+    if node.integer("left_window_size", -1) >= 0 or node.integer("right_window_size", -1) >= 0:
+        raise NotCountable("Attention with a window")
+    packed = node.input(0).rank == 3
+    query = _heads(b, node, node.input(0), "q_num_heads")
+    key, value = (_heads(b, node, node.input(i), "kv_num_heads") for i in (1, 2))
+    cached = node.optional(4) is not None
+    if cached:  # the new positions follow those of the cache
+        key, value = (b.emit(node, "concat", [node.input(3 + i), x], {"axis": 2}) for i, x in ((1, key), (2, value)))
+    # With a cache the first new query sees the positions before it; one that is passed whole is taken to be full.
+    aligned = "bottom_right" if cached or node.optional(6) is not None else "top_left"
+    causal = aligned if node.integer("is_causal", 0) else "none"
+    mask = node.optional(3)
+    if mask is not None and mask.rank > 0 and mask.shape[-1] not in (1, key.shape[2]):  # what it lacks is masked
+        short = whole(key.shape[2] - mask.shape[-1])
+        mask = b.emit(node, "pad", [mask], {"padding": [0] * (2 * mask.rank - 1) + [short]})
     if node.number("softcap", 0.0) != 0.0:
-        raise NotCountable("Attention with a softcap")
-    if any(node.optional(index) is not None for index in (4, 5, 6)):
-        raise NotCountable("Attention with a key-value cache or padded lengths")
-    heads: list[Value] = []
-    for index, attribute in enumerate(("q_num_heads", "kv_num_heads", "kv_num_heads")):
-        value = node.input(index)
-        if value.rank == 3:
-            count = node.integer(attribute)
-            batch, length, width = value.shape
-            if isinstance(width, int) and (count < 1 or width % count):
-                raise DataError(f"{node.describe()}: {attribute}={count} does not divide {width}")
-            split = b.emit(node, "reshape", [value], {"shape": [batch, length, count, whole(width // count)]})
-            heads.append(b.emit(node, "transpose", [split], {"permutation": [0, 2, 1, 3]}))
-        else:
-            heads.append(value)
-    causal = "top_left" if node.integer("is_causal", 0) else "none"
-    result = b.emit(node, "attention", [*heads, node.optional(3)], {"causal": causal})
-    if node.input(0).rank == 3:
-        batch, count_, length, width = result.shape
+        result = _capped(b, node, query, key, value, mask)
+    else:
+        result = b.emit(node, "attention", [query, key, value, mask], {"causal": causal})
+    batch, heads, length, width = result.shape
+    if packed:
         joined = b.emit(node, "transpose", [result], {"permutation": [0, 2, 1, 3]})
-        result = b.emit(node, "reshape", [joined], {"shape": [batch, length, whole(count_ * width)]})
-    return [result]
+        result = b.emit(node, "reshape", [joined], {"shape": [batch, length, whole(heads * width)]})
+    scores = (
+        Value(node.outputs[3], query.dtype, (batch, heads, length, key.shape[2])) if len(node.outputs) > 3 else None
+    )
+    return [result, key, value, scores]
+
+
+def _capped(b: Builder, node: Node, query: Value, key: Value, value: Value, mask: Value | None) -> Value:
+    """Attention whose scores are capped: c tanh(s / c). Written out, causal or not: all scores are worked out."""
+    batch, heads, length, width = query.shape
+    groups, number = key.shape[1], Value("number", query.dtype, ())
+    per_group = [batch, groups, whole(heads * length // groups), width]
+    rows = query if groups == heads else b.emit(node, "reshape", [query], {"shape": per_group})
+    columns = b.emit(node, "transpose", [key], {"permutation": [0, 1, 3, 2]})
+    scores = b.emit(node, "mul", [b.emit(node, "matmul", [rows, columns]), number])
+    scores = b.emit(node, "tanh", [b.emit(node, "div", [scores, number])])
+    scores = b.emit(node, "mul", [scores, number])
+    if mask is not None:
+        scores = b.emit(node, "add", [scores, Value("mask", scores.dtype, scores.shape[-1:])])
+    result = b.emit(node, "matmul", [b.emit(node, "softmax", [scores], {"axis": 3}), value])
+    return result if groups == heads else b.emit(node, "reshape", [result], {"shape": [batch, heads, length, -1]})
+
+
+def _rotary(b: Builder, node: Node) -> Result:
+    """Pairs of features turned by an angle: four products and two sums for each pair, the rest passed on."""
+    x, cos, sin, positions = node.input(0), node.input(1), node.input(2), node.optional(3)
+    shape = x.shape
+    if x.rank == 3:
+        count = node.integer("num_heads")
+        if count < 1:
+            raise DataError(f"{node.describe()}: num_heads is {count}")
+        x = b.emit(node, "reshape", [x], {"shape": [shape[0], shape[1], count, whole(shape[2] // count)]})
+    if positions is not None:
+        cos, sin = (b.emit(node, "gather", [table, positions], {"axis": 0}) for table in (cos, sin))
+    turned = node.integer("rotary_embedding_dim", 0) or x.shape[3]
+    half = whole(turned // 2)
+    heads_last = len(shape) == 3
+    angles = [cos.shape[0], cos.shape[1], 1, half] if heads_last else [cos.shape[0], 1, cos.shape[1], half]
+    cos, sin = (b.emit(node, "reshape", [table], {"shape": list(angles)}) for table in (cos, sin))
+    rest = whole(x.shape[3] - turned)
+    sizes = [half, half] if rest == 0 else [half, half, rest]
+    one, two, *passed = b.emit_all(node, "split", [x], {"axis": 3, "sizes": sizes})
+    real = b.emit(node, "sub", [b.emit(node, "mul", [one, cos]), b.emit(node, "mul", [two, sin])])
+    imaginary = b.emit(node, "add", [b.emit(node, "mul", [one, sin]), b.emit(node, "mul", [two, cos])])
+    result = b.emit(node, "concat", [real, imaginary, *passed], {"axis": 3})
+    return b.emit(node, "reshape", [result], {"shape": list(shape)}) if heads_last else result
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -195,5 +252,6 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "QLinearConv": _qlinear_conv,
         "QLinearMatMul": _qlinear_matmul,
         "QuantizeLinear": _quantize,
+        "RotaryEmbedding": _rotary,
     }
 )

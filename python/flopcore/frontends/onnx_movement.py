@@ -98,7 +98,9 @@ def _slice(b: Builder, node: Node) -> Result:
         if b.counts_runs(start) and isinstance(length, int) and length > 0:
             start, stop = 0, length  # a window that moves from run to run is taken to stay inside
         first = _bound(start, size)
-        last = whole(maximum(first, _bound(stop, size)))
+        last = _bound(stop, size)
+        if first != 0:  # sizes are not negative, which a formula of dims may not show
+            last = whole(maximum(first, last))
         if first == 0 and last == size and step == 1:
             continue
         result = b.emit(node, "slice", [result], {"axis": axis, "start": first, "stop": last, "step": step})
@@ -116,6 +118,8 @@ def _flipped(start: Size, stop: Size, step: int, size: Size) -> tuple[Size, Size
 def _bound(index: Size, size: Size) -> Size:
     """Return a slice bound within [0, size]."""
     if isinstance(index, int):
+        if index == 0:
+            return 0
         if index >= _END and not isinstance(size, int):
             return size
         if index < 0:
@@ -259,10 +263,13 @@ def _sum(b: Builder, node: Node) -> Result:
 
 def _dropout(b: Builder, node: Node) -> Sequence[Result]:
     x, training = node.input(0), node.optional(2)
-    mask = Value(node.outputs[1] if len(node.outputs) > 1 else "", "bool", x.shape)
-    if training is not None and integers(training) != (0,):
-        return [b.emit(node, "dropout", [x], {"mode": "train"}), mask]
-    return [x, mask]
+    if training is None or integers(training) == (0,):
+        return [x, Value(node.outputs[1] if len(node.outputs) > 1 else "", "bool", x.shape)]
+    number = Value("number", x.dtype, ())
+    drawn = b.emit(node, "random_uniform", [], {"shape": list(x.shape), "dtype": x.dtype})
+    mask = b.emit(node, "greater_equal", [drawn, number])
+    kept = b.emit(node, "where", [mask, x, number])
+    return [b.emit(node, "mul", [kept, number]), mask]
 
 
 def _bit_cast(b: Builder, node: Node) -> Result:

@@ -21,6 +21,7 @@ from . import (
     onnx_recurrent,
     onnx_sampling,
     onnx_sources,
+    onnx_transforms,
 )
 from .onnx_build import Builder, Result, Rule
 from .onnx_table import PLAIN, ROWS, WEIGHT_SLOTS, Row
@@ -74,6 +75,7 @@ OPS: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
         | dict(onnx_recurrent.RULES)
         | dict(onnx_sampling.RULES)
         | dict(onnx_sources.RULES)
+        | dict(onnx_transforms.RULES)
         | dict(onnx_control.RULES),
         "ai.onnx.ml": onnx_ml.RULES,
     }

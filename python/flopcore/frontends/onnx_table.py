@@ -81,7 +81,7 @@ PLAIN: Mapping[str, tuple[str, int]] = MappingProxyType(
 # Inputs of the ops above that are weights where the file stores them.
 WEIGHT_SLOTS: Mapping[str, int] = MappingProxyType({"MatMul": 1, "PRelu": 1})
 
-_TEXTS = "it works on text"
+_TEXTS = "it works on text, not on numbers"
 _DATA = "it looks up entries of a table or dictionary, on text as a rule"
 _PREVIEW = "the domain is a preview: its ops change from release to release"
 
