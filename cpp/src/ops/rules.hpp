@@ -37,6 +37,29 @@ void count_dequantize(CountContext& context);
 void infer_attention(InferContext& context);
 void count_attention(CountContext& context);
 
+void infer_rnn(InferContext& context);
+void count_rnn(CountContext& context);
+void infer_gru(InferContext& context);
+void count_gru(CountContext& context);
+void infer_lstm(InferContext& context);
+void count_lstm(CountContext& context);
+void infer_selective_scan(InferContext& context);
+void count_selective_scan(CountContext& context);
+void infer_state_space_dual(InferContext& context);
+void count_state_space_dual(CountContext& context);
+void infer_gated_delta_rule(InferContext& context);
+void count_gated_delta_rule(CountContext& context);
+void infer_associative_scan(InferContext& context);
+void count_associative_scan(CountContext& context);
+void infer_mixture_of_experts(InferContext& context);
+void count_mixture_of_experts(CountContext& context);
+void infer_cholesky(InferContext& context);
+void count_cholesky(CountContext& context);
+void infer_triangular_solve(InferContext& context);
+void count_triangular_solve(CountContext& context);
+void infer_lu_factor(InferContext& context);
+void count_lu_factor(CountContext& context);
+
 // The count of a rule that is its charges and flags.
 void count_charges(CountContext& context);
 // The same for charges per element of the output that always hold.

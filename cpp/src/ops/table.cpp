@@ -5,6 +5,7 @@
 #include "contraction.hpp"
 #include "elementwise.hpp"
 #include "flopcore/error.hpp"
+#include "recurrence.hpp"
 #include "rules.hpp"
 
 namespace flopcore {
@@ -221,8 +222,11 @@ constexpr OpRule kCharged[] = {
 constexpr auto kRules = [] {
     std::array<OpRule, static_cast<std::size_t>(Op::kCall)> rules{};
     std::size_t n = 0;
-    for (const std::span<const OpRule> family :
-         {std::span<const OpRule>(kOther), {kCharged}, {ops::contraction::kRules}, {ops::elementwise::kRules}})
+    for (const std::span<const OpRule> family : {std::span<const OpRule>(kOther),
+                                                 {kCharged},
+                                                 {ops::contraction::kRules},
+                                                 {ops::recurrence::kRules},
+                                                 {ops::elementwise::kRules}})
         for (const OpRule& rule : family) {
             rules[static_cast<std::size_t>(rule.op)] = rule;
             ++n;
