@@ -108,6 +108,19 @@ void bind_sweep(py::module_& m) {
             return to_array(std::move(values), {n});
         },
         py::arg("kind"), py::arg("scale"), py::arg("half"), py::arg("single"), py::arg("words"));
+    m.def(
+        "quantile_values",
+        [](const Array<std::uint64_t>& table_words, const Array<double>& table_fields, bool single,
+           const Array<std::uint64_t>& words) {
+            const auto tables = to_tables(table_words, table_fields);
+            if (tables.size() != 1) throw DataError("expected one table");
+            const Term term{0, Term::Kind::table, 1.0, 0.0, tables[0]};
+            std::vector<double> values = term_values(term, single ? Precision::single : Precision::dual,
+                                                     std::span(words.data(), static_cast<std::size_t>(words.size())));
+            const auto n = static_cast<py::ssize_t>(values.size());
+            return to_array(std::move(values), {n});
+        },
+        py::arg("table_words"), py::arg("table_fields"), py::arg("single"), py::arg("words"));
     py::class_<SweepPlan>(m, "SweepPlan")
         .def(py::init(&make_plan), py::kw_only(), py::arg("key"), py::arg("single"), py::arg("shared"), py::arg("own"),
              py::arg("own_begin"), py::arg("use_terms"), py::arg("use_factors"), py::arg("uses_begin"),

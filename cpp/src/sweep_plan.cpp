@@ -23,6 +23,7 @@ void check_terms(const std::vector<Term>& terms, const char* which) {
         const std::string name = std::string(which) + " term " + std::to_string(i);
         require(std::isfinite(term.scale), name + ": scale is not finite");
         require(term.half >= 0.0 && term.half < 1.0, name + ": half is outside [0, 1)");
+        require((term.kind == Term::Kind::table) == (term.table != nullptr), name + ": table is missing or unwanted");
     }
 }
 
@@ -32,7 +33,8 @@ void check_rows(const std::vector<std::size_t>& begin, std::size_t n_rows, std::
             std::string(which) + " row bounds do not fit");
 }
 
-// For ascending thresholds: the smallest word, after flipping, whose value exceeds each; 2^bits when none does.
+// For ascending thresholds: the smallest word, after flipping, whose value exceeds each; 2^bits when none does. Values
+// of a table are compared in double in either precision: a point mass is where its distribution says.
 template <class Real>
 std::vector<std::uint64_t> smallest_words(const Term& term, std::span<const double> thresholds, bool flip) {
     using Lanes = simd::Lanes<Real>;
@@ -43,18 +45,25 @@ std::vector<std::uint64_t> smallest_words(const Term& term, std::span<const doub
     std::vector<std::uint64_t> low(n, 0), high(n, end);
     std::vector<Word> words(n);
     std::vector<Real> values(n);
+    std::vector<double> exact(n);
     for (unsigned step = 0; step <= Lanes::kWordBits; ++step) {
         for (std::size_t t = 0; t < n; ++t) {
             const std::uint64_t middle = std::min(low[t] + (high[t] - low[t]) / 2, end - 1);
             words[t] = static_cast<Word>(flip ? end - 1 - middle : middle);
         }
-        std::fill(values.begin(), values.end(), Real{0});
-        add_term(lanes, term, words.data(), n, Real{1}, values.data());
+        if (term.table != nullptr) {
+            lanes.quantiles(words.data(), n, term.table->rows(), exact.data());
+            for (double& value : exact) value *= term.scale;
+        } else {
+            std::fill(values.begin(), values.end(), Real{0});
+            add_term(lanes, term, words.data(), n, Real{1}, values.data());
+            std::copy(values.begin(), values.end(), exact.begin());
+        }
         for (std::size_t t = 0; t < n; ++t) {
             if (low[t] >= high[t]) continue;
             const std::uint64_t middle = low[t] + (high[t] - low[t]) / 2;
-            (values[t] > static_cast<Real>(thresholds[t]) ? high[t] : low[t]) =
-                values[t] > static_cast<Real>(thresholds[t]) ? middle : middle + 1;
+            const double line = term.table ? thresholds[t] : static_cast<double>(static_cast<Real>(thresholds[t]));
+            (exact[t] > line ? high[t] : low[t]) = exact[t] > line ? middle : middle + 1;
         }
     }
     // A polynomial may fall by an ulp between neighbouring words, the limits may not.

@@ -63,7 +63,14 @@ def expr_scale(left: object, factor: int | Fraction) -> int | Fraction | Expr: .
 def expr_pow(base: object, exponent: int) -> int | Fraction | Expr: ...
 
 # Sweep
-_TermColumns: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]
+_TermColumns: TypeAlias = tuple[
+    NDArray[np.uint64],
+    NDArray[np.uint8],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.uint64],
+    NDArray[np.float64],
+]
 
 stream_version: int
 
@@ -77,6 +84,19 @@ def exp(x: NDArray[np.float64]) -> NDArray[np.float64]: ...
 def log(x: NDArray[np.float64]) -> NDArray[np.float64]: ...
 def term_values(
     kind: int, scale: float, half: float, single: bool, words: NDArray[np.uint64]
+) -> NDArray[np.float64]: ...
+def gamma_tails(
+    shape: float, log_gamma: float, x: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
+def beta_tails(
+    a: float, b: float, log_beta: float, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
+def gamma_quantiles(shape: float, log_gamma: float, p: NDArray[np.float64], upper: bool) -> NDArray[np.float64]: ...
+def beta_quantiles(
+    a: float, b: float, log_beta: float, p: NDArray[np.float64], upper: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def quantile_values(
+    table_words: NDArray[np.uint64], table_fields: NDArray[np.float64], single: bool, words: NDArray[np.uint64]
 ) -> NDArray[np.float64]: ...
 
 _BudgetYear: TypeAlias = tuple[str, float, int, int, float, float, float, float, list[int], bool]

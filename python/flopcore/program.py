@@ -15,7 +15,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Literal, TypeAlias, TypeVar, cast
 
-from .distributions import DIGITS, Distribution, Fixed, Uniform, log10_exact
+from .distributions import DIGITS, Discrete, Distribution, Fixed, Sample, Uniform, log10_exact
 from .expr import Expr, parts
 from .quantity import Number, parse_quantity
 
@@ -256,7 +256,10 @@ def variable(name: str, distribution: Distribution | Sequence[Distribution], *, 
     if not each:
         raise ValueError(f"variable {name!r}: expected a distribution for each entity")
     scope: Scope = per if isinstance(distribution, Distribution) else "entity"
-    for space in ("log10", "linear"):
+    # Point masses are drawn as they are, to meet a threshold exactly; all else by its logarithm if it has one.
+    exact = any(isinstance(one, (Discrete, Sample)) for one in each)
+    spaces: tuple[Literal["linear", "log10"], ...] = ("linear", "log10") if exact else ("log10", "linear")
+    for space in spaces:
         try:
             terms = [one.log10_term() if space == "log10" else one.linear_term() for one in each]
         except ValueError as error:

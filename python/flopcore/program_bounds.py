@@ -85,10 +85,13 @@ def _draw(node: Node, args: list[Interval]) -> Interval:
         if term.kind == "constant":
             ends.append((offset, offset))
             continue
+        words = np.array([0, 2**53 - 1], dtype=np.uint64)
+        if term.table is not None:
+            ends.append((float(term.table.fields[0, 8]), float(term.table.fields[-1, 9])))
+            continue
         columns = Terms()
         columns.append(0, term, 1)
-        _, kind, scale, half = columns.arrays()
-        words = np.array([0, 2**53 - 1], dtype=np.uint64)
+        _, kind, scale, half, *_ = columns.arrays()
         values = offset + _core.term_values(int(kind[0]), float(scale[0]), float(half[0]), False, words)
         ends.append((float(values.min()), float(values.max())))
     array = np.array(ends)

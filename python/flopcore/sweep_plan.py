@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from .distributions import DIGITS, Distribution, Fixed, LogTerm, log10_exact
+from .distributions import DIGITS, Discrete, Distribution, Fixed, LogTerm, QuantileTable, log10_exact
 from .quantity import Number, parse_quantity
 from .thresholds import Threshold
 
@@ -21,9 +21,16 @@ __all__ = ["Entity", "Factor", "PlanSpec", "Precision", "log10_offset", "make_pl
 
 Precision: TypeAlias = Literal["double", "single"]
 
-_KINDS = {"normal": 0, "uniform": 1, "log_linear": 2}
+_KINDS = {"normal": 0, "uniform": 1, "log_linear": 2, "table": 3}
 _MAX_POWER = 64
-TermColumns: TypeAlias = tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]
+TermColumns: TypeAlias = tuple[
+    NDArray[np.uint64],
+    NDArray[np.uint8],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.uint64],
+    NDArray[np.float64],
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +179,20 @@ class Terms:
     kind: list[int] = field(default_factory=list)
     scale: list[float] = field(default_factory=list)
     half: list[float] = field(default_factory=list)
+    tables: list[QuantileTable] = field(default_factory=list)
+    _places: dict[int, int] = field(default_factory=dict)
 
     def append(self, stream: int, term: LogTerm, power: int) -> None:
         self.stream.append(stream)
         self.kind.append(_KINDS[term.kind])
         self.scale.append(power * term.scale)
-        self.half.append(term.half)
+        if term.table is None:
+            self.half.append(term.half)
+            return
+        place = self._places.setdefault(id(term.table), len(self.tables))
+        if place == len(self.tables):
+            self.tables.append(term.table)
+        self.half.append(float(place))
 
     def arrays(self) -> TermColumns:
         return (
@@ -185,6 +200,8 @@ class Terms:
             np.array(self.kind, dtype=np.uint8),
             np.array(self.scale, dtype=np.float64),
             np.array(self.half, dtype=np.float64),
+            np.concatenate([np.array([], dtype=np.uint64), *(table.words() for table in self.tables)]),
+            np.concatenate([np.array([], dtype=np.float64), *(table.fields.ravel() for table in self.tables)]),
         )
 
 
@@ -240,6 +257,27 @@ def log10_offset(entity: Entity) -> Decimal:
         )
 
 
+def _switch(entity: Entity) -> Factor | None:
+    """Return the entity's only uncertain factor when that has point masses and one entity to itself, otherwise None."""
+    uncertain = [factor for factor in entity.factors if not isinstance(factor.distribution, Fixed)]
+    return uncertain[0] if len(uncertain) == 1 and isinstance(uncertain[0].distribution, Discrete) else None
+
+
+def _exact_limits(entity: Entity, switch: Factor, thresholds: Sequence[Threshold]) -> list[float]:
+    """Return, per threshold, the largest drawn value at which the entity's exact total is not over it."""
+    distribution = switch.distribution
+    term = distribution.log10_term()
+    if not isinstance(distribution, Discrete) or term.table is None:
+        raise TypeError(f"entity {entity.key!r}, factor {switch.name!r}: {distribution!r} has no point masses")
+    known = Entity(entity.key, tuple(f for f in entity.factors if f is not switch), entity.coefficient).exact_value()
+    totals = [Fraction(value) ** switch.power * Fraction(known or 1) for value in distribution.values]
+    drawn = [switch.power * x for x in distribution.log10_values()]
+    return [
+        max((x for x, total in zip(drawn, totals, strict=True) if not line.is_exceeded_by(total)), default=-np.inf)
+        for line in thresholds
+    ]
+
+
 def make_plan(
     entities: Sequence[Entity], thresholds: Sequence[Threshold], key: list[int], precision: Precision
 ) -> PlanSpec:
@@ -252,6 +290,7 @@ def make_plan(
     use_factors: list[float] = []
     offsets: list[Decimal] = []
     exact: dict[int, Number] = {}
+    switched: dict[int, list[float]] = {}
     for m, entity in enumerate(entities):
         # By name: the order of addition, and so the last bit, does not depend on the order of writing.
         for factor in sorted(entity.factors, key=lambda f: f.name):
@@ -274,11 +313,16 @@ def make_plan(
         own_begin.append(len(own.stream))
         uses_begin.append(len(use_terms))
         value = entity.exact_value()
+        switch = _switch(entity)
         if value is not None:
             exact[m] = value
+        elif switch is not None:
+            switched[m] = _exact_limits(entity, switch, thresholds)
     limits = _limits(offsets, thresholds)
     for m, value in exact.items():
         limits[m] = [-np.inf if threshold.is_exceeded_by(value) else np.inf for threshold in thresholds]
+    for m, row in switched.items():
+        limits[m] = np.maximum.accumulate(row)
     return PlanSpec(
         key=(key[0], key[1]),
         precision=precision,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 import flopcore as fc
 from flopcore import _core
-from flopcore.distributions import Fixed, LogNormal, LogUniform, Uniform
+from flopcore.distributions import Discrete, Fixed, Gamma, LogNormal, LogUniform, Uniform
+from flopcore.distributions.table import linear_table
 from flopcore.reference import philox, sampling
 from flopcore.sweep_plan import make_plan
 
@@ -35,6 +36,20 @@ def test_a_term_at_a_word(data, precision, kind, scale, half):
     extra = (Fraction(half),) if kind == 2 else ()
     for word, value in zip(words, values, strict=True):
         assert Fraction(float(value)) == add(precision, word, *extra, Fraction(scale), Fraction(0))
+
+
+TABLES = [linear_table(Gamma(2.5)), Discrete([1, 2, 10**25], [1, 5, 3]).log10_term().table]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), PRECISIONS, st.sampled_from(TABLES))
+def test_a_table_at_a_word(data, precision, table):
+    words = data.draw(st.lists(word_of(precision), min_size=1, max_size=20))
+    starts = [int(start) for start in table.starts]
+    rows = [[Fraction(x) for x in row] for row in table.fields.tolist()]
+    values = table.values(np.array(words, dtype=np.uint64), single=precision == "single")
+    for word, value in zip(words, values, strict=True):
+        assert Fraction(float(value)) == sampling.add_table(precision, word, starts, rows, Fraction(1), Fraction(0))
 
 
 def test_a_term_that_is_subnormal():

@@ -301,7 +301,7 @@ def test_colliding_streams_are_refused(monkeypatch):
 
 
 def test_the_core_refuses_plans_that_do_not_fit():
-    none = (np.array([], "u8"), np.array([], "u1"), np.array([]), np.array([]))
+    none = (np.array([], "u8"), np.array([], "u1"), np.array([]), np.array([]), np.array([], "u8"), np.array([]))
     good = {
         "key": [0, 0],
         "single": False,
@@ -318,7 +318,7 @@ def test_the_core_refuses_plans_that_do_not_fit():
         plan.evaluate(5, 4, 1)
     with pytest.raises(ValueError, match="range"):
         plan.evaluate(0, 2**49 + 1, 1)
-    one = (np.array([1], "u8"), np.array([0], "u1"), np.array([1.0]), np.array([0.0]))
+    one = (np.array([1], "u8"), np.array([0], "u1"), np.array([1.0]), np.array([0.0]), *none[4:])
     bad = [
         {"thresholds": np.array([[1.0, 0.0]])},
         {"thresholds": np.array([[np.nan, 0.0]])},
@@ -326,8 +326,13 @@ def test_the_core_refuses_plans_that_do_not_fit():
         {"own_begin": np.array([0, 1], "u8")},
         {"own": one},
         {"own": (*one[:1], np.array([9], "u1"), *one[2:]), "own_begin": np.array([0, 1], "u8")},
-        {"own": (*one[:2], np.array([np.inf]), one[3]), "own_begin": np.array([0, 1], "u8")},
-        {"own": (*one[:3], np.array([1.0])), "own_begin": np.array([0, 1], "u8")},
+        {"own": (*one[:2], np.array([np.inf]), *one[3:]), "own_begin": np.array([0, 1], "u8")},
+        {"own": (*one[:3], np.array([1.0]), *one[4:]), "own_begin": np.array([0, 1], "u8")},
+        {"own": (one[0], np.array([3], "u1"), *one[2:]), "own_begin": np.array([0, 1], "u8")},
+        {"own": (*none[:4], np.array([2, 0], "u8"), np.zeros(20))},
+        {"own": (*none[:4], np.array([1, 1], "u8"), np.zeros(10))},
+        {"own": (*none[:4], np.array([1, 0], "u8"), np.full(10, np.nan))},
+        {"own": (*none[:4], np.array([1, 0], "u8"), np.array([0.0] * 8 + [1.0, 0.0]))},
         {"use_terms": np.array([0], "u4"), "use_factors": np.array([1.0]), "uses_begin": np.array([0, 1], "u8")},
     ]
     for change in bad:

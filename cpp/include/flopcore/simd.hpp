@@ -22,6 +22,19 @@ struct WordLimits {
     const Word* limits;
 };
 
+// A quantile function on a range of words, as a polynomial in s = (o - first) per_unit, o twice the tail probability.
+struct QuantileRow {
+    double first, per_unit;
+    double powers[6];  // highest first
+    double low, high;  // least and largest value of the row
+};
+
+struct QuantileRows {
+    const uint64_t* starts;  // first word of 53 bits of each row; 2 half of them, filled up with the largest word
+    const QuantileRow* rows;
+    size_t half;  // a power of two
+};
+
 struct Address {
     uint32_t key[2];   // of the whole study
     uint64_t stream;   // hash64(purpose, variable, entity)
@@ -85,6 +98,9 @@ struct Kernels {
     // acc += scale * ln(1 + half * (2 u - 1)), 0 <= half < 1.
     void (*add_log_linear_f32)(const uint32_t* words, size_t n, float half, float scale, float* acc);
     void (*add_log_linear_f64)(const uint64_t* words, size_t n, double half, double scale, double* acc);
+    // Values of a table at words of 32 and of 53 bits.
+    void (*quantiles_f32)(const uint32_t* words, size_t n, const QuantileRows* table, double* out);
+    void (*quantiles_f64)(const uint64_t* words, size_t n, const QuantileRows* table, double* out);
     // acc += scale * x.
     void (*add_scaled_f32)(const float* x, size_t n, float scale, float* acc);
     void (*add_scaled_f64)(const double* x, size_t n, double scale, double* acc);

@@ -3,10 +3,12 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "flopcore/parallel.hpp"
+#include "flopcore/quantile_table.hpp"
 #include "flopcore/simd.hpp"
 
 namespace flopcore {
@@ -19,11 +21,13 @@ struct Term {
         normal,      // scale * z
         uniform,     // scale * (2 u - 1)
         log_linear,  // scale * ln(1 + half * (2 u - 1))
+        table,       // scale * the table's quantile at u
     };
     std::uint64_t stream;
     Kind kind;
     double scale;
     double half;
+    std::shared_ptr<const QuantileTable> table = nullptr;  // immutable, shared by equal distributions
 };
 
 // The draws that these words give: words below 2^32 in single precision, 2^53 in dual. Throws DataError beyond.

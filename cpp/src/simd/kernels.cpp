@@ -12,6 +12,7 @@ namespace {
 #include "mathf.inl"
 #include "philox.inl"
 #include "program.inl"
+#include "quantile.inl"
 
 template <class Real>
 void add_scaled(const Real* __restrict x, size_t n, Real scale, Real* __restrict acc) {
@@ -137,6 +138,8 @@ constexpr Kernels FLOPCORE_JOIN(kernels_, FLOPCORE_ISA_NAME) = {
     .add_uniform_f64 = add_uniform_f64,
     .add_log_linear_f32 = add_log_linear_f32,
     .add_log_linear_f64 = add_log_linear_f64,
+    .quantiles_f32 = quantiles_f32,
+    .quantiles_f64 = quantiles_f64,
     .add_scaled_f32 = add_scaled<float>,
     .add_scaled_f64 = add_scaled<double>,
     .count_above_f32 = count_above<float, uint32_t>,

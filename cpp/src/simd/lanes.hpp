@@ -27,6 +27,9 @@ struct Lanes<float> {
     void add_log_linear(const Word* w, std::size_t n, float half, float scale, float* x) const {
         k.add_log_linear_f32(w, n, half, scale, x);
     }
+    void quantiles(const Word* w, std::size_t n, const QuantileRows& table, double* out) const {
+        k.quantiles_f32(w, n, &table, out);
+    }
     void add_scaled(const float* v, std::size_t n, float scale, float* x) const { k.add_scaled_f32(v, n, scale, x); }
     void count_above(const float* x, std::size_t n, const float* t, std::size_t nt, std::int64_t* counts) const {
         k.count_above_f32(x, n, t, nt, counts);
@@ -68,6 +71,9 @@ struct Lanes<double> {
     void add_uniform(const Word* w, std::size_t n, double scale, double* x) const { k.add_uniform_f64(w, n, scale, x); }
     void add_log_linear(const Word* w, std::size_t n, double half, double scale, double* x) const {
         k.add_log_linear_f64(w, n, half, scale, x);
+    }
+    void quantiles(const Word* w, std::size_t n, const QuantileRows& table, double* out) const {
+        k.quantiles_f64(w, n, &table, out);
     }
     void add_scaled(const double* v, std::size_t n, double scale, double* x) const { k.add_scaled_f64(v, n, scale, x); }
     void count_above(const double* x, std::size_t n, const double* t, std::size_t nt, std::int64_t* counts) const {

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Arithmetic", "Precision", "add_log_linear", "add_normal", "add_uniform"]
+__all__ = ["Arithmetic", "Precision", "add_log_linear", "add_normal", "add_table", "add_uniform"]
 
 Precision = Literal["single", "double"]
 
@@ -146,3 +147,24 @@ def add_log_linear(precision: Precision, word: int, half: Fraction, scale: Fract
     arithmetic = Arithmetic(precision)
     argument = arithmetic.fma(arithmetic.round(half), arithmetic.centred(word), Fraction(1))
     return arithmetic.fma(arithmetic.round(scale), arithmetic.log(argument), total)
+
+
+def add_table(
+    precision: Precision,
+    word: int,
+    starts: Sequence[int],
+    rows: Sequence[Sequence[Fraction]],
+    scale: Fraction,
+    total: Fraction,
+) -> Fraction:
+    """Return total + scale * the quantile of a table, which is found in double in either precision, then rounded."""
+    arithmetic, double = Arithmetic(precision), Arithmetic("double")
+    wide = (word << 21) + (1 << 20) if precision == "single" else word
+    row = rows[max(i for i, start in enumerate(starts) if start <= wide)]
+    width = 32 if precision == "single" else 53
+    tail = min(word, 2**width - 1 - word)
+    s = double.round(double.round(Fraction(2 * tail + 1, 2**width) - row[0]) * row[1])
+    value = row[2]
+    for power in row[3:8]:
+        value = double.fma(value, s, power)
+    return arithmetic.fma(arithmetic.round(scale), arithmetic.round(min(max(value, row[8]), row[9])), total)
