@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 SWEEP_ROWS, SWEEP_CHUNK = 1 << 20, 1 << 14
+SOBOL_INPUTS, SOBOL_POINTS = 10, 1 << 13
 ENTITIES, LINES, DRAWS, DRAW_CHUNK = 1400, 64, 4096, 256
 
 
@@ -39,6 +40,29 @@ def mkl_normals() -> Callable[[], int] | None:
         for _ in range(4 * SWEEP_ROWS // SWEEP_CHUNK):
             state.normal(size=SWEEP_CHUNK, method="ICDF")
         return 4 * SWEEP_ROWS
+
+    return run
+
+
+def salib_sobol() -> Callable[[], int] | None:
+    """Return SALib's sampling and analysis of the g-function, or None where SALib is missing.
+
+    An eighth of the points of the frozen program: what a point costs hardly depends on their number.
+    """
+    try:
+        from SALib.analyze import sobol as analyze
+        from SALib.sample import sobol as sample
+    except ImportError:
+        return None
+    a = np.arange(SOBOL_INPUTS) / 2
+    names = [f"x{i}" for i in range(SOBOL_INPUTS)]
+    problem = {"num_vars": SOBOL_INPUTS, "names": names, "bounds": [[0, 1]] * SOBOL_INPUTS}
+
+    def run() -> int:
+        x = sample.sample(problem, SOBOL_POINTS, calc_second_order=False, seed=1)
+        y = np.prod((np.abs(4 * x - 2) + a) / (1 + a), axis=1)
+        analyze.analyze(problem, y, calc_second_order=False, num_resamples=100, seed=1)
+        return SOBOL_POINTS * (SOBOL_INPUTS + 2)
 
     return run
 

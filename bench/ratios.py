@@ -15,7 +15,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,7 +30,7 @@ import peers_forecast
 import peers_sweep as peers
 import walks
 from flopcore import _core
-from flopcore.distributions import LogNormal
+from flopcore.distributions import LogNormal, Uniform
 from flopcore.study.allocation import Allocation, allocation_spec
 from flopcore.study.allocation_run import THRESHOLDS, WIDTHS
 from flopcore.sweep_plan import make_plan
@@ -103,6 +103,31 @@ def _() -> Pair:
 def _() -> Pair | None:
     normals = peers.mkl_normals()
     return None if normals is None else (sweep_pair("double", np.float64)[0], normals)
+
+
+@row("Sobol indices vs SALib", 100.0, "evaluations/s")
+def _() -> Pair | None:
+    peer = peers.salib_sobol()
+    if peer is None:
+        return None
+    inputs = {f"x{i}": Uniform(0, 1) for i in range(peers.SOBOL_INPUTS)}
+    weights = [i / 2 for i in range(peers.SOBOL_INPUTS)]
+
+    def model(x: Mapping[str, np.ndarray]) -> np.ndarray:
+        product = np.ones(1)
+        for weight, column in zip(weights, x.values(), strict=True):
+            product = product * ((np.abs(4 * column - 2) + weight) / (1 + weight))
+        return product
+
+    def ours() -> int:
+        return fc.sobol_indices(model, inputs, n=peers.SOBOL_POINTS, rng=1).evaluations
+
+    found = fc.sobol_indices(model, inputs, n=peers.SOBOL_POINTS, rng=1)
+    shares = [1 / (3 * (1 + weight) ** 2) for weight in weights]
+    variance = np.prod([1 + share for share in shares]) - 1
+    gaps = [abs(s - share / variance) for s, share in zip(found.first, shares, strict=True)]
+    check(max(gaps) < 6 * max(found.first_error) + 1e-3, f"first-order indices off by {max(gaps)}")
+    return ours, peer
 
 
 def population_plan() -> _core.SweepPlan:

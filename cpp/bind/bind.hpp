@@ -12,6 +12,7 @@ void bind_graph(pybind11::module_& m);
 void bind_tally(pybind11::module_& m);
 void bind_onnx(pybind11::module_& m);
 void bind_incomplete(pybind11::module_& m);
+void bind_sensitivity(pybind11::module_& m);
 void bind_sweep(pybind11::module_& m);
 void bind_allocation(pybind11::module_& m);
 void bind_program(pybind11::module_& m);

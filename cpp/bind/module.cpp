@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, m) {
     bind::bind_tally(m);
     bind::bind_onnx(m);
     bind::bind_incomplete(m);
+    bind::bind_sensitivity(m);
     bind::bind_sweep(m);
     bind::bind_allocation(m);
     bind::bind_program(m);

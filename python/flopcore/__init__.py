@@ -37,7 +37,15 @@ from .graph import Graph, Tensor, ops
 from .module_tree import Module, module_tree
 from .program import Node, column, constant, from_expr, lookup, switch, variable, where
 from .program_result import ProgramResult
+from .sensitivity import (
+    first_order_of_categories,
+    shapley_effects,
+    sobol_indices,
+    tornado,
+    variance_split,
+)
 from .sinks import Along, Category, Confusion, CountAbove, Exceed, Moments, Quantiles, Table
+from .sobol import sobol_points
 from .study.allocation import Allocation
 from .study.allocation_run import AllocationResult, run_allocation
 from .study.capability import read_capability, with_capability
@@ -122,6 +130,7 @@ __all__ = [
     "estimate_from_graph",
     "estimate_from_hardware",
     "estimate_from_parameters",
+    "first_order_of_categories",
     "fit_growth",
     "from_expr",
     "from_gguf",
@@ -144,13 +153,18 @@ __all__ = [
     "rel_error",
     "run_allocation",
     "run_hooker",
+    "shapley_effects",
+    "sobol_indices",
+    "sobol_points",
     "sum_over",
     "sweep",
     "switch",
     "thresholds",
+    "tornado",
     "unregister_op",
     "user_ops",
     "variable",
+    "variance_split",
     "where",
     "with_capability",
 ]
