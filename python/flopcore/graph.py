@@ -21,7 +21,7 @@ from .user_ops import TensorType, UserOp, find_op
 
 __all__ = ["AttrValue", "DimLike", "Graph", "Tensor", "ops"]
 
-AttrValue: TypeAlias = bool | str | int | Expr | Sequence[int] | Sequence[DimLike]
+AttrValue: TypeAlias = bool | str | int | Fraction | Expr | Sequence[int] | Sequence[DimLike]
 """What an attribute may be; `data/ops.toml` says which op takes which."""
 
 
@@ -281,7 +281,7 @@ class Graph(Blocks):
         bias: Tensor | None = None,
         *,
         stride: int | Sequence[int] = 1,
-        padding: int | Sequence[int] | Sequence[tuple[int, int]] = 0,
+        padding: int | Sequence[int] | Sequence[tuple[int, int]] | Literal["valid", "same_upper", "same_lower"] = 0,
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
         name: str = "",
@@ -289,16 +289,42 @@ class Graph(Blocks):
     ) -> Tensor:
         """Convolution over 1, 2 or 3 spatial dims; x is [N, C, *spatial], weight [out, C / groups, *kernel].
 
-        padding is one number, one per dim, or one (begin, end) pair per dim.
+        padding is one number, one per dim, one (begin, end) pair per dim, or a mode: valid (none), or the same size but
+        for the stride, with an odd place at the end (same_upper) or at the beginning (same_lower).
         """
         n = max(len(x.shape) - 2, 0)
-        attrs: dict[str, AttrValue] = {
-            "stride": _per_dim(stride, n),
-            "padding": _flat_padding(padding, n),
-            "dilation": _per_dim(dilation, n),
-            "groups": groups,
-        }
+        attrs: dict[str, AttrValue] = {"stride": _per_dim(stride, n), "dilation": _per_dim(dilation, n)}
+        if isinstance(padding, str):
+            attrs["auto_padding"] = padding
+        else:
+            attrs["padding"] = _flat_padding(padding, n)
+        attrs["groups"] = groups
         return self.op("conv", [x, weight, bias], attrs, name=name, origin=origin)
+
+    def einsum(
+        self,
+        equation: str,
+        *operands: Tensor,
+        path: Sequence[tuple[int, int]] = (),
+        name: str = "",
+        origin: str = "builder",
+    ) -> Tensor:
+        """Einstein summation, contracted pair by pair: from the left, or along a path as of ``numpy.einsum_path``.
+
+        Examples
+        --------
+        >>> import flopcore as fc
+        >>> g = fc.Graph()
+        >>> a, b, c = (g.input(name, shape) for name, shape in (("a", (10, 20)), ("b", (20, 30)), ("c", (30, 5))))
+        >>> g.einsum("ij,jk,kl->il", a, b, c, path=[(1, 2), (0, 1)]).shape
+        (10, 5)
+        >>> fc.count(g).flop("macs")
+        4000
+        """
+        attrs: dict[str, AttrValue] = {"equation": equation}
+        if path:
+            attrs["path"] = list(chain.from_iterable(path))
+        return self.op("einsum", list(operands), attrs, name=name, origin=origin)
 
     def attention(
         self,
@@ -308,15 +334,22 @@ class Graph(Blocks):
         mask: Tensor | None = None,
         *,
         causal: Literal["none", "top_left", "bottom_right"] = "none",
+        window: DimLike | None = None,
+        past: tuple[Tensor, Tensor] | None = None,
         name: str = "",
         origin: str = "builder",
     ) -> Tensor:
         """Scaled dot-product attention; q is [B, H, S, D], k [B, H_kv, T, D], v [B, H_kv, T, D_v].
 
-        Grouped-query attention: H is a multiple of H_kv. A causal mask is an extent, so that a convention may
-        count all S x T scores or only those it leaves.
+        Grouped-query attention: H is a multiple of H_kv. A causal mask and a window (how many keys up to its own place
+        a query sees) are one extent, so that a convention may count all S x T scores or only those they leave. past
+        are the keys and values of a cache, which k and v join. `op` takes the other attributes of the specification.
         """
-        return self.op("attention", [q, k, v, mask], {"causal": causal}, name=name, origin=origin)
+        attrs: dict[str, AttrValue] = {"causal": causal}
+        if window is not None:
+            attrs["window_left"] = window - 1
+        cache = [] if past is None else [None, *past]
+        return self.op("attention", [q, k, v, mask, *cache], attrs, name=name, origin=origin)
 
     # ------------------------------------------------------------------ elementwise
 

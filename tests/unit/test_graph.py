@@ -183,3 +183,24 @@ def test_a_graph_of_scalars_alone_has_inputs() -> None:
     g.add(x, x)
     rows = {row.feature: row.base for row in fc.count(g).rows()}
     assert rows == {"add": 1, "in_elems": 2, "out_elems": 1, "bytes_read": 8, "bytes_written": 4}
+
+
+def test_padding_modes_windows_and_caches():
+    g = fc.Graph()
+    side = fc.dim("side")
+    y = g.conv(g.input("x", (1, 3, side)), g.parameter("w", (4, 3, 3)), stride=2, padding="same_upper")
+    assert [size for size in y.shape if not isinstance(size, int)] == [fc.ceildiv(side, 2)]
+    past, window = fc.dim("past", min=0), fc.dim("window")
+    new = (1, 2, 1, 8)
+    q, k, v = (g.input(name, new) for name in "qkv")
+    cache = (g.input("pk", (1, 2, past, 8)), g.input("pv", (1, 2, past, 8)))
+    g.attention(q, k, v, causal="bottom_right", window=window, past=cache)
+    (scores,) = [row for row in fc.count(g).rows() if row.op == "attention" and row.feature == "mac"]
+    (seen,) = scores.extents
+    assert (seen.kind, seen.nominal) == ("window", past + 1)
+    for length, width in ((0, 1), (9, 4), (3, 30)):
+        assert seen.used.value({"past": length, "window": width}) == min(length + 1, width)
+    with pytest.raises(fc.ShapeError, match="past_k and past_v come together"):
+        g.op("attention", [q, k, v, None, None, cache[0]])
+    with pytest.raises(fc.ShapeError, match="equation names 2 dims of operand 0"):
+        g.einsum("ij->i", q)
