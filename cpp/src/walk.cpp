@@ -1,12 +1,16 @@
 #include "flopcore/walk.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <unordered_set>
 
 #include "flopcore/error_context.hpp"
 #include "flopcore/rule.hpp"
 
 namespace flopcore {
+
+// Amounts to reserve per node; more are found in networks of norms alone. Pages that are not used cost nothing.
+constexpr std::size_t kUsualAmounts = 10;
 
 class Walker {
   public:
@@ -25,7 +29,7 @@ class Walker {
         std::size_t n_nodes = 0;
         for (const BlockId block : order) n_nodes += graph_.block_nodes(block).size();
         tally_.entries_.reserve(n_nodes);
-        tally_.amount_base_.reserve(n_nodes * 7);
+        tally_.amount_base_.reserve(n_nodes * kUsualAmounts);
         for (std::uint32_t i = 0; i < order.size(); ++i) {
             position_[order[i]] = i;
             walk_block(order[i]);
@@ -273,9 +277,8 @@ class Walker {
     std::uint32_t signature(Op op) {
         LastSignature& last = last_signature_[op_row(op)];
         const std::uint32_t n = context_.n_amounts;
-        bool same = last.n == n;
-        for (std::uint32_t i = 0; same && i < n; ++i) same = last.tags[i] == context_.tags[i];
-        if (!same) [[unlikely]] {
+        if (last.n != n || std::memcmp(last.tags.data(), context_.tags.data(), n * sizeof(AmountTag)) != 0)
+            [[unlikely]] {
             const std::span<const AmountTag> tags(context_.tags.data(), n);
             const auto known = std::ranges::find_if(tally_.signatures_,
                                                     [&](const auto& each) { return std::ranges::equal(each, tags); });

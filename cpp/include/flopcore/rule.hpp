@@ -37,8 +37,8 @@ class ShapeWriter {
   public:
     void clear() { size_ = begin_ = n_outputs_ = 0; }
     void begin(DType dtype) {
-        if (dims_.size() < size_ + kMaxRank) dims_.resize(2 * dims_.size() + kMaxRank);
-        if (n_outputs_ == outputs_.size()) outputs_.resize(2 * outputs_.size());
+        if (size_ > full_ || n_outputs_ == outputs_.size()) [[unlikely]]
+            grow();
         outputs_[n_outputs_++] = {size_, dtype};
         begin_ = size_;
     }
@@ -54,12 +54,18 @@ class ShapeWriter {
     [[nodiscard]] DType dtype(std::size_t output) const { return outputs_[output].dtype; }
 
   private:
+    void grow() {
+        dims_.resize(2 * dims_.size());
+        outputs_.resize(2 * outputs_.size());
+        full_ = dims_.size() - kMaxRank;
+    }
     struct Output {
         std::size_t begin;
         DType dtype;
     };
     std::vector<ExprRef> dims_ = std::vector<ExprRef>(2 * kMaxRank);
     std::vector<Output> outputs_ = std::vector<Output>(4);
+    std::size_t full_ = kMaxRank;  // dims beyond which there is no room for another output
     std::size_t size_ = 0, begin_ = 0, n_outputs_ = 0;
 };
 
@@ -91,7 +97,7 @@ struct CountContext {
     std::uint32_t n_amounts = 0;
     ExtentId n_extents = 0;
     ExprRef* bases = nullptr;
-    std::array<AmountTag, kMaxAmounts> tags{};
+    alignas(8) std::array<AmountTag, kMaxAmounts> tags{};
 
     void emit(Feature feature, ExprRef base, ExtentId extent = kNoExtent) {
         if (base == ExprRef()) return;
@@ -137,6 +143,7 @@ struct OpRule {
     bool gathers = false;           // reads what it gathers of its first input, not the whole of it
     std::uint32_t cache_slots = 0;  // inputs that hold keys and values of past tokens, as weight_slots
 
+    [[nodiscard]] bool cache_slot(std::size_t input) const { return input < 32 && ((cache_slots >> input) & 1U) != 0; }
     [[nodiscard]] bool weight_slot(std::size_t input) const {
         return ((weight_slots >> (input < 31 ? input : 31)) & 1U) != 0;
     }

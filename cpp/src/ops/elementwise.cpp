@@ -10,6 +10,10 @@ namespace flopcore::ops {
 void infer_elementwise(InferContext& context) {
     const auto inputs = context.inputs;
     context.out.begin(result_dtype(context));
+    if (inputs.size() == 1) {
+        for (const ExprRef dim : inputs[0].shape()) context.out.push(dim);
+        return;
+    }
     if (inputs.size() == 2) return push_broadcast(context, inputs[0].shape(), inputs[1].shape());
     std::array<ExprRef, kMaxRank> wide;
     std::size_t rank = inputs[0].rank;

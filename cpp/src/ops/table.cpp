@@ -242,6 +242,69 @@ inline ExprRef bytes(ExprStore& exprs, ExprRef elements, DType dtype) {
                             : exprs.ceildiv(exprs.mul(elements, ExprRef::small(bits)), ExprRef::small(8));
 }
 
+// Sizes of one node, in elements and bytes.
+struct NodeSizes {
+    ExprRef out, written, in, weights, read, weights_read, cache;
+};
+
+// Adds up what fits: when every tensor has less than 2^50 elements and there are at most 64, no sum of bytes reaches
+// 2^62, and nothing needs checking on the way. Returns false, with nothing done, when one is larger or symbolic.
+bool add_small_sizes(const OpRule& rule, const CountContext& context, NodeSizes& sizes) {
+    constexpr std::size_t kMostTensors = 64;
+    constexpr int kHandleBits = 51;  // a handle is twice its value
+    if (context.inputs.size() + context.outputs.size() > kMostTensors) return false;
+    std::uint64_t every = 0;
+    std::int64_t out = 0, written = 0, read = 0, of_weights[2] = {0, 0}, weights_read = 0, cache = 0;
+    const auto bytes_of = [](std::int64_t elements, DType dtype) {
+        return (elements * static_cast<std::int64_t>(info(dtype).bits) + 7) >> 3;
+    };
+    for (const TensorView& t : context.outputs) {
+        every |= static_cast<std::uint64_t>(t.elements.bits());
+        const std::int64_t n = t.elements.value();
+        out += n;
+        written += bytes_of(n, t.dtype);
+        if ((every & 1U) != 0 || (every >> kHandleBits) != 0) [[unlikely]]
+            return false;
+    }
+    for (std::size_t i = 0; i < context.inputs.size(); ++i) {
+        const TensorView& t = context.inputs[i];
+        if (!t.given()) continue;
+        every |= static_cast<std::uint64_t>(t.elements.bits());
+        if ((every & 1U) != 0 || (every >> kHandleBits) != 0) [[unlikely]]
+            return false;
+        const std::int64_t n = t.elements.value(), size = bytes_of(n, t.dtype);
+        of_weights[t.weight ? 1 : 0] += n;
+        read += size;
+        weights_read += t.weight ? size : 0;
+        if (rule.cache_slot(i)) cache += size;
+    }
+    sizes = {ExprRef::small(out),           ExprRef::small(written), ExprRef::small(of_weights[0]),
+             ExprRef::small(of_weights[1]), ExprRef::small(read),    ExprRef::small(weights_read),
+             ExprRef::small(cache)};
+    return true;
+}
+
+void add_sizes(const OpRule& rule, const CountContext& context, NodeSizes& sizes) {
+    ExprStore& exprs = context.exprs;
+    for (const TensorView& t : context.outputs) {
+        sizes.out = exprs.add(sizes.out, t.elements);
+        sizes.written = exprs.add(sizes.written, bytes(exprs, t.elements, t.dtype));
+    }
+    for (std::size_t i = 0; i < context.inputs.size(); ++i) {
+        const TensorView& t = context.inputs[i];
+        if (!t.given()) continue;
+        const ExprRef size = bytes(exprs, t.elements, t.dtype);
+        if (t.weight) {
+            sizes.weights = exprs.add(sizes.weights, t.elements);
+            sizes.weights_read = exprs.add(sizes.weights_read, size);
+        } else {
+            sizes.in = exprs.add(sizes.in, t.elements);
+        }
+        if (rule.cache_slot(i)) sizes.cache = exprs.add(sizes.cache, size);
+        sizes.read = exprs.add(sizes.read, size);
+    }
+}
+
 }  // namespace
 
 const OpRule& rule_of(Op op) { return kRules[static_cast<std::size_t>(op)]; }
@@ -263,24 +326,9 @@ void count_node(const OpRule& rule, CountContext& context) {
 
 void count_sizes(const OpRule& rule, CountContext& context) {
     ExprStore& exprs = context.exprs;
-    ExprRef out, written, in, weights, read, weights_read, cache;
-    for (const TensorView& t : context.outputs) {
-        out = exprs.add(out, t.elements);
-        written = exprs.add(written, bytes(exprs, t.elements, t.dtype));
-    }
-    for (std::size_t i = 0; i < context.inputs.size(); ++i) {
-        const TensorView& t = context.inputs[i];
-        if (!t.given()) continue;
-        const ExprRef size = bytes(exprs, t.elements, t.dtype);
-        if (t.weight) {
-            weights = exprs.add(weights, t.elements);
-            weights_read = exprs.add(weights_read, size);
-        } else {
-            in = exprs.add(in, t.elements);
-        }
-        if ((rule.cache_slots >> i) & 1U) cache = exprs.add(cache, size);
-        read = exprs.add(read, size);
-    }
+    NodeSizes sizes;
+    if (!add_small_sizes(rule, context, sizes)) add_sizes(rule, context, sizes);
+    auto& [out, written, in, weights, read, weights_read, cache] = sizes;
     if (rule.gathers) {  // reads what it gathers of its first input, not the whole of it
         ExprRef gathered;
         for (std::uint32_t i = 0; i < context.n_amounts; ++i)
