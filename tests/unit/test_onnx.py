@@ -75,15 +75,21 @@ def test_conv_resolves_auto_pad(auto: str, pads: list[int]) -> None:
     assert last_shape(graph) == ((1, 1, 4, 4) if auto != "VALID" else (1, 1, 3, 3))
 
 
-def test_conv_same_over_a_named_dim_needs_stride_one_or_a_binding() -> None:
-    def model(stride: int) -> bytes:
-        node = ow.node("Conv", ["x", "w"], ["y"], "it", auto_pad="SAME_UPPER", strides=[stride])
+def test_conv_same_over_a_named_dim_stays_a_formula() -> None:
+    def model(op: str, stride: int) -> bytes:
+        node = ow.node(op, ["x", "w"][: 2 - (op != "Conv")], ["y"], "it", auto_pad="SAME_UPPER", strides=[stride],
+                       kernel_shape=[3])  # fmt: skip
         return ow.model([node], [ow.value("x", [1, 1, "len"])], ["y"], [ow.tensor("w", [1, 1, 3])])
 
-    assert str(last_shape(fc.from_onnx(model(1)))[2]) == "len"
+    for stride in (1, 2):
+        graph = fc.from_onnx(model("Conv", stride))
+        for length in (4, 9):
+            bound = fc.from_onnx(model("Conv", stride), at={"len": length})
+            assert last_shape(bound) == (1, 1, -(-length // stride))
+            assert fc.count(graph).flop("macs", at={"len": length}) == fc.count(bound).flop("macs")
+    assert str(last_shape(fc.from_onnx(model("MaxPool", 1)))[2]) == "len"
     with pytest.raises(fc.UnsupportedOp, match="bind it with at="):
-        fc.from_onnx(model(2))
-    assert last_shape(fc.from_onnx(model(2), at={"len": 9})) == (1, 1, 5)
+        fc.from_onnx(model("MaxPool", 2))
 
 
 def test_gemm_with_a_stored_matrix_is_linear_either_way_round() -> None:

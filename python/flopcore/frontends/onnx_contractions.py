@@ -51,7 +51,7 @@ def _scalar(b: Builder, node: Node, dtype: str) -> Value:
 
 def _conv(b: Builder, node: Node) -> Result:
     x, weight = node.input(0), node.input(1)
-    attrs = window(node, x.shape[2:], _kernel(weight)) | {"groups": node.integer("group", 1)}
+    attrs = window(node, x.shape[2:], _kernel(weight), named=True) | {"groups": node.integer("group", 1)}
     bias = node.optional(2)
     return b.emit(node, "conv", [x, b.weight(node, weight), None if bias is None else b.weight(node, bias)], attrs)
 
@@ -112,7 +112,10 @@ def _qlinear_matmul(b: Builder, node: Node) -> Result:
 
 def _conv_integer(b: Builder, node: Node) -> Result:
     x, weight = node.input(0), node.input(1)
-    attrs = window(node, x.shape[2:], _kernel(weight)) | {"groups": node.integer("group", 1), "dtype": "int32"}
+    attrs = window(node, x.shape[2:], _kernel(weight), named=True) | {
+        "groups": node.integer("group", 1),
+        "dtype": "int32",
+    }
     inputs = [x, b.weight(node, weight), None, node.optional(2), node.optional(3)]
     return b.emit(node, "quantized_conv", inputs, attrs)
 
@@ -121,7 +124,10 @@ def _qlinear_conv(b: Builder, node: Node) -> Result:
     x, x_scale, x_zero, weight, w_scale, w_zero, scale, zero, bias = (node.optional(i) for i in range(9))
     if x is None or weight is None or zero is None:
         raise DataError(f"{node.describe()}: an input is missing")
-    attrs = window(node, x.shape[2:], _kernel(weight)) | {"groups": node.integer("group", 1), "dtype": zero.dtype}
+    attrs = window(node, x.shape[2:], _kernel(weight), named=True) | {
+        "groups": node.integer("group", 1),
+        "dtype": zero.dtype,
+    }
     inputs = [x, weight, bias, x_zero, w_zero, x_scale, w_scale, scale, zero]
     return b.emit(node, "quantized_conv", inputs, attrs)
 

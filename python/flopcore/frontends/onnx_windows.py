@@ -12,8 +12,11 @@ from .onnx_values import Node, NotCountable, Size
 __all__: list[str] = []
 
 
-def window(node: Node, spatial: tuple[Size, ...], kernel: Sequence[int]) -> dict[str, AttrValue]:
-    """Return stride, dilation and padding of a convolution or pool, auto_pad resolved."""
+def window(node: Node, spatial: Sequence[Size], kernel: Sequence[int], *, named: bool = False) -> dict[str, AttrValue]:
+    """Return stride, dilation and padding of a convolution or pool, auto_pad resolved.
+
+    Over named dims the padding may depend on the size: where `named`, the op of ours takes the rule in its place.
+    """
     rank = len(kernel)
     stride = node.integers("strides") or (1,) * rank
     dilation = node.integers("dilations") or (1,) * rank
@@ -23,6 +26,8 @@ def window(node: Node, spatial: tuple[Size, ...], kernel: Sequence[int]) -> dict
     auto = node.text("auto_pad", "NOTSET")
     if auto == "VALID":
         pads = (0,) * (2 * rank)
+    elif named and auto in ("SAME_UPPER", "SAME_LOWER") and not all(isinstance(size, int) for size in spatial):
+        return {"stride": list(stride), "dilation": list(dilation), "auto_padding": auto.lower()}
     elif auto in ("SAME_UPPER", "SAME_LOWER"):
         begins, ends = [], []
         for size, window, step, gap in zip(spatial, kernel, stride, dilation, strict=True):
