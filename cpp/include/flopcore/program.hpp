@@ -35,10 +35,10 @@ struct Sink {
     bool of_entities = false;
     bool apart = false;              // table, moments, histogram of entities: counters for each of them
     std::uint32_t n_categories = 1;  // above 1: the last input of exceed (not of entities) or moments is a category
-    std::vector<std::uint32_t> inputs;
-    std::vector<double> numbers;  // exceed: ascending thresholds, one row, or one row an entity
+    std::vector<std::uint32_t> inputs{};
+    std::vector<double> numbers{};  // exceed: ascending thresholds, one row, or one row an entity
     std::uint32_t n_thresholds = 0;
-    std::vector<std::uint32_t> group;  // exceed of entities: the group of each, or empty: no count per draw
+    std::vector<std::uint32_t> group{};  // exceed of entities: the group of each, or empty: no count per draw
     std::uint32_t n_groups = 0;
     bool joint = false;  // with groups: sums of products of the counts above any two (group, threshold)
 };
