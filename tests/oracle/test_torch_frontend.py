@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,6 +192,24 @@ def test_a_damaged_program_is_one_error(tmp_path: Path) -> None:
         path.write_bytes(content[:cut])
         with pytest.raises(fc.DataError):
             fc.from_torch(path)
+
+
+def test_mutated_programs_give_a_result_or_one_of_our_errors(tmp_path: Path) -> None:
+    path, rng = tmp_path / "model.pt2", random.Random(20261122)
+    torch.export.save(torch.export.export(nn.Linear(4, 4), (torch.zeros(1, 4),)), path)
+    content = path.read_bytes()
+    errors = 0
+    for _ in range(150):
+        data = bytearray(content)
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(data))
+            data[at : at + rng.randint(0, 8)] = rng.randbytes(rng.randint(0, 8))
+        path.write_bytes(bytes(data))
+        try:
+            fc.load_model(path)
+        except fc.FlopcoreError:
+            errors += 1
+    assert errors > 100
 
 
 def test_modules_are_scopes_and_classes_are_origins() -> None:

@@ -111,8 +111,11 @@ def import_torch() -> Any:
 
 
 def is_exported_program(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file is a zip archive, as a .pt2 file is."""
-    return zipfile.is_zipfile(path)
+    """Return whether a file is a zip archive, as a .pt2 file is, damaged or not."""
+    try:
+        return zipfile.is_zipfile(path)
+    except (zipfile.BadZipFile, ValueError):
+        return True
 
 
 def _load(torch: Any, path: str | os.PathLike[str]) -> ExportedProgram:
