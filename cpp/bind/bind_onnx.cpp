@@ -128,7 +128,7 @@ std::unique_ptr<Appender> make_appender(const GraphView& source, Graph& graph, c
         const auto [onnx, ours, n_inputs] = row.cast<std::tuple<std::string, std::string, std::uint32_t>>();
         plain.push_back({names.emplace_back(onnx), op_from_name(ours), n_inputs});
     }
-    return std::make_unique<Appender>(source, OnnxAppender(source.model->onnx, source.graph(), graph, plain));
+    return std::make_unique<Appender>(Appender{source, OnnxAppender(source.model->onnx, source.graph(), graph, plain)});
 }
 
 std::optional<TensorId> placed(const Appender& self, const std::string& name) {
