@@ -227,3 +227,23 @@ CASES |= {
         op("einsum", equation="bij,bkj->bik"), (*ONE_INPUT, "deepspeed-0.19"),
     ),
 }  # fmt: skip
+
+
+def recurrent(name: str, gates: int, bias: bool, size: int = 16, **attrs: Any) -> Build:
+    """One layer in one direction, with both biases of PyTorch in one tensor."""
+
+    def build(g: fc.Graph, x: list[fc.Tensor]) -> object:
+        weights = [g.parameter(part, (1, gates * size, width)) for part, width in (("w", x[0].shape[-1]), ("r", size))]
+        return g.op(name, [x[0], *weights, g.parameter("b", (1, 2 * gates * size)) if bias else None], attrs)
+
+    return build
+
+
+CASES |= {
+    "lstm": Case(lambda: nn.LSTM(8, 16), [ROWS], recurrent("lstm", 4, True)),
+    "lstm, plain": Case(lambda: nn.LSTM(8, 16, bias=False), [ROWS], recurrent("lstm", 4, False)),
+    "gru": Case(lambda: nn.GRU(8, 16), [ROWS], recurrent("gru", 3, True)),
+    "gru, plain": Case(lambda: nn.GRU(8, 16, bias=False), [ROWS], recurrent("gru", 3, False)),
+    "rnn": Case(lambda: nn.RNN(8, 16), [ROWS], recurrent("rnn", 1, True)),
+    "rnn, relu": Case(lambda: nn.RNN(8, 16, nonlinearity="relu"), [ROWS], recurrent("rnn", 1, True, activation="relu")),
+}

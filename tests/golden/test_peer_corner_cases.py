@@ -115,6 +115,20 @@ def test_a_transposed_convolution_does_its_input_s_work() -> None:
     assert tally.flop("torchprofile-0.1.0") == tally.flop("thop-0.1.1") == 4 * macs
 
 
+def test_a_recurrent_layer_is_work() -> None:
+    """nn.LSTM(32, 32, bias=False) over 10 x 2: 163,840 multiply-adds; the fork of THOP adds 8 per unit and step."""
+
+    def build(g: fc.Graph) -> None:
+        x = g.input("x", (10, 2, 32))
+        g.op("lstm", [x, g.parameter("w", (1, 128, 32)), g.parameter("r", (1, 128, 32))])
+
+    tally = counted(build)
+    assert tally.flop("macs") == tally.flop("torchprofile-0.1.0") == 163_840
+    assert tally.flop("ultralytics-thop") == tally.flop("thop-0.1.1") == 168_960
+    assert tally.flop("torch-2.13-cpu") == tally.flop("fvcore-0.1.5") == 0
+    assert tally.flop("torch-2.13") == 2 * 163_840  # on meta tensors it runs as products
+
+
 def test_products_are_the_same_however_they_are_written() -> None:
     """bmm, einsum and @ of (2, 16, 16): 24,576. fvcore prints 24,574: half of what NumPy prints to four digits."""
 
