@@ -78,7 +78,8 @@ inline void put(const Block& s, uint64_t* __restrict pairs, size_t n_blocks, siz
 }
 
 template <class Word>
-inline void draw(const Address* address, uint64_t first, size_t n_blocks, Word* __restrict words) {
+[[gnu::always_inline]] inline void draw(const Address* address, uint64_t first, size_t n_blocks,
+                                        Word* __restrict words) {
     const Rounds rounds = rounds_of(*address);
     const size_t half = n_blocks / 2;
 #pragma omp simd
