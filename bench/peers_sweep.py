@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 SWEEP_ROWS, SWEEP_CHUNK = 1 << 20, 1 << 14
-SOBOL_INPUTS, SOBOL_POINTS = 10, 1 << 13
+SOBOL_INPUTS, SOBOL_POINTS = 10, 1 << 16
 ENTITIES, LINES, DRAWS, DRAW_CHUNK = 1400, 64, 4096, 256
 
 
@@ -45,10 +45,7 @@ def mkl_normals() -> Callable[[], int] | None:
 
 
 def salib_sobol() -> Callable[[], int] | None:
-    """Return SALib's sampling and analysis of the g-function, or None where SALib is missing.
-
-    An eighth of the points of the frozen program: what a point costs hardly depends on their number.
-    """
+    """Return SALib's sampling and analysis of the g-function, or None where SALib is missing."""
     try:
         from SALib.analyze import sobol as analyze
         from SALib.sample import sobol as sample

@@ -105,7 +105,7 @@ def _() -> Pair | None:
     return None if normals is None else (sweep_pair("double", np.float64)[0], normals)
 
 
-@row("Sobol indices vs SALib", 100.0, "evaluations/s")
+@row("Sobol indices vs SALib", 100.0, "evaluations/s", time.perf_counter)
 def _() -> Pair | None:
     peer = peers.salib_sobol()
     if peer is None:
