@@ -1,3 +1,4 @@
+// Over 600 lines because it has one function for each message of onnx.proto, in the order in which they nest.
 #include "flopcore/onnx_reader.hpp"
 
 #include <bit>
