@@ -13,7 +13,10 @@ from pathlib import Path
 
 REGISTER = {"v3": "ymm", "v4": "zmm"}
 # Elementwise functions outside the hot loops, and searches in a table of rows.
-COLD = {"norm_ppf_array", "norm_cdf_array", "exp_array", "log_array", "quantiles_f32", "quantiles_f64"}
+COLD = {
+    *("norm_ppf_array", "norm_cdf_array", "exp_array", "log_array"),
+    *("quantiles_f32", "quantiles_f64", "look_up<float>"),
+}
 
 
 def run(*command: str) -> str:

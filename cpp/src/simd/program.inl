@@ -103,9 +103,9 @@ int look_up(const Real* a, const Real* table, size_t size, size_t n, Real* to) {
     const Real end = static_cast<Real>(size);
 #pragma omp simd reduction(| : wrong)
     for (size_t i = 0; i < n; ++i) {
-        const bool inside = a[i] >= Real{0} && a[i] < end;
-        const int32_t index = static_cast<int32_t>(inside ? a[i] : Real{0});
-        wrong |= inside && static_cast<Real>(index) == a[i] ? 0 : 1;
+        const Real within = a[i] >= Real{0} ? (a[i] < end ? a[i] : Real{0}) : Real{0};  // a NaN becomes 0 too
+        const int32_t index = static_cast<int32_t>(within);
+        wrong |= static_cast<Real>(index) == a[i] ? 0 : 1;
         to[i] = table[index];
     }
     return wrong;
@@ -225,9 +225,9 @@ int add_category(const Real* x, size_t n, uint32_t size, uint32_t* to) {
     const Real end = static_cast<Real>(size);
 #pragma omp simd reduction(| : wrong)
     for (size_t i = 0; i < n; ++i) {
-        const bool inside = x[i] >= Real{0} && x[i] < end;
-        const int32_t category = static_cast<int32_t>(inside ? x[i] : Real{0});
-        wrong |= inside && static_cast<Real>(category) == x[i] ? 0 : 1;
+        const Real within = x[i] >= Real{0} ? (x[i] < end ? x[i] : Real{0}) : Real{0};  // a NaN becomes 0 too
+        const int32_t category = static_cast<int32_t>(within);
+        wrong |= static_cast<Real>(category) == x[i] ? 0 : 1;
         to[i] = to[i] * size + static_cast<uint32_t>(category);
     }
     return wrong;
