@@ -334,6 +334,17 @@ CASES: list[tuple[str, list[list[int] | None], str, dict[str, Any], str | list[s
     ("interpolate_nearest", [[4, 2, 6, 8]], "p", {"output_size": [6, 7]}, "float32"),
     ("interpolate_linear", [[4, 2, 6, 8]], "p", {"output_size": [6, 7]}, "float32"),
     ("interpolate_cubic", [[4, 2, 6, 8]], "p", {"output_size": [6, 7]}, "float32"),
+    ("solve", [[2, 5, 5], [2, 5, 3]], "pi", {}, "float64"),
+    ("triangular_solve", [[5, 5], [5, 3]], "pi", {}, "float64"),
+    ("qr", [[2, 7, 4]], "i", {}, "float32"),
+    ("svd", [[2, 7, 4]], "i", {}, "float32"),
+    ("fft", [[4, 13]], "i", {"dtype": "complex64", "onesided": False, "axis": -1}, "float32"),
+    ("fft", [[16, 3]], "i", {"dtype": "complex64", "axis": 0, "onesided": True}, "complex64"),
+    ("cholesky", [[2, 5, 5]], "i", {}, "float32"),
+    ("inverse", [[5, 5]], "i", {}, "float32"),
+    ("lu", [[2, 5, 5]], "i", {}, "float32"),
+    ("determinant", [[2, 5, 5]], "i", {}, "float32"),
+    ("eigh", [[2, 5, 5]], "i", {}, "float32"),
 ]  # fmt: skip
 
 

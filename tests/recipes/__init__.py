@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import contraction, creation, elementwise, indexing, movement, products, recurrence, reduction, windows
+from . import contraction, creation, elementwise, indexing, matrices, movement, products, recurrence, reduction, windows
 from .recipe import Recipe, Value
 
-MODULES = (contraction, creation, elementwise, indexing, movement, products, recurrence, reduction, windows)
+MODULES = (contraction, creation, elementwise, indexing, matrices, movement, products, recurrence, reduction, windows)
 OPS: dict[str, Callable[[Recipe, str], Value]] = {
     name: make for module in MODULES for name, make in module.RECIPES.items()
 }

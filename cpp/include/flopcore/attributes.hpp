@@ -77,6 +77,7 @@ enum class AttrKey : std::uint8_t {
     kBatchDims,
     kBlock,
     kTimeAxis,
+    kOnesided,
 };
 inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
     // clang-format off
@@ -140,6 +141,7 @@ inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
     "batch_dims",
     "block",
     "time_axis",
+    "onesided",
     // clang-format on
 });
 

@@ -23,14 +23,6 @@ ExprRef rows_along(ExprStore& exprs, const TensorView& x, int axis) {
     return rows;
 }
 
-std::int64_t known_size(ExprStore& exprs, ExprRef size, const char* what) {
-    const auto known = exprs.as_integer(size);
-    if (!known || *known < 0 || *known >= (Int128{1} << 62))
-        shape_error(std::string(what) + " of " + exprs.text(size) +
-                    " elements have no closed form; bind the dim with at=");
-    return static_cast<std::int64_t>(*known);
-}
-
 // Merging n elements takes at most n k - 2^k + 1 comparisons, k = ceil(log2 n) (Knuth, TAOCP 3, 5.2.4).
 ExprRef merge_comparisons(ExprStore& exprs, ExprRef size) {
     const std::int64_t n = known_size(exprs, size, "the comparisons of a sort");

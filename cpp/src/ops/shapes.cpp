@@ -64,6 +64,14 @@ ExprRef exact_quotient(ExprStore& exprs, ExprRef dim, ExprRef divisor, const cha
     return quotient;
 }
 
+std::int64_t known_size(ExprStore& exprs, ExprRef size, const char* what) {
+    const auto known = exprs.as_integer(size);
+    if (!known || *known < 0 || *known >= (Int128{1} << 62))
+        shape_error(std::string(what) + " of " + exprs.text(size) +
+                    " elements have no closed form; bind the dim with at=");
+    return static_cast<std::int64_t>(*known);
+}
+
 void push_shape(InferContext& context, std::span<const ExprRef> shape, DType dtype) {
     context.out.begin(dtype);
     for (const ExprRef dim : shape) context.out.push(dim);

@@ -33,6 +33,9 @@ void require_vector(const InferContext& context, std::size_t i, ExprRef size, co
 // dim / divisor; throws unless the division is known to be exact. `what` names the dim.
 [[nodiscard]] ExprRef exact_quotient(ExprStore& exprs, ExprRef dim, ExprRef divisor, const char* what);
 
+// A size that must be a number, because what is counted (`what`) has no closed form in a symbol.
+[[nodiscard]] std::int64_t known_size(ExprStore& exprs, ExprRef size, const char* what);
+
 // Begins an output of this shape.
 void push_shape(InferContext& context, std::span<const ExprRef> shape, DType dtype);
 

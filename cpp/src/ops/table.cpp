@@ -71,6 +71,7 @@ constexpr AttrSpec kScatterNd[] = {{K::kReduction, A::kChoice, false, 0, kScatte
 constexpr AttrSpec kBag[] = {{K::kMode, A::kChoice, false, 0, kBagChoices}};
 constexpr AttrSpec kOneHot[] = {
     {K::kAxis, A::kInt, false, -1}, {K::kSize, A::kDim, true}, {K::kDtype, A::kDtype, true}};
+constexpr AttrSpec kFft[] = {{K::kAxis, A::kInt, false, -1}, {K::kOnesided, A::kBool}, {K::kDtype, A::kDtype, true}};
 constexpr AttrSpec kReshape[] = {{K::kShape, A::kDims, true}};
 constexpr AttrSpec kFlatten[] = {{K::kAxis, A::kInt, false, 1}, {K::kEndAxis, A::kInt, false, -1}};
 constexpr AttrSpec kTranspose[] = {{K::kPermutation, A::kInts, true}};
@@ -99,7 +100,7 @@ using F = Feature;
 constexpr Per I = Per::kInput, O = Per::kOutput, R = Per::kRow, T = Per::kTap;
 constexpr auto kCharges = &ops::count_charges;
 
-// Rules whose count is their charges.
+// Rules whose count is their charges, and those of matrices.
 constexpr OpRule kCharged[] = {
     // clang-format off
     // Reductions over axes: I elements become O.
@@ -215,6 +216,17 @@ constexpr OpRule kCharged[] = {
     {Op::kOneHot, 1, 1, 0, false, kOneHot, ops::infer_one_hot, kCharges, {{F::kAssign}}, {}, Result::kAttr, {.integers = 1}},
     {Op::kNonzero, 1, 1, 0, false, kSized, ops::infer_nonzero, kCharges, {{F::kCmp, 1, I}, {F::kAssign}}},
     {Op::kMaskedSelect, 2, 2, 0, false, kSized, ops::infer_masked_select, kCharges, {{F::kSelect, 1, I}, {F::kMove}}, {}, {}, {.bools = 2}},
+    // Matrices and transforms.
+    {Op::kCholesky, 1, 1, 0, false, {}, ops::infer_square, ops::count_cholesky},
+    {Op::kLu, 1, 1, 0, false, {}, ops::infer_lu, ops::count_lu},
+    {Op::kDeterminant, 1, 1, 0, false, {}, ops::infer_determinant, ops::count_determinant},
+    {Op::kInverse, 1, 1, 0, false, {}, ops::infer_square, ops::count_inverse},
+    {Op::kSolve, 2, 2, 0, false, {}, ops::infer_solve, ops::count_solve, {}, {}, {}, ops::kAlike},
+    {Op::kTriangularSolve, 2, 2, 0, false, {}, ops::infer_solve, ops::count_triangular_solve, {}, {}, {}, ops::kAlike},
+    {Op::kQr, 1, 1, 0, false, {}, ops::infer_qr, ops::count_qr},
+    {Op::kEigh, 1, 1, 0, false, {}, ops::infer_eigh, ops::count_eigh},
+    {Op::kSvd, 1, 1, 0, false, {}, ops::infer_svd, ops::count_svd},
+    {Op::kFft, 1, 1, 0, false, kFft, ops::infer_fft, ops::count_fft, {}, {}, Result::kAttr},
     // clang-format on
 };
 

@@ -111,6 +111,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "same_begin": same_begin,
     "visible_pairs": visible_pairs,
     "visible_rows": visible_rows,
+    "ceil_log2": lambda size: max(size - 1, 0).bit_length(),
 }
 
 

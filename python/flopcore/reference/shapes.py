@@ -8,7 +8,7 @@ from math import prod
 from flopcore.errors import ShapeError
 from flopcore.specification import specification
 
-from . import contraction_shapes, layout_shapes, recurrence_shapes, reduction_shapes
+from . import contraction_shapes, layout_shapes, matrix_shapes, recurrence_shapes, reduction_shapes
 from .dims import Attr, Attrs, Inputs, Shape, broadcast
 from .dims import axis_of as _axis
 from .dims import given as _given
@@ -161,6 +161,7 @@ _RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     **layout_shapes.RULES,
     **recurrence_shapes.RULES,
     **reduction_shapes.RULES,
+    **matrix_shapes.RULES,
     "batch_norm": _batch_norm,
     "layer_norm": _trailing_norm,
     "rms_norm": _trailing_norm,

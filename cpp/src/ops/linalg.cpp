@@ -1,0 +1,202 @@
+// Factorisations and solves of the matrices in the last two dims, and the discrete Fourier transform. Textbook counts;
+// where a method iterates, the leading terms its source gives.
+#include <bit>
+
+#include "rules.hpp"
+#include "shapes.hpp"
+
+namespace flopcore::ops {
+namespace {
+
+ExprRef times(ExprStore& exprs, ExprRef a, std::int64_t factor) { return exprs.mul(a, ExprRef::small(factor)); }
+// n (n - 1) / 2
+ExprRef pairs(ExprStore& exprs, ExprRef n) { return exprs.scale(exprs.mul(n, exprs.sub(n, one())), {1, 2}); }
+// 1 + 4 + ... + (n - 1)^2
+ExprRef squares(ExprStore& exprs, ExprRef n) {
+    return exprs.scale(exprs.mul(exprs.mul(n, exprs.sub(n, one())), exprs.sub(times(exprs, n, 2), one())), {1, 6});
+}
+
+std::span<const ExprRef> batch_of(const TensorView& x) { return x.shape().first(x.rank - 2U); }
+
+void require_square(const ExprStore& exprs, const TensorView& x) {
+    require_rank(x, 2, "x");
+    require_equal(exprs, x.dim(-2), x.dim(-1), "the sides of a square matrix");
+}
+
+void require_tall(const ExprStore& exprs, const TensorView& x) {
+    require_rank(x, 2, "x");
+    require_at_most(exprs, x.dim(-1), x.dim(-2), "columns and rows");
+    require_not_empty(x.dim(-2), "a column");
+}
+
+void push_matrices(InferContext& context, DType dtype, std::span<const ExprRef> batch,
+                   std::initializer_list<ExprRef> rest) {
+    context.out.begin(dtype);
+    for (const ExprRef dim : batch) context.out.push(dim);
+    for (const ExprRef dim : rest) context.out.push(dim);
+}
+
+// What an elimination of n columns, and triangular solves with m right-hand sides, cost per matrix.
+struct Elimination {
+    ExprRef updates, divisions, comparisons;
+};
+Elimination eliminate(ExprStore& exprs, ExprRef n) { return {squares(exprs, n), pairs(exprs, n), pairs(exprs, n)}; }
+
+void emit_per_matrix(CountContext& context, Feature feature, ExprRef each) {
+    context.emit(feature, context.exprs.mul(product(context.exprs, batch_of(context.inputs[0])), each));
+}
+
+void emit(CountContext& context, const Elimination& work) {
+    emit_per_matrix(context, Feature::kMul, work.updates);
+    emit_per_matrix(context, Feature::kAdd, work.updates);
+    emit_per_matrix(context, Feature::kDiv, work.divisions);
+    emit_per_matrix(context, Feature::kCmp, work.comparisons);
+}
+
+}  // namespace
+
+void infer_square(InferContext& context) {
+    require_square(context.exprs, context.inputs[0]);
+    infer_same(context);
+}
+
+// Column by column: n (n^2 - 1) / 6 products and subtractions, n (n - 1) / 2 divisions, n roots.
+void count_cholesky(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const ExprRef n = context.inputs[0].dim(-1);
+    const ExprRef products = exprs.scale(exprs.mul(pairs(exprs, n), exprs.add(n, one())), {1, 3});
+    emit(context, {products, pairs(exprs, n), ExprRef()});
+    emit_per_matrix(context, Feature::kSqrt, n);
+}
+
+void infer_lu(InferContext& context) {
+    infer_square(context);
+    const TensorView& x = context.inputs[0];
+    push_matrices(context, DType::kInt64, batch_of(x), {x.dim(-1)});
+}
+
+void count_lu(CountContext& context) { emit(context, eliminate(context.exprs, context.inputs[0].dim(-1))); }
+
+void infer_determinant(InferContext& context) {
+    const TensorView& x = context.inputs[0];
+    require_square(context.exprs, x);
+    require_not_empty(x.dim(-1), "a matrix");
+    push_matrices(context, x.dtype, batch_of(x), {});
+}
+
+void count_determinant(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const ExprRef n = context.inputs[0].dim(-1);
+    const Elimination work = eliminate(exprs, n);
+    emit_per_matrix(context, Feature::kMul, exprs.add(work.updates, exprs.sub(n, one())));
+    emit_per_matrix(context, Feature::kAdd, work.updates);
+    emit_per_matrix(context, Feature::kDiv, work.divisions);
+    emit_per_matrix(context, Feature::kCmp, work.comparisons);
+}
+
+namespace {
+
+// LU and, for m right-hand sides, a unit lower and an upper triangular solve.
+void count_with_solves(CountContext& context, ExprRef m) {
+    ExprStore& exprs = context.exprs;
+    const ExprRef n = context.inputs[0].dim(-1);
+    Elimination work = eliminate(exprs, n);
+    work.updates = exprs.add(work.updates, exprs.mul(times(exprs, m, 2), pairs(exprs, n)));
+    work.divisions = exprs.add(work.divisions, exprs.mul(m, n));
+    emit(context, work);
+}
+
+}  // namespace
+
+void count_inverse(CountContext& context) { count_with_solves(context, context.inputs[0].dim(-1)); }
+
+void infer_solve(InferContext& context) {
+    const TensorView &a = context.inputs[0], &b = context.inputs[1];
+    require_square(context.exprs, a);
+    if (b.rank != a.rank)
+        shape_error("b must be [*, n, m] with the batch dims of a, is " + shape_text(context.exprs, b));
+    for (int i = 0; i + 1 < a.rank; ++i) require_equal(context.exprs, a.dims[i], b.dims[i], "the sizes of a and b");
+    push_shape(context, b.shape(), b.dtype);
+}
+
+void count_solve(CountContext& context) { count_with_solves(context, context.inputs[1].dim(-1)); }
+
+void count_triangular_solve(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const ExprRef n = context.inputs[0].dim(-1), m = context.inputs[1].dim(-1);
+    emit(context, {exprs.mul(m, pairs(exprs, n)), exprs.mul(m, n), ExprRef()});
+}
+
+void infer_qr(InferContext& context) {
+    const TensorView& x = context.inputs[0];
+    require_tall(context.exprs, x);
+    push_shape(context, x.shape(), x.dtype);
+    push_matrices(context, x.dtype, batch_of(x), {x.dim(-1), x.dim(-1)});
+}
+
+// Modified Gram-Schmidt (Golub and Van Loan, algorithm 5.2.6): each column is normalised, and taken out of the later.
+void count_qr(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const ExprRef m = context.inputs[0].dim(-2), n = context.inputs[0].dim(-1);
+    const ExprRef later = exprs.mul(pairs(exprs, n), exprs.sub(times(exprs, m, 2), one()));
+    emit_per_matrix(context, Feature::kMul, exprs.mul(m, exprs.mul(n, n)));
+    emit_per_matrix(context, Feature::kAdd, exprs.add(exprs.mul(n, exprs.sub(m, one())), later));
+    emit_per_matrix(context, Feature::kDiv, exprs.mul(m, n));
+    emit_per_matrix(context, Feature::kSqrt, n);
+}
+
+void infer_eigh(InferContext& context) {
+    const TensorView& x = context.inputs[0];
+    require_square(context.exprs, x);
+    push_matrices(context, x.dtype, batch_of(x), {x.dim(-1)});
+    push_shape(context, x.shape(), x.dtype);
+}
+
+void count_eigh(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const ExprRef n = context.inputs[0].dim(-1);
+    emit_per_matrix(context, Feature::kMul, times(exprs, exprs.mul(n, exprs.mul(n, n)), 9));
+}
+
+void infer_svd(InferContext& context) {
+    const TensorView& x = context.inputs[0];
+    require_tall(context.exprs, x);
+    const ExprRef n = x.dim(-1);
+    push_shape(context, x.shape(), x.dtype);
+    push_matrices(context, x.dtype, batch_of(x), {n});
+    push_matrices(context, x.dtype, batch_of(x), {n, n});
+}
+
+void count_svd(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const ExprRef m = context.inputs[0].dim(-2), n = context.inputs[0].dim(-1);
+    const ExprRef fourteen_m_and_eight_n = exprs.add(times(exprs, m, 14), times(exprs, n, 8));
+    emit_per_matrix(context, Feature::kMul, exprs.mul(exprs.mul(n, n), fourteen_m_and_eight_n));
+}
+
+void infer_fft(InferContext& context) {
+    const TensorView& x = context.inputs[0];
+    require_rank(x, 1, "x");
+    const int axis = resolve_axis(context.attrs.integer(AttrKey::kAxis), x.rank);
+    require_not_empty(x.dims[axis], "the axis");
+    const bool half = context.attrs.integer(AttrKey::kOnesided) == 1;
+    context.out.begin(result_dtype(context));
+    for (int i = 0; i < x.rank; ++i)
+        context.out.push(i == axis && half
+                             ? context.exprs.add(context.exprs.floordiv(x.dims[i], ExprRef::small(2)), one())
+                             : x.dims[i]);
+}
+
+// Radix 2: n / 2 butterflies on each of log2 n levels, each a complex product and two complex sums.
+void count_fft(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const TensorView& x = context.inputs[0];
+    const ExprRef size = x.dim(resolve_axis(context.attrs.integer(AttrKey::kAxis), x.rank));
+    const std::int64_t n = known_size(exprs, size, "the levels of a transform");
+    const auto levels = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(n - 1)));
+    const ExprRef steps = times(exprs, x.elements, levels);
+    context.emit(Feature::kMul, times(exprs, steps, 2));
+    context.emit(Feature::kAdd, times(exprs, steps, 3));
+}
+
+}  // namespace flopcore::ops
