@@ -340,6 +340,8 @@ CASES: list[tuple[str, list[list[int] | None], str, dict[str, Any], str | list[s
     ("svd", [[2, 7, 4]], "i", {}, "float32"),
     ("fft", [[4, 13]], "i", {"dtype": "complex64", "onesided": False, "axis": -1}, "float32"),
     ("fft", [[16, 3]], "i", {"dtype": "complex64", "axis": 0, "onesided": True}, "complex64"),
+    ("dropout", [[2, 5]], "i", {}, "float32"),
+    ("dropout", [[2, 5]], "i", {"mode": "train", "ratio": "1/5"}, "float32"),
     ("cholesky", [[2, 5, 5]], "i", {}, "float32"),
     ("inverse", [[5, 5]], "i", {}, "float32"),
     ("lu", [[2, 5, 5]], "i", {}, "float32"),

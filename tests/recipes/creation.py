@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .recipe import FLOATS, Recipe, Value
 from .reduction import of_family
 
@@ -21,6 +23,14 @@ def like(r: Recipe, op: str) -> Value:
     return r.node(op, [x], {}, x.dims)
 
 
+def dropout(r: Recipe, op: str) -> Value:
+    x = r.any_tensor(0)
+    attrs: dict[str, Any] = {}
+    r.option(attrs, "mode", ("eval", "train"))
+    r.option(attrs, "ratio", ("0", "1", "0.1", "1/3"))
+    return r.node(op, [x], attrs, x.dims)
+
+
 def multinomial(r: Recipe, op: str) -> Value:
     x, size = r.known_tensor(2, 2), r.dim()
     return r.node(op, [x], {"size": size}, [x.dims[0], size])
@@ -29,5 +39,5 @@ def multinomial(r: Recipe, op: str) -> Value:
 RECIPES = {
     **dict.fromkeys(of_family("copy"), like),
     **dict.fromkeys(("full", "eye", *of_family("random")), filled),
-    "arange": steps, "linspace": steps, "bernoulli": like, "multinomial": multinomial,
+    "arange": steps, "linspace": steps, "bernoulli": like, "multinomial": multinomial, "dropout": dropout,
 }  # fmt: skip

@@ -78,6 +78,7 @@ enum class AttrKey : std::uint8_t {
     kBlock,
     kTimeAxis,
     kOnesided,
+    kRatio,
 };
 inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
     // clang-format off
@@ -142,6 +143,7 @@ inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
     "block",
     "time_axis",
     "onesided",
+    "ratio",
     // clang-format on
 });
 

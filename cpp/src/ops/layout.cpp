@@ -1,4 +1,4 @@
-// Ops that arrange or make elements without computing with them.
+// Ops that arrange or make elements without computing with them, and dropout, which leaves some out.
 #include "rules.hpp"
 #include "shapes.hpp"
 
@@ -177,6 +177,25 @@ void infer_size_of(InferContext& context) { context.out.begin(DType::kInt64); }
 void infer_filled(InferContext& context) {
     const auto shape = *context.attrs.list(AttrKey::kShape);
     push_shape(context, shape, result_dtype(context));
+}
+
+void infer_dropout(InferContext& context) {
+    if (const auto ratio = context.attrs.scalar(AttrKey::kRatio)) require_share(context.exprs, *ratio, "ratio");
+    infer_same(context);
+}
+
+// In training each element is drawn, compared, masked and scaled; 1 - ratio of the products are of kept elements.
+void count_dropout(CountContext& context) {
+    if (context.attrs.integer(AttrKey::kMode) != 1) return;
+    ExprStore& exprs = context.exprs;
+    const ExprRef n = context.inputs[0].elements;
+    const ExprRef ratio = context.attrs.scalar(AttrKey::kRatio).value_or(exprs.constant(Rational{1, 2}));
+    context.flag(Variant::kTrain);
+    context.emit(Feature::kRng, n);
+    context.emit(Feature::kCmp, n);
+    const ExprRef kept = exprs.mul(n, exprs.sub(one(), ratio));
+    context.emit(Feature::kMul, ExprRef::small(2),
+                 context.add_extent({ExtentKind::kDropout, Grade::kExpected, n, kept}));
 }
 
 }  // namespace flopcore::ops

@@ -186,4 +186,7 @@ void count_svd(CountContext& context);
 void infer_fft(InferContext& context);
 void count_fft(CountContext& context);
 
+void infer_dropout(InferContext& context);
+void count_dropout(CountContext& context);
+
 }  // namespace flopcore::ops

@@ -107,10 +107,10 @@ std::uint64_t axis_mask(std::span<const ExprRef> axes, int rank) {
     return mask;
 }
 
-void require_share(const ExprStore& exprs, ExprRef share) {
-    if (!exprs.is_constant(share)) shape_error("density must be a number, not " + exprs.text(share));
+void require_share(const ExprStore& exprs, ExprRef share, const std::string& what) {
+    if (!exprs.is_constant(share)) shape_error(what + " must be a number, not " + exprs.text(share));
     const Rational value = exprs.constant_value(share);
-    if (value.num < 0 || value.num > value.den) shape_error("density is " + exprs.text(share) + ", must be 0 to 1");
+    if (value.num < 0 || value.num > value.den) shape_error(what + " is " + exprs.text(share) + ", must be 0 to 1");
 }
 
 Sparsity::Sparsity(const AttrView& attrs, ExprStore& exprs, std::span<const ExprRef> matrix) {

@@ -73,7 +73,7 @@ class Windows {
 }
 
 // Throws unless 0 <= share <= 1.
-void require_share(const ExprStore& exprs, ExprRef share);
+void require_share(const ExprStore& exprs, ExprRef share, const std::string& what = "density");
 
 // How many elements of a matrix a sparse operand stores: by nnz or pattern exactly, by density as expected. Throws
 // unless exactly one of the three attributes is given and fits.

@@ -71,6 +71,7 @@ constexpr AttrSpec kScatterNd[] = {{K::kReduction, A::kChoice, false, 0, kScatte
 constexpr AttrSpec kBag[] = {{K::kMode, A::kChoice, false, 0, kBagChoices}};
 constexpr AttrSpec kOneHot[] = {
     {K::kAxis, A::kInt, false, -1}, {K::kSize, A::kDim, true}, {K::kDtype, A::kDtype, true}};
+constexpr AttrSpec kDropout[] = {{K::kMode, A::kChoice, false, 0, ops::kModeChoices}, {K::kRatio, A::kRatio}};
 constexpr AttrSpec kFft[] = {{K::kAxis, A::kInt, false, -1}, {K::kOnesided, A::kBool}, {K::kDtype, A::kDtype, true}};
 constexpr AttrSpec kReshape[] = {{K::kShape, A::kDims, true}};
 constexpr AttrSpec kFlatten[] = {{K::kAxis, A::kInt, false, 1}, {K::kEndAxis, A::kInt, false, -1}};
@@ -216,6 +217,7 @@ constexpr OpRule kCharged[] = {
     {Op::kOneHot, 1, 1, 0, false, kOneHot, ops::infer_one_hot, kCharges, {{F::kAssign}}, {}, Result::kAttr, {.integers = 1}},
     {Op::kNonzero, 1, 1, 0, false, kSized, ops::infer_nonzero, kCharges, {{F::kCmp, 1, I}, {F::kAssign}}},
     {Op::kMaskedSelect, 2, 2, 0, false, kSized, ops::infer_masked_select, kCharges, {{F::kSelect, 1, I}, {F::kMove}}, {}, {}, {.bools = 2}},
+    {Op::kDropout, 1, 1, 0, false, kDropout, ops::infer_dropout, ops::count_dropout},
     // Matrices and transforms.
     {Op::kCholesky, 1, 1, 0, false, {}, ops::infer_square, ops::count_cholesky},
     {Op::kLu, 1, 1, 0, false, {}, ops::infer_lu, ops::count_lu},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import cast
 
 from flopcore.errors import ShapeError
 
@@ -26,6 +28,12 @@ def _size(attrs: Attrs) -> int:
 
 
 def _same(inputs: Inputs, attrs: Attrs) -> Shape:
+    return given(inputs, 0)
+
+
+def _dropout(inputs: Inputs, attrs: Attrs) -> Shape:
+    if not 0 <= cast("Fraction", attrs["ratio"]) <= 1:
+        raise ShapeError(f"ratio is {attrs['ratio']}")
     return given(inputs, 0)
 
 
@@ -272,6 +280,6 @@ RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "index_update": _index_update,
     "one_hot": _one_hot,
     "bernoulli": _same,
-    "dropout": _same,
+    "dropout": _dropout,
 }
 """By family, or by op where an op has a rule of its own."""
