@@ -233,7 +233,8 @@ OTHERS: dict[str, Run] = {
     "multinomial": lambda a, x: torch.multinomial(x, a["size"], replacement=True) if a["size"] else None,
 }  # fmt: skip
 MATRICES: dict[str, Run] = {
-    "cholesky": unary(torch.linalg.cholesky), "inverse": unary(torch.linalg.inv), "lu": unary(torch.linalg.lu_factor),
+    "cholesky": unary(torch.linalg.cholesky), "inverse": unary(torch.linalg.inv),
+    "lu_factor": unary(torch.linalg.lu_factor),
     "determinant": unary(torch.linalg.det), "eigh": unary(torch.linalg.eigh), "qr": unary(torch.linalg.qr),
     "svd": lambda a, x: torch.linalg.svd(x, full_matrices=False), "solve": binary(torch.linalg.solve),
     "triangular_solve": lambda a, x, y: torch.linalg.solve_triangular(x, y, upper=True),
@@ -241,7 +242,7 @@ MATRICES: dict[str, Run] = {
 }  # fmt: skip
 RUNS = ELEMENTWISE | REDUCTIONS | OTHERS | MATRICES
 KINDS = {"bool": torch.bool, "int64": torch.int64}
-NARROW = ("lu",)  # pivots are int32 in PyTorch
+NARROW = ("lu_factor",)  # pivots are int32 in PyTorch
 
 
 def random_node(op: str, seed: int) -> tuple[Recipe, dict[str, Any]] | None:

@@ -15,7 +15,7 @@ def batch(r: Recipe) -> list[Dim]:
 def square(r: Recipe, op: str) -> Value:
     lead, n = batch(r), r.dim()
     x = r.leaf([*lead, n, n], dtype=r.dtype())
-    dims = {"lu": [[*lead, n, n], [*lead, n]], "determinant": [lead], "eigh": [[*lead, n], [*lead, n, n]]}
+    dims = {"determinant": [lead], "eigh": [[*lead, n], [*lead, n, n]]}
     return r.several(op, [x], {}, dims.get(op, [[*lead, n, n]]))[0]
 
 
@@ -47,7 +47,7 @@ def fft(r: Recipe, op: str) -> Value:
 
 RECIPES = {
     **dict.fromkeys(of_family("square_matrix"), square),
-    **dict.fromkeys(("solve", "triangular_solve"), solve),
+    "solve": solve,
     **dict.fromkeys(("qr", "svd"), tall),
     "fft": fft,
 }

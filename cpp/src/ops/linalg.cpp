@@ -60,23 +60,6 @@ void infer_square(InferContext& context) {
     infer_same(context);
 }
 
-// Column by column: n (n^2 - 1) / 6 products and subtractions, n (n - 1) / 2 divisions, n roots.
-void count_cholesky(CountContext& context) {
-    ExprStore& exprs = context.exprs;
-    const ExprRef n = context.inputs[0].dim(-1);
-    const ExprRef products = exprs.scale(exprs.mul(pairs(exprs, n), exprs.add(n, one())), {1, 3});
-    emit(context, {products, pairs(exprs, n), ExprRef()});
-    emit_per_matrix(context, Feature::kSqrt, n);
-}
-
-void infer_lu(InferContext& context) {
-    infer_square(context);
-    const TensorView& x = context.inputs[0];
-    push_matrices(context, DType::kInt64, batch_of(x), {x.dim(-1)});
-}
-
-void count_lu(CountContext& context) { emit(context, eliminate(context.exprs, context.inputs[0].dim(-1))); }
-
 void infer_determinant(InferContext& context) {
     const TensorView& x = context.inputs[0];
     require_square(context.exprs, x);
@@ -120,12 +103,6 @@ void infer_solve(InferContext& context) {
 }
 
 void count_solve(CountContext& context) { count_with_solves(context, context.inputs[1].dim(-1)); }
-
-void count_triangular_solve(CountContext& context) {
-    ExprStore& exprs = context.exprs;
-    const ExprRef n = context.inputs[0].dim(-1), m = context.inputs[1].dim(-1);
-    emit(context, {exprs.mul(m, pairs(exprs, n)), exprs.mul(m, n), ExprRef()});
-}
 
 void infer_qr(InferContext& context) {
     const TensorView& x = context.inputs[0];

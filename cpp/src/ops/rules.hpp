@@ -168,15 +168,11 @@ void infer_weight_norm(InferContext& context);
 void measure_weight_norm(CountContext& context, Sizes& sizes);
 
 void infer_square(InferContext& context);
-void count_cholesky(CountContext& context);
-void infer_lu(InferContext& context);
-void count_lu(CountContext& context);
 void infer_determinant(InferContext& context);
 void count_determinant(CountContext& context);
 void count_inverse(CountContext& context);
 void infer_solve(InferContext& context);
 void count_solve(CountContext& context);
-void count_triangular_solve(CountContext& context);
 void infer_qr(InferContext& context);
 void count_qr(CountContext& context);
 void infer_eigh(InferContext& context);

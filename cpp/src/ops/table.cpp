@@ -219,12 +219,9 @@ constexpr OpRule kCharged[] = {
     {Op::kMaskedSelect, 2, 2, 0, false, kSized, ops::infer_masked_select, kCharges, {{F::kSelect, 1, I}, {F::kMove}}, {}, {}, {.bools = 2}},
     {Op::kDropout, 1, 1, 0, false, kDropout, ops::infer_dropout, ops::count_dropout},
     // Matrices and transforms.
-    {Op::kCholesky, 1, 1, 0, false, {}, ops::infer_square, ops::count_cholesky},
-    {Op::kLu, 1, 1, 0, false, {}, ops::infer_lu, ops::count_lu},
     {Op::kDeterminant, 1, 1, 0, false, {}, ops::infer_determinant, ops::count_determinant},
     {Op::kInverse, 1, 1, 0, false, {}, ops::infer_square, ops::count_inverse},
     {Op::kSolve, 2, 2, 0, false, {}, ops::infer_solve, ops::count_solve, {}, {}, {}, ops::kAlike},
-    {Op::kTriangularSolve, 2, 2, 0, false, {}, ops::infer_solve, ops::count_triangular_solve, {}, {}, {}, ops::kAlike},
     {Op::kQr, 1, 1, 0, false, {}, ops::infer_qr, ops::count_qr},
     {Op::kEigh, 1, 1, 0, false, {}, ops::infer_eigh, ops::count_eigh},
     {Op::kSvd, 1, 1, 0, false, {}, ops::infer_svd, ops::count_svd},

@@ -18,11 +18,6 @@ def _square(inputs: Inputs, attrs: Attrs) -> Shape:
     return x
 
 
-def _lu(inputs: Inputs, attrs: Attrs) -> list[Shape]:
-    x = _square(inputs, attrs)
-    return [x, x[:-1]]
-
-
 def _determinant(inputs: Inputs, attrs: Attrs) -> Shape:
     x = _square(inputs, attrs)
     require_elements(x[-1], "a determinant")
@@ -67,11 +62,9 @@ def _fft(inputs: Inputs, attrs: Attrs) -> Shape:
 
 RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "square_matrix": _square,
-    "lu": _lu,
     "determinant": _determinant,
     "eigh": _eigh,
     "solve": _solve,
-    "triangular_solve": _solve,
     "qr": _qr,
     "svd": _svd,
     "fft": _fft,
