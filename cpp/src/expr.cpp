@@ -132,8 +132,17 @@ ExprRef ExprStore::scale(ExprRef a, Rational factor) {
     return arena_->scale(a, arena_->make_coef(make_rational(factor.num, factor.den)));
 }
 ExprRef ExprStore::pow(ExprRef a, std::uint32_t exponent) { return arena_->pow(a, exponent); }
-ExprRef ExprStore::floordiv(ExprRef a, ExprRef b) { return arena_->floordiv(a, b); }
-ExprRef ExprStore::ceildiv(ExprRef a, ExprRef b) { return arena_->ceildiv(a, b); }
+// Plain integers, which a walk over bound dims divides by the million, never touch the arena.
+ExprRef ExprStore::floordiv(ExprRef a, ExprRef b) {
+    if (!a.is_small() || !b.is_small() || b.value() <= 0) return arena_->floordiv(a, b);
+    const std::int64_t quotient = a.value() / b.value();
+    return ExprRef::small(quotient - (a.value() % b.value() < 0 ? 1 : 0));
+}
+ExprRef ExprStore::ceildiv(ExprRef a, ExprRef b) {
+    if (!a.is_small() || !b.is_small() || b.value() <= 0) return arena_->ceildiv(a, b);
+    const std::int64_t quotient = a.value() / b.value();
+    return ExprRef::small(quotient + (a.value() % b.value() > 0 ? 1 : 0));
+}
 ExprRef ExprStore::min(ExprRef a, ExprRef b) {
     if (a.is_small() && b.is_small()) return a.value() < b.value() ? a : b;
     const ExprRef both[] = {a, b};

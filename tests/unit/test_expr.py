@@ -10,6 +10,7 @@ from fractions import Fraction
 import pytest
 
 import flopcore as fc
+from flopcore import _core
 
 SEQ = fc.dim("seq")
 BATCH = fc.dim("batch")
@@ -348,3 +349,10 @@ def test_sympy_agrees():
         symbols = {s: {"seq": seq, "batch": batch}[s.name] for s in expr.to_sympy().free_symbols}
         value = expr.to_sympy().subs(symbols)
         assert value == sympy.Rational(*Fraction(expr.at({"seq": seq, "batch": batch})).as_integer_ratio())
+
+
+@pytest.mark.parametrize("divisor", [1, 2, 3, 7, 2**61])
+@pytest.mark.parametrize("value", [-(2**62), -8, -7, -1, 0, 1, 6, 7, 8, 2**62 - 1])
+def test_plain_integers_divide_as_python_does(value, divisor):
+    assert fc.ceildiv(value, divisor) == -(-value // divisor)
+    assert _core.expr_floordiv(value, divisor) == value // divisor
