@@ -30,7 +30,12 @@ SAMPLES: list[dict[str, Any]] = [
         "torch_dtype": "bfloat16",
         "vocab_size": 50,
     },
-    {"model_type": "qwen3", "layer_types": ["full_attention"], "sliding_window": 4, "use_sliding_window": True},
+    {
+        "model_type": "qwen3",
+        "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+        "sliding_window": 4,
+        "use_sliding_window": True,
+    },
     {"model_type": "gpt2", "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 40, "activation_function": "gelu"},
     {
         "model_type": "bert",
