@@ -37,6 +37,8 @@ void infers_shapes() {
         g, Op::kMaxPool, {y}, {ints("kernel", {n(3), n(3)}), ints("stride", {n(2), n(2)}), ints("ceil_mode", {n(1)})});
     CHECK(shape_is(g, pooled, {n(2), n(8), n(8), n(7)}));
     CHECK(shape_is(g, node(g, Op::kFlatten, {pooled}), {n(2), n(8 * 8 * 7)}));
+    const TensorId a = leaf(g, Op::kInput, {n(2), n(3)}), b = leaf(g, Op::kInput, {n(3), n(4)});
+    CHECK(shape_is(g, node(g, Op::kEinsum, {a, b}, {{"equation", std::string_view("ij,jk->ki")}}), {n(4), n(2)}));
     CHECK(shape_is(g, node(g, Op::kReshape, {y}, {ints("shape", {n(2), n(-1)})}), {n(2), n(8 * 16 * 15)}));
     CHECK(shape_is(g, node(g, Op::kReduceMean, {y}, {ints("axes", {n(-1)})}), {n(2), n(8), n(16)}));
 }

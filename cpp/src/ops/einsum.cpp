@@ -23,7 +23,8 @@ class Equation {
   public:
     Equation(ExprStore& exprs, const AttrView& attrs, std::span<const TensorView> inputs) {
         std::string text;
-        for (const ExprRef c : *attrs.list(AttrKey::kEquation))
+        const auto letters = attrs.list(AttrKey::kEquation);  // named: a range-for would let the optional go
+        for (const ExprRef c : *letters)
             if (c != ExprRef::small(' ')) text.push_back(static_cast<char>(c.value()));
         std::string right;
         const std::size_t arrow = text.find("->");
