@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -21,13 +22,28 @@ if os.environ.get("CI"):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--forbid-skips", action="store_true", help="fail if a test skips for any reason but the machine")
+    parser.addoption("--passed", metavar="FILE", help="leave out the tests that FILE names")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what an earlier run passed (FLOPCORE_PASSED named its list), so that CI runs each test once."""
+    listed = config.getoption("--passed")
+    if listed is None:
+        return
+    passed = set(Path(listed).read_text(encoding="utf-8").splitlines())
+    done = [item for item in items if item.nodeid in passed]
+    config.hook.pytest_deselected(items=done)
+    items[:] = [item for item in items if item.nodeid not in passed]
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if to := os.environ.get("FLOPCORE_PASSED"):
+        names = sorted({report.nodeid for report in reporter.stats.get("passed", [])})
+        Path(to).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
     if not session.config.getoption("--forbid-skips"):
         return
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     for report in reporter.stats.get("skipped", []):
         reason = str(report.longrepr[2]).removeprefix("Skipped: ")
         if not reason.startswith(MACHINE):
