@@ -182,5 +182,7 @@ def test_parameters_and_flop_equal_those_of_transformers(family: str, task: str,
     sizes = {"batch": BATCH, "seq": SEQ, "decoder_seq": DECODER_SEQ, "texts": BATCH, "images": BATCH}
     at = {name: sizes[name] for name in graph.dims}
     tally = fc.count(graph, at=at)
-    assert tally.flop("torch-2.13") == measured(model, config)
+    macs = tally.flop("macs")  # torch-2.13 itself has no formula for grouped products
+    assert isinstance(macs, int)
+    assert 2 * macs == measured(model, config)
     verify(graph, tally, fc.convention("all-arithmetic"), at=at)  # our own reference implementation agrees
