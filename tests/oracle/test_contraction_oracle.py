@@ -66,8 +66,6 @@ def test_transposed_convolution_is_what_torch_says(seed: int) -> None:
     kernel, padding = choose.randint(1, 4), choose.randint(0, 1)
     extra = choose.randint(0, max(stride, dilation) - 1)
     x, w = (2, 4, *[choose.randint(3, 6)] * n), (4, 3, *[kernel] * n)
-    if (x[2] - 1) * stride + dilation * (kernel - 1) + 1 + extra - 2 * padding < 1:
-        pytest.skip("padding crops all of the output")
     function = getattr(torch.nn.functional, f"conv_transpose{n}d")
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         y = function(

@@ -39,7 +39,7 @@ def test_version_stands_in_one_place() -> None:
     assert flopcore.__version__ == importlib.metadata.version("flopcore")
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs the peak memory that Linux reports")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this machine reports no peak memory")
 def test_reading_a_config_stays_small() -> None:
     """Issue 5: the peak resident memory of config import is below 60 MB."""
     config = {

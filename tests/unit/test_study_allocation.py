@@ -286,7 +286,7 @@ def test_the_core_refuses_what_it_cannot_draw() -> None:
         single(1e28, 0.1, 1.0, 4).evaluate(2, 1, 1)
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared data are not here")
+@pytest.mark.skipif(not SHARED.exists(), reason="this machine lacks the shared data")
 def test_history_is_that_of_the_published_table() -> None:
     """296 models of Epoch AI's notable table of 2025-02-24; the loader drops junk digits below a millionth."""
     table = read_epoch(SHARED / "epoch_notable_2025-02-24.csv")
@@ -297,7 +297,7 @@ def test_history_is_that_of_the_published_table() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared data are not here")
+@pytest.mark.skipif(not SHARED.exists(), reason="this machine lacks the shared data")
 def test_means_agree_with_the_oracle_at_every_year_threshold_and_width() -> None:
     """Independent simulations of the published recipe; 40 comparisons, each a false alarm below 7e-5 at four
     standard errors (seed fixed)."""
