@@ -285,7 +285,8 @@ class _Compiler:
         if place not in self._source_at:
             self._source_at[place] = (source, len(self.variables))
             of_entities = scope == "entity"
-            keys = self.entities if of_entities else ("",)
+            keys = source.groups or (self.entities if of_entities else ("",))
+            purpose = "group" if source.groups else "factor"
             each = source.distributions * (len(keys) if len(source.distributions) == 1 else 1)
             terms, offsets = Terms(), []
             for key, distribution in zip(keys, each, strict=True):
@@ -293,7 +294,7 @@ class _Compiler:
                 if term.kind == "constant":
                     terms.append(0, LogTerm("normal", term.offset), 1)
                 else:
-                    terms.append(self._streams.number(source.name, key), term, 1)
+                    terms.append(self._streams.number(source.name, key, purpose), term, 1)
                 offsets.append(float(term.offset))
             self.variables.append((of_entities, terms.arrays(), np.array(offsets, dtype=np.float64)))
         known, index = self._source_at[place]

@@ -47,12 +47,15 @@ class Factor:
         Exponent, not zero; -1 divides.
     shared : bool
         True: one draw serves all entities of the study that have a shared factor of this name.
+    group : str
+        Not empty: one draw serves all entities that have a factor of this name and group.
     """
 
     name: str
     distribution: Distribution
     power: int = 1
     shared: bool = False
+    group: str = ""
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -68,6 +71,8 @@ class Factor:
             raise ValueError(f"factor {self.name!r}: power={self.power}; expected 1 to {_MAX_POWER} or its negative")
         if not isinstance(self.shared, bool):
             raise TypeError(f"factor {self.name!r}: shared={self.shared!r} is not a bool")
+        if not isinstance(self.group, str) or (self.shared and self.group):
+            raise ValueError(f"factor {self.name!r}: group={self.group!r}; expected a text, and not shared=True too")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,13 +214,14 @@ class Streams:
     """Hands out stream numbers and refuses a collision of two addresses."""
 
     def __init__(self) -> None:
-        self._taken: dict[int, tuple[str, str]] = {}
+        self._taken: dict[int, tuple[str, str, str]] = {}
 
-    def number(self, variable: str, entity: str) -> int:
-        stream = _core.stream_hash("factor", variable, entity)
-        holder = self._taken.setdefault(stream, (variable, entity))
-        if holder != (variable, entity):
-            raise ValueError(f"the random streams of {(variable, entity)} and {holder} collide; rename one of them")
+    def number(self, variable: str, entity: str, purpose: str = "factor") -> int:
+        stream = _core.stream_hash(purpose, variable, entity)
+        address = (purpose, variable, entity)
+        holder = self._taken.setdefault(stream, address)
+        if holder != address:
+            raise ValueError(f"the random streams of {address} and {holder} collide; rename one of them")
         return stream
 
 
@@ -283,7 +289,7 @@ def make_plan(
 ) -> PlanSpec:
     """Return the plan of a study; `thresholds` ascend, `key` is two words."""
     streams = Streams()
-    shared_index: dict[str, tuple[int, Distribution]] = {}
+    shared_index: dict[tuple[str, str], tuple[int, Distribution]] = {}
     shared, own = Terms(), Terms()
     own_begin, uses_begin = [0], [0]
     use_terms: list[int] = []
@@ -295,16 +301,19 @@ def make_plan(
         # By name: the order of addition, and so the last bit, does not depend on the order of writing.
         for factor in sorted(entity.factors, key=lambda f: f.name):
             term = _log10_term(entity, factor)
-            if factor.shared:
-                first = shared_index.setdefault(factor.name, (len(shared.stream), factor.distribution))
+            if factor.shared or factor.group:
+                place = (factor.name, factor.group)
+                first = shared_index.setdefault(place, (len(shared.stream), factor.distribution))
                 if first[1] != factor.distribution:
+                    of_group = f" of group {factor.group!r}" if factor.group else ""
                     raise ValueError(
-                        f"entity {entity.key!r}: shared factor {factor.name!r} is {factor.distribution!r}, "
+                        f"entity {entity.key!r}: shared factor {factor.name!r}{of_group} is {factor.distribution!r}, "
                         f"another entity has {first[1]!r}"
                     )
                 if term.kind != "constant":
                     if first[0] == len(shared.stream):
-                        shared.append(streams.number(factor.name, ""), term, 1)
+                        purpose = "group" if factor.group else "factor"
+                        shared.append(streams.number(factor.name, factor.group, purpose), term, 1)
                     use_terms.append(first[0])
                     use_factors.append(float(factor.power))
             elif term.kind != "constant":

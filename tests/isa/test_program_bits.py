@@ -23,7 +23,8 @@ def program():
     bias, slope = fc.variable("bias", LogUniform(0.2, 6)), fc.variable("slope", Normal(0.1, 0.4))
     which = fc.switch("which", ["0.2", "0.5", "0.3"])
     weight = fc.column([1 + i % 5 for i in range(len(KEYS))])
-    flop = size * bias * fc.lookup(which, [1, 2, "0.75"])
+    lab = fc.variable("lab", LogNormal(1, 0.2), per=[f"lab {i % 5}" for i in range(len(KEYS))])
+    flop = size * bias * lab * fc.lookup(which, [1, 2, "0.75"])
     risk = p.exp(slope * p.log(weight + 1)) + p.sqrt(p.maximum(slope, 0)) + p.floor(3 * slope) / 7
     wide = p.log10(p.exp10(slope * 3) + weight) ** "1.5" - p.minimum(slope, weight)
     near = flop >= p.largest(flop) / 10

@@ -18,7 +18,7 @@ LINES = [fc.Threshold(str(k), 10**22 * 3**k, ">=") for k in range(9)]
 
 
 def study():
-    """Entities counted by words, by sums, with shared factors, and exactly."""
+    """Entities counted by words, by sums, with shared factors and ones of groups, and exactly."""
     entities = []
     for i, d in enumerate(FACTORS * 4):
         entities.append(
@@ -30,7 +30,11 @@ def study():
                 (fc.Factor("x", d), fc.Factor("y", FACTORS[i % 2]), fc.Factor(f"z{i % 3}", d, -1, shared=i % 2 == 0)),
             )
         )
-    return [*entities, fc.Entity("known", (), 10**25)]
+    grouped = [
+        fc.Entity(f"lab-{i}", (fc.Factor("bias", FACTORS[i % 2], group=f"lab {i % 2}"), fc.Factor("x", FACTORS[2])))
+        for i in range(5)
+    ]
+    return [*entities, *grouped, fc.Entity("known", (), 10**25)]
 
 
 def reference(make):

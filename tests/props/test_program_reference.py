@@ -60,6 +60,7 @@ def graphs(draw):
         fc.variable("t", draw(DISTRIBUTIONS)),
         fc.variable("e", draw(DISTRIBUTIONS), per="entity"),
         fc.variable("f", per_entity),
+        fc.variable("g", draw(DISTRIBUTIONS), per=["one", "two", "one"]),
         fc.column([draw(NUMBERS) for _ in KEYS]),
         fc.constant(draw(NUMBERS)),
     ]

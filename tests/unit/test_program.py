@@ -153,6 +153,25 @@ def test_the_same_name_is_the_same_draws_everywhere():
     assert np.array_equal(later, draws(977, x=x, entities=("a", "b"))["x"][:, 777:])
 
 
+def test_entities_of_a_group_have_one_draw():
+    labs = ["A", "B", "A", "C", "B", "A", "A"]
+    x = fc.variable("bias", LogNormal(1, 0.5), per=labs)
+    v = draws(entities=KEYS, x=x, own=fc.variable("bias of one", LogNormal(1, 0.5), per="entity"))["x"]
+    assert len({row.tobytes() for row in v}) == 3
+    assert all(np.array_equal(v[i], v[labs.index(lab)]) for i, lab in enumerate(labs))
+    # The address is the group's name: neither order nor the presence of other groups moves a draw.
+    assert np.array_equal(draws(entities=("k",), x=fc.variable("bias", LogNormal(1, 0.5), per=["B"]))["x"][0], v[1])
+    # It is no entity's address, even where both have one name.
+    alone = draws(entities=("B",), x=fc.variable("bias", LogNormal(1, 0.5), per="entity"))["x"]
+    assert not np.array_equal(alone[0], v[1])
+    wide = fc.variable("bias", {"A": LogNormal(1, 0.5), "B": LogNormal(8, 0.5), "C": Fixed(3), "D": Fixed(1)}, per=labs)
+    apart = draws(entities=KEYS, wide=wide)["wide"]
+    assert apart[1] == pytest.approx(8 * v[1])
+    assert apart[3] == pytest.approx(3)
+    switch = fc.switch("reading", ["1/2", "1/2"], per=labs)
+    assert len({row.tobytes() for row in draws(entities=KEYS, s=switch)["s"]}) == 3
+
+
 def test_sums_extremes_and_ranks_over_entities():
     x = fc.variable("C", [LogNormal(10.0 ** (22 + i), 1.0) for i in range(7)])
     w = fc.column([3, 1, 4, 1, 5, 9, 2])
@@ -235,7 +254,17 @@ def test_known_values_among_uncertain_ones_are_compared_exactly():
         (lambda: fc.variable("", Uniform(0, 1)), ValueError, "not empty"),
         (lambda: fc.variable("x", 3), TypeError, "object is not iterable|not a Distribution"),
         (lambda: fc.variable("x", []), ValueError, "for each entity"),
-        (lambda: fc.variable("x", Uniform(0, 1), per="model"), ValueError, "'study' or 'entity'"),
+        (lambda: fc.variable("x", Uniform(0, 1), per="model"), ValueError, "'study', 'entity' or"),
+        (lambda: fc.variable("x", Uniform(0, 1), per=["A", ""]), ValueError, "not empty for each entity"),
+        (lambda: fc.variable("x", Uniform(0, 1), per=[]), ValueError, "not empty for each entity"),
+        (lambda: fc.variable("x", [Uniform(0, 1)] * 2, per=["A", "B"]), ValueError, "a mapping by group"),
+        (lambda: fc.variable("x", {"A": Uniform(0, 1)}, per=["A", "B"]), ValueError, r"groups \['B'\]"),
+        (lambda: fc.variable("x", {"A": Uniform(0, 1)}), ValueError, "per= the group of each entity"),
+        (
+            lambda: draws(x=fc.variable("x", Uniform(0, 1), per=["A", "B"]), entities=KEYS),
+            ValueError,
+            "2 values, the program has 7",
+        ),
         (lambda: fc.constant(float("nan")), ValueError, "not a number"),
         (lambda: fc.column([]), ValueError, "for each entity"),
         (lambda: fc.column([1, float("inf")]), ValueError, r"column\[1\]"),

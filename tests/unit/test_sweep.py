@@ -12,6 +12,7 @@ import pytest
 import flopcore as fc
 from flopcore import _core
 from flopcore.distributions import Fixed, LogNormal, LogUniform, Normal, Uniform
+from flopcore.sweep import draw_totals
 from flopcore.sweep_plan import log10_offset, make_plan
 
 LINES = [fc.Threshold("hi", 10**26, ">="), fc.Threshold("lo", 10**24, ">"), fc.Threshold("mid", 10**25, ">")]
@@ -173,6 +174,30 @@ def test_adding_a_variable_moves_no_other_entity_and_factor_order_nothing():
     shuffled = [replace(entity, factors=entity.factors[::-1]) for entity in entities]
     assert np.array_equal(fc.sweep(more, LINES, draws=5000, rng=2).exceed_counts[1:], whole.exceed_counts[1:])
     assert counts(fc.sweep(shuffled, LINES, draws=5000, rng=2)) == counts(whole)
+
+
+def test_a_factor_of_a_group_moves_its_entities_together():
+    labs = ["A", "B", "A", "B", "A", "A", "C", "C"]
+
+    def totals(labs, keys="abcdefgh"):
+        factors = [fc.Factor("x", LogNormal(1, 0.5), group=lab) for lab in labs]
+        return draw_totals(
+            [fc.Entity(key, (factor,)) for key, factor in zip(keys, factors, strict=True)], draws=50, rng=3
+        )
+
+    v = totals(labs)
+    assert all(np.array_equal(v[i], v[labs.index(lab)]) for i, lab in enumerate(labs))
+    assert len({row.tobytes() for row in v}) == 3
+    assert np.array_equal(totals(["B"], "z")[0], v[1])
+    # The same address as in a program.
+    program = fc.draw_values(
+        {"x": fc.variable("x", LogNormal(1, 0.5), per=labs)}, draws=50, entities=tuple("abcdefgh"), rng=3
+    )
+    assert program["x"] == pytest.approx(v, rel=1e-14)
+    with pytest.raises(ValueError, match="of group 'A' is"):
+        fc.sweep([fc.Entity(str(i), (fc.Factor("x", LogNormal(1 + i, 1), group="A"),)) for i in range(2)], LINES)
+    with pytest.raises(ValueError, match="not shared=True too"):
+        fc.Factor("x", LogNormal(1, 1), shared=True, group="A")
 
 
 def test_a_shared_factor_moves_entities_together_and_an_own_one_does_not():

@@ -66,7 +66,9 @@ class Evaluator:
         if node.op in ("constant", "column"):
             return [self._round(Fraction(float(value))) for value in node.payload]
         if node.op == "draw":
-            return self._drawn(node.payload, self._entities if node.scope == "entity" else [""])
+            return self._drawn(
+                node.payload, node.payload.groups or (self._entities if node.scope == "entity" else [""])
+            )
         args = [self.values(arg) for arg in node.args]
         if node.op in ("total", "highest", "lowest", "rank"):
             return [self._over_entities(node, args[0])]
@@ -76,6 +78,7 @@ class Evaluator:
     def _drawn(self, source: Any, keys: Sequence[str]) -> Values:
         values = []
         arithmetic = Arithmetic(self._precision)
+        purpose = "group" if source.groups else "factor"
         for m, key in enumerate(keys):
             distribution = source.distributions[m if len(source.distributions) > 1 else 0]
             term = distribution.log10_term() if source.space == "log10" else distribution.linear_term()
@@ -83,7 +86,7 @@ class Evaluator:
             if term.kind == "constant":
                 values.append(float(offset))
                 continue
-            word = draw_word(self._key, stream_hash("factor", source.name, key), self._draw, self._precision)
+            word = draw_word(self._key, stream_hash(purpose, source.name, key), self._draw, self._precision)
             extra = (Fraction(term.half),) if term.kind == "log_linear" else ()
             add = getattr(sampling, f"add_{term.kind}")
             values.append(float(add(self._precision, word, *extra, Fraction(term.scale), offset)))
