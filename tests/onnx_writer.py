@@ -105,11 +105,13 @@ def model(
     opset: int = 17,
     opsets: Mapping[str, int] | None = None,
     functions: Iterable[bytes] = (),
+    values: Iterable[bytes] = (),
 ) -> bytes:
-    """A ModelProto."""
+    """A ModelProto; `values` is its value_info."""
     main = b"".join(message(1, item) for item in nodes) + message(2, "g")
     main += b"".join(message(5, item) for item in initializers) + b"".join(message(11, item) for item in inputs)
     main += b"".join(message(12, value(key, None)) for key in outputs)
+    main += b"".join(message(13, item) for item in values)
     imports = {"": opset} | dict(opsets or {})
     return (
         number(1, 8)

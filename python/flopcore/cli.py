@@ -21,6 +21,7 @@ from .cli_study import study
 if TYPE_CHECKING:
     from .conventions import Convention
     from .count import Count, GroupBy, Tally
+    from .frontends.unsupported import OnUnsupported
     from .graph import Graph
     from .study.estimate import Estimate
 
@@ -137,6 +138,13 @@ def main() -> None:
 @click.option("--coverage", "covered", is_flag=True, help="Say how much was priced, and what was not.")
 @click.option("--bytes", "moved", is_flag=True, help="Bytes of weights and activations each op reads and writes.")
 @click.option(
+    "--on-unsupported",
+    type=click.Choice(["error", "list"]),
+    default="error",
+    show_default=True,
+    help="Of an ONNX model: refuse ops without a rule, or count the rest and list them (exit 3).",
+)
+@click.option(
     "--verify", "verified", is_flag=True, help="Recount with the reference implementation; exit 1 if it differs."
 )
 @json_option
@@ -148,6 +156,7 @@ def count(
     explained: bool,
     covered: bool,
     moved: bool,
+    on_unsupported: OnUnsupported,
     verified: bool,
     as_json: bool,
 ) -> None:
@@ -162,7 +171,7 @@ def count(
         raise click.UsageError("one --convention; `flopcore compare` takes several")
     chosen = convention(names[0] if names else "macs")
     try:
-        graph = load_model(model)
+        graph = load_model(model, on_unsupported=on_unsupported)
     except UnsupportedNodes as error:
         if as_json:
             incomplete = documents.count_document(
@@ -182,7 +191,7 @@ def count(
         (count(graph) if at else tally).flop(chosen),
         parameters=tally.parameters,
         by={axis: tally.flop(chosen, by=axis) for axis in axes},
-        unsupported={},
+        unsupported=tally.unsupported,
         dims=sizes,
         verified=_recount(graph, tally, chosen, at) if verified else None,
         traffic=tally.bytes(by="op") if moved else None,
@@ -190,6 +199,9 @@ def count(
         detail="all" if explained else "coverage",
     )
     _print(document, as_json, tables.print_count)
+    if tally.unsupported:
+        listed = ", ".join(f"{op} x {nodes}" for op, nodes in sorted(tally.unsupported.items()))
+        raise _Incomplete(f"{model}: the count is incomplete; without a rule: {listed}")
 
 
 @main.command()

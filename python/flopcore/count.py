@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from typing import Any, Literal, Protocol, TypeAlias, overload
@@ -153,10 +153,18 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Exact, convention-free counts of a graph; made by `count`, priced as often as one likes."""
+    """Exact, convention-free counts of a graph; made by `count`, priced as often as one likes.
+
+    Attributes
+    ----------
+    unsupported : mapping of str to int
+        What the graph leaves out: how many nodes of each foreign op no rule covers. The count is complete where there
+        are none; there are some only if ``on_unsupported="list"`` was asked for.
+    """
 
     core: _core.Tally
     dims: tuple[str, ...] = ()
+    unsupported: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def parameters(self) -> Count:
@@ -272,7 +280,7 @@ class Tally:
         (0, [('relu', 128)])
         """
         self._bind(0, at)
-        return explain(self.core, _resolve(convention), at=dict(at or {}))
+        return explain(self.core, _resolve(convention), at=dict(at or {}), unsupported=self.unsupported)
 
     @overload
     def bytes(self, *, at: Mapping[str, int] | None = ..., by: None = ...) -> Traffic: ...
@@ -462,4 +470,4 @@ def count(graph: Graph | TorchModule, *args: object, at: Mapping[str, int] | Non
         graph = from_torch(graph, args)
     elif args:
         raise TypeError("a graph takes no inputs; bind its dims with at={...}")
-    return Tally(_core.walk(graph.core, dict(at or {})), tuple(sorted(graph.dims)))
+    return Tally(_core.walk(graph.core, dict(at or {})), tuple(sorted(graph.dims)), dict(graph.unsupported))

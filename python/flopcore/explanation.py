@@ -160,6 +160,8 @@ class Explanation:
         What the rules of the ops, and the convention itself, say about themselves.
     coverage
         How much was priced.
+    unsupported
+        What the graph leaves out because no rule covers it: how many nodes of each foreign op. No bound is known.
     """
 
     convention: Convention
@@ -169,6 +171,7 @@ class Explanation:
     assumptions: tuple[Assumption, ...]
     notes: tuple[str, ...]
     coverage: Coverage
+    unsupported: Mapping[str, int]
 
     def __str__(self) -> str:
         lines = [f"{self.convention.name}: {_shown(self.total)} {self.convention.unit}"]
@@ -177,6 +180,7 @@ class Explanation:
         ]
         lines += ["not counted:"] if self.uncounted else []
         lines += [f"  {_named(row.kind)}: at most {_shown(row.at_most)}, {row.reason}" for row in self.uncounted]
+        lines += [f"not in the graph: {op} x {count}, no rule and no bound" for op, count in self.unsupported.items()]
         lines += [
             f"assumed: {one.extent} work as {one.taken}; otherwise {_shown(one.otherwise)}" for one in self.assumptions
         ]
@@ -222,6 +226,7 @@ class Explanation:
                 for one in self.assumptions
             ],
             "notes": list(self.notes),
+            "unsupported": [{"op": op, "nodes": nodes} for op, nodes in sorted(self.unsupported.items())],
             "coverage": {
                 "bound": BOUND,
                 "nodes": self.coverage.nodes,
@@ -233,7 +238,9 @@ class Explanation:
         }
 
 
-def explain(tally: _core.Tally, chosen: Convention, *, at: Mapping[str, int]) -> Explanation:
+def explain(
+    tally: _core.Tally, chosen: Convention, *, at: Mapping[str, int], unsupported: Mapping[str, int]
+) -> Explanation:
     """Return why a tally costs what it costs under a convention; see `Tally.explain`."""
     kinds = node_kinds(tally)
     prices = by_kind(tally, chosen, at)
@@ -264,6 +271,7 @@ def explain(tally: _core.Tally, chosen: Convention, *, at: Mapping[str, int]) ->
         assumptions=_assumptions(tally, chosen, at),
         notes=_notes(chosen, kinds),
         coverage=coverage,
+        unsupported=unsupported,
     )
 
 

@@ -59,13 +59,21 @@ class Tensor:
 
 
 class Blocks:
-    """Names, scopes and blocks of a graph; see `Graph`."""
+    """Names, scopes and blocks of a graph; see `Graph`.
+
+    Attributes
+    ----------
+    unsupported : dict of str to int
+        Nodes of the model that the graph leaves out because no rule covers them: how many of each foreign op. Filled
+        by a front-end that was told to list them.
+    """
 
     def __init__(self, name: str = "") -> None:
         self.name = name
         self.core = _core.Graph()
         self._block = 0
         self._scopes: list[str] = []
+        self.unsupported: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"Graph({self.name!r}, nodes={self.core.n_nodes})"

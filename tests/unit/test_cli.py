@@ -371,6 +371,17 @@ def test_unsupported_ops_are_listed_and_exit_3(tmp_path: Path) -> None:
     assert (found["flop"], found["expr"], found["unsupported"]) == (None, None, [{"op": "NoSuchOp", "nodes": 2}])
 
 
+def test_unsupported_ops_can_be_left_out_and_still_exit_3(tmp_path: Path) -> None:
+    path = tmp_path / "odd.onnx"
+    nodes = [node("Relu", ["x"], "h"), node("NoSuchOp", ["h"], "y")]
+    path.write_bytes(ow.model(nodes, [ow.value("x", (4,))], ["y"]))
+    found = document("count", path, "--on-unsupported", "list", "--convention", "all-arithmetic", code=3)
+    assert (found["flop"], found["unsupported"]) == (4, [{"op": "NoSuchOp", "nodes": 1}])
+    shown = run("count", path, "--on-unsupported", "list")
+    assert "incomplete: no rule for NoSuchOp x 1" in shown.stdout
+    assert "the count is incomplete; without a rule: NoSuchOp x 1" in shown.stderr
+
+
 @pytest.mark.parametrize("keep", [1, 10, 40, 0.5, -1])
 def test_truncated_file_exits_4(tmp_path: Path, keep: float) -> None:
     path = tmp_path / "short.onnx"

@@ -389,9 +389,46 @@ def test_all_unsupported_ops_are_listed_with_counts() -> None:
     with pytest.raises(fc.UnsupportedOp) as caught:
         fc.from_onnx(ow.model(body, [ow.value("x", [2])], ["y"], opsets={"com.example": 1}))
     text = str(caught.value)
-    assert "3 nodes cannot be counted yet" in text
+    assert "3 nodes cannot be counted: " in text
     assert "MaxRoiPool x 2 (first: node 'n1': how many elements a bin holds" in text
     assert "com.example::Fused x 1 (first: node 'n4')" in text
+
+
+def listed(known: bool) -> fc.Graph:
+    """x [2, 4] -> Relu -> Fused with weights -> MatMul -> y, the shape of Fused's result written in the file or not."""
+    body = [
+        ow.node("Relu", ["x"], ["a"], "n1"),
+        ow.node("Fused", ["a", "w"], ["b"], "n2", "com.example"),
+        ow.node("MatMul", ["b", "v"], ["y"], "n3"),
+    ]
+    values = [ow.value("b", [2, 8])] if known else []
+    stored = [ow.tensor("w", [3, 7]), ow.tensor("v", [8, 5])]
+    model = ow.model(body, [ow.value("x", [2, 4])], ["y"], stored, opsets={"com.example": 1}, values=values)
+    return fc.from_onnx(model, on_unsupported="list")
+
+
+def test_listed_ops_are_left_out_and_said_in_tally_and_explanation() -> None:
+    graph = listed(known=True)
+    assert graph.unsupported == {"com.example::Fused": 1}
+    tally = fc.count(graph)
+    assert tally.unsupported == {"com.example::Fused": 1}
+    assert tally.flop("macs") == 2 * 8 * 5  # what reads the result is counted: the file says its shape
+    assert tally.parameters == 3 * 7 + 8 * 5  # the weights of a listed node are weights of the model
+    explained = tally.explain("macs")
+    assert explained.unsupported == {"com.example::Fused": 1}
+    assert "not in the graph: com.example::Fused x 1, no rule and no bound" in str(explained)
+    assert explained.to_dict()["unsupported"] == [{"op": "com.example::Fused", "nodes": 1}]
+
+
+def test_readers_of_an_unknown_shape_are_listed_too() -> None:
+    tally = fc.count(listed(known=False))
+    assert tally.unsupported == {"MatMul": 1, "com.example::Fused": 1}
+    assert (tally.flop("macs"), tally.flop("all-arithmetic")) == (0, 8)
+
+
+def test_on_unsupported_takes_two_words() -> None:
+    with pytest.raises(ValueError, match="on_unsupported='skip': it is 'error' or 'list'"):
+        fc.from_onnx(ow.model([], [], []), on_unsupported="skip")  # type: ignore[arg-type]
 
 
 def test_a_shape_that_depends_on_data_is_unsupported() -> None:

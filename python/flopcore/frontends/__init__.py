@@ -15,6 +15,7 @@ from .jax import from_jax
 from .onnx import from_onnx
 from .torch import from_torch, is_exported_program
 from .torch_record import record_torch
+from .unsupported import OnUnsupported
 from .weights import StoredTensor, Weights, read_weights
 
 __all__ = [
@@ -31,7 +32,12 @@ __all__ = [
 ]
 
 
-def load_model(path: str | os.PathLike[str], *, at: Mapping[str, int] | None = None) -> Graph:
+def load_model(
+    path: str | os.PathLike[str],
+    *,
+    at: Mapping[str, int] | None = None,
+    on_unsupported: OnUnsupported = "error",
+) -> Graph:
     """Return the graph of a model file, whatever its format; the content decides, not the name.
 
     Parameters
@@ -42,6 +48,8 @@ def load_model(path: str | os.PathLike[str], *, at: Mapping[str, int] | None = N
     at
         Sizes of dims to bind while reading, for a format in which shapes can depend on them (ONNX). Leave dims that
         can stay symbolic to `flopcore.count`.
+    on_unsupported
+        What to do about ops without a rule in an ONNX model, as `from_onnx` takes it; other formats raise.
 
     Returns
     -------
@@ -69,7 +77,7 @@ def load_model(path: str | os.PathLike[str], *, at: Mapping[str, int] | None = N
     if begin[:2] == b"PK" and is_exported_program(place):
         _no_dims(place, at, "an exported program")
         return from_torch(place)
-    return from_onnx(place, at=at)
+    return from_onnx(place, at=at, on_unsupported=on_unsupported)
 
 
 def _no_dims(place: Path, at: Mapping[str, int] | None, what: str) -> None:

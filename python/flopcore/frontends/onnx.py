@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,18 +20,19 @@ from .onnx_ops import OPS
 from .onnx_shapes import MAX_ELEMENTS, RULES, result_dtype
 from .onnx_table import NO_ARITHMETIC, PLAIN
 from .onnx_values import (
+    DTYPES,
     FLOATING,
     TEXT,
     Attribute,
     Frame,
     Lost,
     Node,
-    NotCountable,
     Size,
     Value,
     dtype_name,
     literal_learned,
 )
+from .unsupported import NotCountable, OnUnsupported, Unsupported
 
 __all__ = ["from_onnx"]
 
@@ -43,7 +43,12 @@ _MAX_RANK = 64
 _MAX_WRITTEN = 1_000_000  # nodes that functions and bodies may write out to: each call doubles them in a hostile file
 
 
-def from_onnx(model: str | os.PathLike[str] | bytes, *, at: Mapping[str, int] | None = None) -> Graph:
+def from_onnx(
+    model: str | os.PathLike[str] | bytes,
+    *,
+    at: Mapping[str, int] | None = None,
+    on_unsupported: OnUnsupported = "error",
+) -> Graph:
     """Return the graph of an ONNX model in inference.
 
     Parameters
@@ -55,6 +60,10 @@ def from_onnx(model: str | os.PathLike[str] | bytes, *, at: Mapping[str, int] | 
         a dim without a name is called ``<input>_dim<axis>``, what a loop runs without a known end
         ``<node>_trip_count``. An input that is a single integer or bool may be bound too: it decides which branch of
         an If runs, or how often a Loop does.
+    on_unsupported
+        "list": nodes that cannot be counted are left out and listed in ``graph.unsupported``, which the tally and its
+        explanation repeat. What reads their results is counted where the file says the shapes (``value_info``), and
+        listed too where it does not.
 
     Returns
     -------
@@ -70,7 +79,8 @@ def from_onnx(model: str | os.PathLike[str] | bytes, *, at: Mapping[str, int] | 
     GraphError
         If a node reads a tensor that nothing makes, or the nodes form a cycle.
     UnsupportedNodes
-        If there are ops without a translation; the message lists all of them, and `nodes` counts them.
+        If there are ops without a translation and they are not to be listed; the message names all of them, and
+        `nodes` counts them.
     UnsupportedOp
         If an input or a stored tensor is of a kind that cannot be counted.
     ShapeError
@@ -79,7 +89,7 @@ def from_onnx(model: str | os.PathLike[str] | bytes, *, at: Mapping[str, int] | 
     label = "ONNX model" if isinstance(model, bytes) else os.fspath(model)
     loaded = _core.parse_onnx(model) if isinstance(model, bytes) else _core.read_onnx(label)
     try:
-        return _Importer(loaded, at or {}).run()
+        return _Importer(loaded, at or {}, Unsupported(on_unsupported)).run()
     except UnsupportedNodes as error:
         raise UnsupportedNodes(f"{label}: {error}", error.nodes) from error
     except FlopcoreError as error:
@@ -99,7 +109,7 @@ class _Context:
 class _Importer:
     """Builds one graph; also what the rules of `onnx_ops` see of it."""
 
-    def __init__(self, model: _core.OnnxModel, at: Mapping[str, int]) -> None:
+    def __init__(self, model: _core.OnnxModel, at: Mapping[str, int], unsupported: Unsupported) -> None:
         self._model = model
         self._at = at
         self._graph = Graph(model.graph.name)
@@ -114,8 +124,10 @@ class _Importer:
         self._depth = 0  # of the function or body that is being written out
         self._shared = frozenset((*model.graph.shared(), *(name for name, *_ in model.graph.outputs())))
         self._n_written = 0  # nodes of functions and bodies
-        self._unsupported: Counter[tuple[str, str]] = Counter()
-        self._reasons: dict[tuple[str, str], str] = {}
+        self._unsupported = unsupported
+        self._declared: dict[str, tuple[str, tuple[int | str | None, ...]]] | None = (
+            None  # what the file says of shapes
+        )
 
     def run(self) -> Graph:
         main = self._model.graph
@@ -132,14 +144,14 @@ class _Importer:
         if unknown:
             known = ", ".join(sorted(self._dims)) or "none"
             raise DataError(f"no dim named {', '.join(map(repr, unknown))}; the model's named dims: {known}")
-        if self._unsupported:
-            counts = {_qualified(*key): count for key, count in sorted(self._unsupported.items())}
-            raise UnsupportedNodes(self._unsupported_text(), counts)
+        self._unsupported.settle(self._graph)
         outputs = []
         for name, *_ in main.outputs():
             value = names.find(name) if name in names else None
             if value is None:
                 raise GraphError(f"graph output {name!r} is made by no node")
+            if value.lost:
+                continue
             try:
                 outputs += [Tensor(self._graph, self._inside(each)) for each in value.flat()]
             except NotCountable as reason:
@@ -253,23 +265,42 @@ class _Importer:
         if function is not None:
             self._call(function, found)
             return
-        results: Sequence[Result] = ()
+        results: Sequence[Result] | None = None
         try:
             results = self._translate(found)
         except NotCountable as reason:
-            key = (found.domain, op)
-            # What reads a reported node's results goes with it; only more of the same op is counted.
-            if not (isinstance(reason, Lost) and self._unsupported) or key in self._unsupported:
-                self._unsupported[key] += 1
-                self._reasons.setdefault(key, f"{found.label()!r}" + (f": {reason}" if str(reason) else ""))
+            self._report(found, reason)
         for i, name in enumerate(outputs):
             if not name:
                 continue
-            result = results[i] if i < len(results) else None
-            if result is None:  # of a node that is reported, or an output that only a reported node may read
-                result = Value(name, "float32", ())
-                result.lost = True
-            context.names.set(name, result)
+            result = self._stand_in(name) if results is None else results[i] if i < len(results) else None
+            context.names.set(name, _lost(name) if result is None else result)
+
+    def _report(self, node: Node, reason: NotCountable) -> None:
+        """Note that a node is not counted."""
+        op, unsupported = _qualified(node.domain, node.op), self._unsupported
+        # An error names causes: what reads a reported node's results goes with it, only more of the same op is counted.
+        if unsupported.listed or not (isinstance(reason, Lost) and unsupported) or op in unsupported:
+            unsupported.add(op, node.label(), reason)
+        for value in node.inputs:
+            if value is not None and value.learned == "always" and value.id is None:
+                self._inside(value)  # its weights are weights of the model
+
+    def _stand_in(self, name: str) -> Value | None:
+        """Return what a reported node makes, where the file says its shape."""
+        if self._depth:
+            return None  # names of functions and bodies are not those of the main graph
+        if self._declared is None:
+            main = self._model.graph
+            self._declared = {
+                key: (DTYPES[dtype], shape)
+                for key, kind, dtype, shape in (*main.outputs(), *main.values())
+                if kind == "tensor" and dtype in DTYPES and shape is not None and not {None, "?"} & set(shape)
+            }
+        if name not in self._declared:
+            return None
+        dtype, shape = self._declared[name]
+        return self._leaf("constant", Value(name, dtype, tuple(self.size(size, name) for size in shape)), self._root)
 
     def _translate(self, node: Node) -> Sequence[Result]:
         rule = OPS.get(node.domain, {}).get(node.op)
@@ -333,14 +364,6 @@ class _Importer:
                 if result is None:
                     raise GraphError(f"function {function.name!r}: its output {name!r} is made by no node")
                 outer.names.set(key, result)
-
-    def _unsupported_text(self) -> str:
-        listed = ", ".join(
-            f"{_qualified(domain, op)} x {count} (first: node {self._reasons[domain, op]})"
-            for (domain, op), count in sorted(self._unsupported.items())
-        )
-        n_nodes = sum(self._unsupported.values())
-        return f"{n_nodes} node{'s' if n_nodes > 1 else ''} cannot be counted yet: {listed}"
 
     # -------------------------------------------------------------------------------- what rules may do
     def emit(
@@ -490,6 +513,13 @@ class _Importer:
         value.frame = frame
         value.id = self._core.add_leaf(op, value.shape, value.dtype, frame.block, value.name, self._scope, _origin(op))
         return value
+
+
+def _lost(name: str) -> Value:
+    """Return what only a reported node makes, or may read."""
+    value = Value(name, "float32", ())
+    value.lost = True
+    return value
 
 
 def _require_found(value: Value) -> None:

@@ -9,8 +9,9 @@ from flopcore.errors import DataError
 from flopcore.graph import AttrValue
 
 from .onnx_build import Builder, Result, Rule
-from .onnx_values import Node, NotCountable, Value, dtype_name, whole
+from .onnx_values import Node, Value, dtype_name, whole
 from .onnx_windows import window
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 

@@ -15,7 +15,8 @@ from flopcore.expr import Dim, dim
 
 from .onnx_build import Builder, Loop, Result, Rule
 from .onnx_shapes import integers
-from .onnx_values import Frame, Lost, Node, NotCountable, Size, Value, whole
+from .onnx_values import Frame, Lost, Node, Size, Value, whole
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 

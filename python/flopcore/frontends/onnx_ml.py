@@ -10,7 +10,8 @@ from flopcore.graph import AttrValue
 
 from .onnx_build import Builder, Result, Rule
 from .onnx_shapes import product
-from .onnx_values import Node, NotCountable, Size, Value
+from .onnx_values import Node, Size, Value
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 

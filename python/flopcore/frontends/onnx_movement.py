@@ -11,7 +11,8 @@ from flopcore.graph import AttrValue
 
 from .onnx_build import Builder, Result, Rule
 from .onnx_shapes import axes_of, integers, product, slice_arguments, with_ones
-from .onnx_values import Node, NotCountable, Size, Value, dtype_name, whole
+from .onnx_values import Node, Size, Value, dtype_name, whole
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 

@@ -10,8 +10,9 @@ from flopcore.graph import AttrValue
 
 from .onnx_build import Builder, Result, Rule
 from .onnx_shapes import axes_of, integers, product
-from .onnx_values import Node, NotCountable, Value, whole
+from .onnx_values import Node, Value, whole
 from .onnx_windows import window
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 

@@ -14,7 +14,8 @@ from flopcore.errors import DataError
 from flopcore.graph import AttrValue
 
 from .onnx_build import Builder, Loop, Result, Rule
-from .onnx_values import Node, NotCountable, Size, Value, whole
+from .onnx_values import Node, Size, Value, whole
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 

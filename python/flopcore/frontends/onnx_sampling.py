@@ -12,8 +12,9 @@ from flopcore.graph import AttrValue
 
 from .onnx_build import Builder, Result, Rule
 from .onnx_shapes import integers, product
-from .onnx_values import Node, NotCountable, Size, Value, whole
+from .onnx_values import Node, Size, Value, whole
 from .onnx_windows import window
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 

@@ -12,7 +12,8 @@ from flopcore.expr import Expr, ceildiv, maximum
 
 from .onnx_build import Builder, Result, Rule
 from .onnx_shapes import MAX_ELEMENTS, integers, numbers
-from .onnx_values import FLOATING, Node, NotCountable, Size, Value, dtype_name, literal_learned, whole
+from .onnx_values import FLOATING, Node, Size, Value, dtype_name, literal_learned, whole
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 

@@ -10,7 +10,8 @@ from flopcore.expr import dim
 
 from .onnx_build import Builder, Loop, Result, Rule
 from .onnx_shapes import integers
-from .onnx_values import Node, NotCountable, Size, Value, whole
+from .onnx_values import Node, Size, Value, whole
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 

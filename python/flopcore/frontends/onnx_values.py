@@ -15,6 +15,8 @@ from flopcore._core import OnnxAttributeReference, OnnxGraph, OnnxTensor
 from flopcore.errors import DataError
 from flopcore.expr import Expr, Operand
 
+from .unsupported import NotCountable
+
 __all__: list[str] = []
 
 Size: TypeAlias = int | Expr
@@ -94,10 +96,6 @@ class Frame:
     block: int = 0
     outer: Frame | None = None
     taken: dict[int, int] = field(default_factory=dict)
-
-
-class NotCountable(Exception):
-    """A node that has no translation, with the reason; the front-end gathers all of a file into one UnsupportedOp."""
 
 
 class Lost(NotCountable):

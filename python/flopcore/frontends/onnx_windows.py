@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from flopcore.errors import DataError
 from flopcore.graph import AttrValue
 
-from .onnx_values import Node, NotCountable, Size
+from .onnx_values import Node, Size
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 

@@ -77,6 +77,9 @@ def print_count(document: Json) -> None:
     bound = [f"{name}={size}" for name, size in document["dims"].items() if size is not None]
     if bound:
         out.print(f"dims: {', '.join(bound)}", soft_wrap=True)
+    if document["unsupported"]:
+        listed = ", ".join(f"{row['op']} x {row['nodes']}" for row in document["unsupported"])
+        out.print(f"incomplete: no rule for {listed}", soft_wrap=True)
     if document["verified"] is not None:
         out.print(f"verified: the reference implementation counts {grouped(document['verified'])}", soft_wrap=True)
     for axis, parts in document["by"].items():
