@@ -347,7 +347,14 @@ def _split(eqn: Equation) -> Any:
     return [found] if isinstance(found, Tensor) else found
 
 
-def _made(eqn: Equation) -> list[Tensor]:
+def _iota(eqn: Equation) -> Tensor:
+    """Numbers that count along one dim, each element written."""
+    found: Tensor = eqn.op("arange", [], size=prod(eqn.shape, start=1), dtype=eqn.dtype)
+    return eqn.reshape(found, eqn.shape)
+
+
+def _seed(eqn: Equation) -> list[Tensor]:
+    """A key is its seed, and a token nothing: no work."""
     return [eqn.constant(*each) for each in eqn.outputs]
 
 
@@ -433,7 +440,8 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "pad": _pad,
         "rev": _reverse,
         "split": _split,
-        **dict.fromkeys(["iota", "random_seed", "random_fold_in", "random_split", "create_token"], _made),
-        **dict.fromkeys(["random_bits", "rng_bit_generator", "rng_uniform"], _random),
+        "iota": _iota,
+        **dict.fromkeys(["random_seed", "create_token"], _seed),
+        **dict.fromkeys(["random_bits", "random_fold_in", "random_split", "rng_bit_generator", "rng_uniform"], _random),
     }
 )

@@ -157,8 +157,9 @@ def _export(
 
 
 def _first_line(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {error}".strip()
-    return text.splitlines()[0][:300]
+    """Return the line of a message that says what is wrong, and the one with the remedy after it."""
+    lines = [line.strip() for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]
+    return " ".join([*lines[:1], *(line for line in lines[1:2] if line.startswith("-"))])[:500]
 
 
 def _tied(module: torch.nn.Module) -> dict[str, str]:

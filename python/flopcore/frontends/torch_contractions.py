@@ -65,7 +65,7 @@ def _conv(call: Call) -> Tensor:
         padding=[*padding[0], *padding[1]],
         groups=call.get("groups", 1),
     )
-    return call.reshape(found, call.shape)
+    return found if batched is x else call.reshape(found, call.shape)
 
 
 def _transposed(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -81,7 +81,7 @@ def _transposed(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None) -> T
         output_padding=spread(call.get("output_padding", 0), n),
         groups=call.get("groups", 1),
     )
-    return call.reshape(found, call.shape)
+    return found if batched is x else call.reshape(found, call.shape)
 
 
 def _conv_transpose(call: Call) -> Tensor:

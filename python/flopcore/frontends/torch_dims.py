@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import prod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor, inf, prod, trunc
 from typing import TYPE_CHECKING, Any
 
 from flopcore.errors import DataError
-from flopcore.expr import Expr, ceildiv, dim, maximum, minimum
+from flopcore.expr import Expr, Operand, ceildiv, dim, maximum, minimum
 from flopcore.graph import DimLike
+
+from .torch_call import NotCountable
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -18,15 +22,52 @@ __all__: list[str] = []
 _TRIALS = (5, 7, 11, 13)
 
 
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A number or a condition that depends on symbolic sizes, as torch writes it; no count may ask what it is."""
+
+    text: str
+
+    def __bool__(self) -> bool:
+        raise NotCountable(f"whether {self.text} depends on symbolic sizes: bind them")
+
+
+def _finite(bound: Any) -> int | None:
+    """Return an end of a range of torch's; None for infinity and what is as good as that."""
+    return int(bound) if bound.is_Integer and abs(int(bound)) < 2**62 else None
+
+
+def _either(holds: bool, fails: bool) -> bool | None:
+    return True if holds else False if fails else None
+
+
+_FINEST = 1024
+_ROUNDED: Mapping[str, Callable[[Any], int]] = {
+    "TruncToInt": trunc,
+    "FloorToInt": floor,
+    "CeilToInt": ceil,
+    "RoundToInt": round,
+}
+
+# Whether a relation between a and b holds, from the bounds of a - b.
+_DECIDED: Mapping[str, Callable[[Any, Any], bool | None]] = {
+    "Equality": lambda low, high: _either(low == high == 0, low > 0 or high < 0),
+    "Unequality": lambda low, high: _either(low > 0 or high < 0, low == high == 0),
+    "StrictLessThan": lambda low, high: _either(high < 0, low >= 0),
+    "LessThan": lambda low, high: _either(high <= 0, low > 0),
+    "StrictGreaterThan": lambda low, high: _either(low > 0, high <= 0),
+    "GreaterThan": lambda low, high: _either(low >= 0, high < 0),
+}
+
+
 class Dims:
     """The symbols of one program, each under its name, with the bounds that the program states."""
 
     def __init__(self, program: ExportedProgram, names: Mapping[str, str]) -> None:
         self._known: dict[str, DimLike] = {}
         for symbol, bounds in program.range_constraints.items():
-            low, high = int(bounds.lower), bounds.upper
-            most = int(high) if high.is_number and high.is_finite and int(high) < 2**62 else None
-            self._known[str(symbol)] = dim(names.get(str(symbol), str(symbol)), min=max(low, 0), max=most)
+            low, high = _finite(bounds.lower), _finite(bounds.upper)
+            self._known[str(symbol)] = dim(names.get(str(symbol), str(symbol)), min=max(low or 0, 0), max=high)
 
     def shape(self, tensor: Any) -> tuple[DimLike, ...]:
         """Return the shape of a fake tensor."""
@@ -43,11 +84,35 @@ class Dims:
         if isinstance(value, tuple | list):
             return [self.plain(each) for each in value]
         if hasattr(value, "node") and hasattr(value.node, "expr"):
-            expression = value.node.expr
-            if expression.is_Boolean or getattr(expression, "is_Relational", False):
-                return bool(expression) if expression.is_number else True
-            return self._expression(expression)
+            expression, kind = value.node.expr, value.node.pytype
+            if kind is bool:
+                return self._condition(expression)
+            return self._expression(expression) if kind is int else Undecided(str(expression))
         return value
+
+    def _condition(self, expression: Any) -> bool | Undecided:
+        """Return whether a condition on sizes holds within their bounds."""
+        parts = expression.args
+        match type(expression).__name__:
+            case "BooleanTrue":
+                return True
+            case "BooleanFalse":
+                return False
+            case "Not":
+                inner = self._condition(parts[0])
+                return not inner if isinstance(inner, bool) else Undecided(str(expression))
+            case "And" | "Or" as kind:
+                arms = [self._condition(part) for part in parts]
+                absorbing = kind == "Or"
+                if any(arm is absorbing for arm in arms):
+                    return absorbing
+                return not absorbing if all(isinstance(arm, bool) for arm in arms) else Undecided(str(expression))
+            case kind if kind in _DECIDED:
+                difference = self._expression(parts[0]) - self._expression(parts[1])
+                low, high = difference.bounds() if isinstance(difference, Expr) else (difference, difference)
+                found = _DECIDED[kind](-inf if low is None else low, inf if high is None else high)
+                return Undecided(str(expression)) if found is None else found
+        return Undecided(str(expression))
 
     def same(self, a: DimLike, b: DimLike) -> bool:
         """Return whether two sizes are equal: as expressions, or at several values of their dims."""
@@ -72,6 +137,8 @@ class Dims:
             if name not in self._known:
                 self._known[name] = dim(name)
             return self._known[name]
+        if kind in _ROUNDED:
+            return self._rounded(kind, expression)
         parts: list[DimLike] = [self._expression(part) for part in expression.args]
         found: object
         match kind:
@@ -96,6 +163,41 @@ class Dims:
         if isinstance(found, int | Expr):
             return found
         raise DataError(f"a size of torch's, {expression}, has the unknown form {kind}")
+
+    def _rounded(self, kind: str, expression: Any) -> DimLike:
+        """Return a real number that torch makes an int; towards zero is down where it cannot be negative."""
+        real = self._real(expression.args[0])
+        if kind == "TruncToInt" and isinstance(real, Expr) and (low := real.bounds()[0]) is not None and low >= 0:
+            kind = "FloorToInt"
+        found: object = None
+        if isinstance(real, int | Fraction):
+            found = _ROUNDED[kind](real)
+        elif kind == "FloorToInt":
+            found = real // 1
+        elif kind == "CeilToInt":
+            found = ceildiv(real, 1)
+        if isinstance(found, int | Expr):
+            return found
+        raise DataError(f"a size of torch's, {expression}, has no exact form")
+
+    def _real(self, expression: Any) -> Operand:
+        """Return a real number of torch's, if its floating-point arithmetic is exact as far as sizes go."""
+        kind, parts = type(expression).__name__, expression.args
+        if expression.is_Float:
+            exact = Fraction(float(expression))
+            if exact.denominator <= _FINEST:
+                return exact
+            raise DataError(f"the number {float(expression)} times a size is rounded; use a multiple of 1/{_FINEST}")
+        match kind:
+            case "ToFloat":
+                return self._expression(parts[0])
+            case "IntTrueDiv" if parts[1].is_Integer:
+                return self._expression(parts[0]) * Fraction(1, int(parts[1]))
+            case "Add":
+                return sum((self._real(part) for part in parts), 0)
+            case "Mul":
+                return prod((self._real(part) for part in parts), start=1)
+        return self._expression(expression)
 
 
 def dim_names(program: ExportedProgram, dynamic: object) -> dict[str, str]:

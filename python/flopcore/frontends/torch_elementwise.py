@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from flopcore.graph import Tensor
@@ -120,15 +121,33 @@ def _ternary(op: str) -> Handler:
     return handle
 
 
+def _div(call: Call) -> Tensor:
+    """A quotient, rounded down or towards zero if asked for; one of integers is rounded by itself."""
+    rounding = call.get("rounding_mode")
+    if rounding == "floor":
+        return _binary("floor_divide")(call)  # type: ignore[no-any-return]
+    found: Tensor = _binary("div")(call)
+    if rounding is None or "int" in call.dtype:
+        return found
+    return call.op("trunc", [found])  # type: ignore[no-any-return]
+
+
 def _dropout(call: Call) -> Any:
-    """In training a draw, a comparison and a product for each element; otherwise nothing."""
-    x, share, train = call.args[:3]
-    if not train or share == 0:
-        return x
-    draws = call.op("bernoulli", [x])
-    kept = call.op("mul", [x, draws])
-    scaled = call.op("mul", [kept, call.constant()])
-    return [scaled, call.cast(draws, "bool")] if call.name == "native_dropout" else scaled
+    """The native operator gives the mask beside the result, and trains unless it is told not to."""
+    x, ratio, train = call.args[:3]
+    found: Tensor = call.op("dropout", [x], mode="eval" if train is False else "train", ratio=Fraction(str(ratio)))
+    return [found, call.constant(call.shape, "bool")] if call.name == "native_dropout" else found
+
+
+def _bernoulli(call: Call) -> Tensor:
+    """Draws with one chance for all, or with one for each element."""
+    chances = call.get("p", call.args[0])
+    x = (
+        call.op("expand", [call.cast(chances, call.dtype)], shape=list(call.shape))
+        if isinstance(chances, Tensor)
+        else call.args[0]
+    )
+    return call.op("bernoulli", [x])  # type: ignore[no-any-return]
 
 
 _UNARY = (
@@ -147,7 +166,7 @@ _RENAMED_UNARY = {
     "__invert__": "logical_not",
 }
 _BINARY = {
-    "add": "add", "sub": "sub", "mul": "mul", "div": "div", "true_divide": "div", "maximum": "maximum",
+    "add": "add", "sub": "sub", "mul": "mul", "maximum": "maximum",
     "minimum": "minimum", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
     "ge": "greater_equal", "logical_and": "logical_and", "logical_or": "logical_or", "logical_xor": "logical_xor",
     "fmod": "fmod", "remainder": "remainder", "floor_divide": "floor_divide", "atan2": "atan2", "hypot": "hypot",
@@ -170,6 +189,7 @@ ELEMENTWISE: Mapping[str, Handler] = {
     **dict.fromkeys(["__or__", "bitwise_or"], _logic("bitwise_or", "logical_or")),
     **dict.fromkeys(["__xor__", "bitwise_xor"], _logic("bitwise_xor", "logical_xor")),
     "rsub": _binary("sub"),
+    **dict.fromkeys(["div", "divide", "true_divide"], _div),
     "pow": _pow,
     "clamp": _clamp,
     "clamp_min": _one_bound("low"),
@@ -185,4 +205,5 @@ ELEMENTWISE: Mapping[str, Handler] = {
     "threshold": _unary("thresholded_relu"),
     "dropout": _dropout,
     "native_dropout": _dropout,
+    "bernoulli": _bernoulli,
 }

@@ -51,25 +51,35 @@ def _stack(call: Call) -> Tensor:
 
 
 def _slice(call: Call) -> Tensor:
+    """x[start:end:step]: the length that torch infers says where the slice ends, after clamping."""
     x, axis = call.args[0], call.get("dim", 0) % len(call.args[0].shape)
-    size, step = x.shape[axis], call.get("step", 1)
-    start, stop = call.get("start"), call.get("end")
-    start = 0 if start is None else start
-    if isinstance(start, int) and start < 0:
-        start = size + start
-    length = call.shape[axis]
+    size, step, length = x.shape[axis], call.get("step", 1), call.shape[axis]
     if step == 1 and str(length) == str(size):
         return x  # type: ignore[no-any-return]
-    del stop  # torch has clamped it: the length says where the slice ends
-    end = start + length if step == 1 else start + (length - 1) * step + 1
-    return call.op("slice", [x], axis=axis, start=start, stop=end, step=step)  # type: ignore[no-any-return]
+    if step == 1 and call.get("end", _END) in (None, _END):
+        return call.op("slice", [x], axis=axis, start=size - length, stop=size)  # type: ignore[no-any-return]
+    start = _place(call.get("start"), size)
+    reach = 0 if length == 0 else (length - 1) * step + 1
+    return call.op("slice", [x], axis=axis, start=start, stop=start + reach, step=step)  # type: ignore[no-any-return]
+
+
+_END = 2**63 - 1  # how torch writes a slice without an end
+
+
+def _place(start: Any, size: DimLike) -> Any:
+    """Return where a slice begins: counted from the end if negative, and inside of the dim."""
+    if start is None or isinstance(start, Tensor):
+        return 0  # a place that the data tells does not change how much is taken
+    highest = start if isinstance(start, int) else start.bounds()[1]
+    if highest is not None and highest < 0:
+        start = start + size
+    return min(max(start, 0), size) if isinstance(start, int) and isinstance(size, int) else start
 
 
 def _select(call: Call) -> Tensor:
     x, axis, index = call.args
     axis %= len(x.shape)
-    if isinstance(index, int) and index < 0:
-        index = x.shape[axis] + index
+    index = _place(index, x.shape[axis])
     part = call.op("slice", [x], axis=axis, start=index, stop=index + 1, step=1)
     return call.reshape(part, call.shape)
 
@@ -103,8 +113,34 @@ def _embedding(call: Call) -> Tensor:
     return call.op("embedding", [call.tensor("weight"), call.tensor("indices")])  # type: ignore[no-any-return]
 
 
-def _filled(call: Call) -> Tensor:
+def _full(call: Call) -> Tensor:
+    found: Tensor = call.op("full", [], shape=list(call.shape), dtype=call.dtype)
+    return found
+
+
+def _full_like(call: Call) -> Tensor:
+    """A tensor like another that holds one value; of other dtype or shape it is made anew."""
+    x = call.args[0]
+    same = x.dtype == call.dtype and tuple(map(str, x.shape)) == tuple(map(str, call.shape))
+    return call.op("fill_like", [x]) if same else _full(call)
+
+
+def _uninitialised(call: Call) -> Tensor:
+    """Memory as it is found: nothing is computed and nothing written."""
     return call.constant(call.shape)
+
+
+def _steps(op: str) -> Handler:
+    return lambda call: call.op(op, [], size=call.shape[0], dtype=call.dtype)
+
+
+def _logspace(call: Call) -> Tensor:
+    return call.op("pow", [call.constant(), _steps("linspace")(call)])  # type: ignore[no-any-return]
+
+
+def _eye(call: Call) -> Tensor:
+    found: Tensor = call.op("eye", [], shape=list(call.shape), dtype=call.dtype)
+    return found
 
 
 def _expand(call: Call) -> Tensor:
@@ -120,9 +156,22 @@ def _tile(call: Call) -> Tensor:
 
 
 def _cast(call: Call) -> Tensor:
+    """Another dtype; nothing if it is the same, unless a copy is asked for."""
     x = call.args[0]
     assert isinstance(x, Tensor)
-    return call.cast(x, call.dtype)
+    return _clone(call) if call.get("copy", False) else call.cast(x, call.dtype)
+
+
+def _clone(call: Call) -> Tensor:
+    """A copy, which a conversion is too."""
+    x = call.args[0]
+    return call.op("clone", [x]) if x.dtype == call.dtype else call.cast(x, call.dtype)
+
+
+def _copy(call: Call) -> Tensor:
+    """What stands in one tensor is overwritten by another, broadcast and converted."""
+    source: Tensor = call.op("expand", [call.args[1]], shape=list(call.shape))
+    return call.op("clone", [source]) if source.dtype == call.dtype else call.cast(source, call.dtype)
 
 
 def _nothing(call: Call) -> None:
@@ -223,18 +272,19 @@ def _random(op: str) -> Handler:
     return lambda call: call.op(op, [], shape=list(call.shape), dtype=call.dtype)
 
 
-_COPIES = """
-    contiguous clone detach detach_copy alias lift_fresh_copy lift_fresh positive _to_copy to type_as float half
-    bfloat16 double _autocast_to_full_precision requires_grad real fill copy
+# Layouts are not followed: `contiguous` after a transpose is the movement that the transpose counts.
+_CONVERSIONS = """
+    contiguous detach alias lift_fresh positive to type_as float half bfloat16 double _autocast_to_full_precision
+    requires_grad real
 """
+_CLONES = "clone detach_copy alias_copy lift_fresh_copy _to_copy"
 _CHECKS = """
     _assert_tensor_metadata _assert_scalar _assert_async sym_constrain_range sym_constrain_range_for_size
     _check_is_size
 """
-_MAKERS = """
-    arange zeros ones full empty zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty
-    scalar_tensor linspace eye tensor
-"""
+_FULL = "zeros ones full new_zeros new_ones new_full scalar_tensor tensor"
+_FULL_LIKE = "zeros_like ones_like full_like fill zero"
+_UNINITIALISED = "empty empty_like empty_strided empty_permuted new_empty new_empty_strided"
 
 LAYOUT: Mapping[str, Handler] = {
     **dict.fromkeys(
@@ -243,14 +293,10 @@ LAYOUT: Mapping[str, Handler] = {
     ),
     **dict.fromkeys(["expand", "expand_as", "broadcast_to"], _expand),
     **dict.fromkeys(["repeat", "tile"], _tile),
-    **dict.fromkeys(
-        _COPIES.split(),
-        _cast,
-    ),
-    **dict.fromkeys(
-        _CHECKS.split(),
-        _nothing,
-    ),
+    **dict.fromkeys(_CONVERSIONS.split(), _cast),
+    **dict.fromkeys(_CLONES.split(), _clone),
+    "copy": _copy,
+    **dict.fromkeys(_CHECKS.split(), _nothing),
     **dict.fromkeys(["transpose", "t", "numpy_T", "mT", "swapaxes"], _transpose),
     "permute": _permute,
     **dict.fromkeys(["cat", "concat", "concatenate"], _concat),
@@ -274,8 +320,11 @@ LAYOUT: Mapping[str, Handler] = {
     "triu": _triangle("triu"),
     **dict.fromkeys(["rand", "rand_like"], _random("random_uniform")),
     **dict.fromkeys(["randn", "randn_like"], _random("random_normal")),
-    **dict.fromkeys(
-        _MAKERS.split(),
-        _filled,
-    ),
+    **dict.fromkeys(_FULL.split(), _full),
+    **dict.fromkeys(_FULL_LIKE.split(), _full_like),
+    **dict.fromkeys(_UNINITIALISED.split(), _uninitialised),
+    "arange": _steps("arange"),
+    "linspace": _steps("linspace"),
+    "logspace": _logspace,
+    "eye": _eye,
 }

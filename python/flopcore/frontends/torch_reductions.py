@@ -61,7 +61,7 @@ def _pool(op: str) -> Handler:
             dilation=spread(call.get("dilation", 1), n),
             ceil_mode=bool(call.get("ceil_mode", False)),
         )
-        return _with_statistics(call, call.reshape(found, call.shape))
+        return _with_statistics(call, found if batched is x else call.reshape(found, call.shape))
 
     return handle
 
@@ -159,7 +159,13 @@ def _group_norm(call: Call) -> Any:
 
 
 def _instance_norm(call: Call) -> Tensor:
-    found: Tensor = call.op("instance_norm", [call.args[0], call.get("weight"), call.get("bias")])
+    """With statistics of its own for each sample, or the running ones, which are one set for all samples."""
+    inputs = [call.args[0], call.get("weight"), call.get("bias")]
+    found: Tensor
+    if call.get("use_input_stats", True):
+        found = call.op("instance_norm", inputs)
+    else:
+        found = call.op("batch_norm", [*inputs, call.get("running_mean"), call.get("running_var")], mode="eval")
     return found
 
 

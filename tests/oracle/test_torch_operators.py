@@ -1,0 +1,169 @@
+"""Single operators of PyTorch: shapes are held against torch's own while importing, amounts against the definition."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import flopcore as fc
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    torch = pytest.importorskip("torch", reason="needs the extra 'oracle'")
+nn, F = torch.nn, torch.nn.functional
+zeros = torch.zeros
+SIZES = {
+    "bytes_read",
+    "bytes_written",
+    "in_elems",
+    "out_elems",
+    "weight_elems",
+    "weight_bytes",
+    "cache_bytes",
+    "outputs",
+}
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+class Function(nn.Module):  # type: ignore[misc, name-defined]
+    """A function as a module."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.function(*inputs)
+
+
+def graph(function: Callable[..., Any], *inputs: Any, dynamic: Any = None) -> fc.Graph:
+    return fc.from_torch(Function(function), inputs, dynamic=dynamic)
+
+
+def work(function: Callable[..., Any], *inputs: Any) -> dict[tuple[str, str], Any]:
+    """Amounts of primitive operations by op and feature, those that are not 0."""
+    found: dict[tuple[str, str], Any] = {}
+    for row in fc.count(graph(function, *inputs)).rows():
+        if row.feature not in SIZES and row.base != 0:
+            found[row.op, row.feature] = found.get((row.op, row.feature), 0) + row.base
+    return found
+
+
+LONG = torch.long
+X = zeros(4, 3)
+CASES: list[tuple[str, Callable[..., Any], tuple[Any, ...], dict[tuple[str, str], int]]] = [
+    ("div", lambda x: x / 3, (X,), {("div", "div"): 12}),
+    (
+        "div floor",
+        lambda x: torch.div(x, 3, rounding_mode="floor"),
+        (X,),
+        {("floor_divide", "div"): 12, ("floor_divide", "round"): 12},
+    ),
+    (
+        "div trunc",
+        lambda x: torch.div(x, 3, rounding_mode="trunc"),
+        (X,),
+        {("div", "div"): 12, ("trunc", "round"): 12},
+    ),
+    ("div trunc of ints", lambda x: torch.div(x, 3, rounding_mode="trunc"), (X.long(),), {("div", "div"): 12}),
+    ("clone", lambda x: x.clone(), (X,), {("clone", "move"): 12}),
+    ("to copy", lambda x: x.to(torch.float32, copy=True), (X,), {("clone", "move"): 12}),
+    ("to the same", lambda x: x.to(torch.float32) * 1, (X,), {("mul", "mul"): 12}),
+    ("to another", lambda x: x.to(torch.float16), (X,), {("cast", "move"): 12}),
+    ("fill", lambda x: x.clone().fill_(3.0), (X,), {("clone", "move"): 12, ("fill_like", "assign"): 12}),
+    ("copy of a row", lambda x, y: x.clone().copy_(y), (X, zeros(3)), {("clone", "move"): 24}),
+    ("copy of ints", lambda x, y: torch.empty_like(x).copy_(y), (X, X.long()), {("cast", "move"): 12}),
+    ("zeros", lambda x: torch.zeros(5, 2), (X,), {("full", "assign"): 10}),
+    ("full like", lambda x: torch.full_like(x, 2), (X,), {("fill_like", "assign"): 12}),
+    ("full like of ints", lambda x: torch.full_like(x, 2, dtype=LONG), (X,), {("full", "assign"): 12}),
+    ("new full", lambda x: x.new_full((2, 2), 1.0), (X,), {("full", "assign"): 4}),
+    ("empty", lambda x: torch.empty(5), (X,), {}),
+    ("arange", lambda x: torch.arange(1, 10, 2), (X,), {("arange", "assign"): 5}),
+    ("eye", lambda x: torch.eye(4, 3), (X,), {("eye", "assign"): 12}),
+    ("linspace", lambda x: torch.linspace(0, 1, 7), (X,), {("linspace", "mul"): 7, ("linspace", "add"): 7}),
+    (
+        "logspace",
+        lambda x: torch.logspace(0, 1, 7),
+        (X,),
+        {("linspace", "mul"): 7, ("linspace", "add"): 7, ("pow", "pow"): 7},
+    ),
+    ("slice", lambda x: x[1:3], (X,), {("slice", "move"): 6}),
+    ("slice from the end", lambda x: x[-3:-1], (X,), {("slice", "move"): 6}),
+    ("slice past the start", lambda x: x[-10:2], (X,), {("slice", "move"): 6}),
+    ("slice past the end", lambda x: x[10:], (X,), {}),
+    ("slice with a step", lambda x: x[1::2], (X,), {("slice", "move"): 6}),
+    ("no elements with a step", lambda x: x[9::2], (X,), {}),
+    ("narrow", lambda x: x.narrow(0, 1, 2), (X,), {("slice", "move"): 6}),
+    ("select from the end", lambda x: x[:, -1], (X,), {("slice", "move"): 4}),
+    ("bernoulli", lambda x: torch.bernoulli(x), (X,), {("bernoulli", "rng"): 12, ("bernoulli", "cmp"): 12}),
+    ("dropout in eval", lambda x: F.dropout(x, 0.25, training=False), (X,), {}),
+]
+
+
+@pytest.mark.parametrize(("function", "inputs", "expected"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
+def test_work_of_an_operator(
+    function: Callable[..., Any], inputs: tuple[Any, ...], expected: dict[tuple[str, str], int]
+) -> None:
+    assert work(function, *inputs) == expected
+
+
+def test_dropout_in_training_keeps_a_share() -> None:
+    rows = list(fc.count(graph(lambda x: F.dropout(x, 0.25, training=True), X)).rows())
+    kept = [row for row in rows if row.extents]
+    assert [(row.op, row.variant, row.feature, row.extents[0].kind) for row in kept] == [
+        ("dropout", ("train",), "mul", "dropout")
+    ]
+    assert (kept[0].extents[0].nominal, kept[0].extents[0].used) == (12, 9)
+
+
+def test_instance_norm_with_running_statistics_is_a_batch_norm() -> None:
+    layer, x = nn.InstanceNorm1d(3, affine=True, track_running_stats=True), zeros(2, 3, 5)
+    found = [
+        {row.op for row in fc.count(fc.from_torch(layer.train(training), (x,))).rows()} for training in (True, False)
+    ]
+    assert [ops & {"instance_norm", "batch_norm"} for ops in found] == [{"instance_norm"}, {"batch_norm"}]
+
+
+DYNAMIC = torch.export.Dim.DYNAMIC
+SYMBOLIC: list[tuple[str, Callable[[Any], Any]]] = [
+    ("nearest by half", lambda x: F.interpolate(x, scale_factor=0.5)),
+    ("bilinear by 3/2", lambda x: F.interpolate(x, scale_factor=1.5, mode="bilinear")),
+    ("pool with ceil_mode", lambda x: F.avg_pool2d(x, 3, 2, ceil_mode=True)),
+    ("last rows", lambda x: x[:, :, -2:] * 2),
+    ("all but the last row", lambda x: x[:, :, :-1] + x.shape[2] / 2),
+    ("root of a size", lambda x: x * x.shape[2] ** 0.5),
+    ("condition that holds", lambda x: x + 1 if x.shape[2] > 0 else x),
+]
+
+
+@pytest.mark.parametrize("function", [case[1] for case in SYMBOLIC], ids=[case[0] for case in SYMBOLIC])
+def test_symbolic_sizes_agree_with_concrete_ones(function: Callable[[Any], Any]) -> None:
+    found = graph(function, zeros(1, 3, 20, 6), dynamic=(({2: DYNAMIC},),))
+    (name,) = found.dims
+    for size in (18, 31):
+        expected = fc.count(graph(function, zeros(1, 3, size, 6))).flop("all-arithmetic")
+        assert fc.count(found, at={name: size}).flop("all-arithmetic") == expected
+
+
+def test_a_factor_whose_products_are_rounded_is_an_error() -> None:
+    with pytest.raises(fc.DataError, match=r"the number 0\.3 times a size is rounded"):
+        graph(
+            lambda x: F.interpolate(x, scale_factor=0.3, recompute_scale_factor=True),
+            zeros(1, 3, 20, 6),
+            dynamic=(({2: DYNAMIC},),),
+        )
+
+
+def test_what_torch_asks_for_is_in_the_message() -> None:
+    size = torch.export.Dim("size", min=2, max=100)
+    with pytest.raises(fc.DataError, match=r"Constraints violated.*Not all values of size"):
+        graph(lambda x: x + 1 if x.shape[0] > 50 else x, X, dynamic=(({0: size},),))
