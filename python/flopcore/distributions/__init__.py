@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from .basic import DIGITS as DIGITS
-from .basic import LN10 as LN10
-from .basic import Distribution, Fixed, LogNormal, LogTerm, LogUniform, Normal, Seed, Uniform
-from .basic import log10_exact as log10_exact
-from .basic import philox_key as philox_key
-from .basic import seed_sequence as seed_sequence
-from .composed import Discrete, Histogram, Mixture, Quantiles, Sample, Truncated, as_distribution
+from .base import DIGITS as DIGITS
+from .base import LN10 as LN10
+from .base import Distribution, LogTerm, Seed
+from .base import log10_exact as log10_exact
+from .base import philox_key as philox_key
+from .base import seed_sequence as seed_sequence
+from .basic import Fixed, LogNormal, LogUniform, Normal, Uniform
+from .composed import Histogram, Mixture, Truncated
+from .convert import Quantiles, as_distribution
 from .copula import GaussianCopula
+from .empirical import Discrete, Sample
 from .shapes import Beta, Gamma, Pert, Triangular
 from .table import QuantileTable
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flopcore import _core
 
-from .basic import DIGITS, Distribution, Seed, Values, philox_key, seed_sequence
+from .base import DIGITS, Distribution, Seed, Values, philox_key, seed_sequence
 
 __all__ = ["GaussianCopula"]
 

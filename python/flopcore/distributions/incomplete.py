@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from flopcore import _core
 
-from .basic import DIGITS, Values
+from .base import DIGITS, Values
 
 __all__ = ["MAX_SHAPE", "MIN_SHAPE", "beta_quantile", "beta_tails", "gamma_quantile", "gamma_tails"]
 

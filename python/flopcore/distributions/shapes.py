@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import incomplete
-from .basic import Distribution, Values, as_array, number, ordered, positive, probabilities
+from .base import Distribution, Values, as_array, number, ordered, positive, probabilities
 
 __all__ = ["Beta", "Gamma", "Pert", "Triangular"]
 

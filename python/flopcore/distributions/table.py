@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from flopcore import _core
 
-from .basic import LN10, Distribution, Joint, Values
+from .base import LN10, Distribution, Joint, Values
 
 __all__ = ["TOLERANCE", "QuantileTable", "linear_table", "log10_table", "quantile_table", "step_table"]
 
