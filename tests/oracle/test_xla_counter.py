@@ -61,6 +61,19 @@ def test_a_function_of_two_operands(op: str) -> None:
     assert priced(lambda g, x: g.op(op, x), N, N) == reported(BINARY[op], N, N)
 
 
+@pytest.mark.parametrize("shape", [(256, 64, 32, 8), (10, 3, 5, 1), (12, 5, 7, 3)])
+def test_ragged_dot_is_dense_over_its_groups(shape: tuple[int, int, int, int]) -> None:
+    m, k, n, groups = shape
+    avals = [jax.ShapeDtypeStruct(dims, jnp.float32) for dims in ((m, k), (groups, k, n))]
+    sizes = jax.ShapeDtypeStruct((groups,), jnp.int32)
+    theirs = int(jax.jit(lax.ragged_dot).lower(*avals, sizes).cost_analysis()["flops"])
+    tally = fc.count(fc.from_jax(lax.ragged_dot, *avals, sizes))
+    offsets = groups * (groups - 1)  # the convention's notes leave them out
+    assert tally.flop("xla-0.10.2") + offsets == theirs
+    assert tally.flop("macs") == m * k * n
+    assert shape[0] != 256 or theirs == 8_912_952
+
+
 @pytest.mark.parametrize("form", ["none", "tanh"])
 def test_gelu_in_both_forms(form: str) -> None:
     ours = priced(lambda g, x: g.gelu(x[0], approximate=form), N)  # type: ignore[arg-type]

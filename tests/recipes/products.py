@@ -89,10 +89,18 @@ def einsum(r: Recipe, op: str) -> Value:
 def ragged_matmul(r: Recipe, op: str) -> Value:
     ragged, dtype = r.pick(("rows", "inner", "columns")), r.dtype()
     groups, rows, inner, columns = r.size(1, 4), r.dim(), r.dim(), r.dim()
+    top_k = r.pick((1, 1, 2, 3))
+    if top_k > 1:
+        rows, inner, columns = (
+            f"{top_k} * ({size})" if cut == ragged else size
+            for cut, size in (("rows", rows), ("inner", inner), ("columns", columns))
+        )
     x = r.leaf([groups, rows, inner] if ragged == "columns" else [rows, inner], dtype=dtype)
     weight = r.leaf([groups, inner, columns] if ragged == "rows" else [inner, columns], dtype=dtype)
     sizes = r.leaf([groups], dtype="int32")
-    attrs = {} if ragged == "rows" and r.flip() else {"ragged": ragged}
+    attrs: dict[str, Any] = {} if ragged == "rows" and r.flip() else {"ragged": ragged}
+    if top_k > 1 or r.flip():
+        attrs["top_k"] = top_k
     dims = [groups, rows, columns] if ragged == "inner" else [rows, columns]
     return r.node(op, [x, weight, sizes], attrs, dims)
 

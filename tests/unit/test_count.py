@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -227,3 +228,20 @@ def test_kinds_are_what_conventions_can_tell_apart():
         ("linear", ("bias",), "float32", 2, "mlp.a"),
         ("linear", (), "float32", 1, "mlp.c"),
     ]
+
+
+def test_ragged_product_of_experts_has_every_expert_as_its_nominal_size() -> None:
+    tokens, top_k, experts, width, inner = fc.dim("tokens"), 2, 8, 16, 24
+    graph = fc.Graph()
+    rows = graph.input("rows", (top_k * tokens, width))
+    weight = graph.parameter("up", (experts, width, inner))
+    graph.op("ragged_matmul", [rows, weight, graph.constant((experts,), "int64")], {"top_k": top_k})
+    tally = fc.count(graph)
+    macs = fc.convention("macs")
+    dense = replace(macs, extents={**macs.extents, "experts": "nominal"})
+    assert tally.flop(macs) == top_k * tokens * width * inner
+    assert tally.flop(dense) == experts * tokens * width * inner
+    small = fc.Graph()
+    inputs = [small.input("rows", (7, 4)), small.parameter("up", (3, 4, 5)), small.constant((3,), "int64")]
+    with pytest.raises(fc.ShapeError, match="the ragged dim is 7, which is not known to be a multiple of 2"):
+        small.op("ragged_matmul", inputs, {"top_k": 2})

@@ -42,6 +42,12 @@ std::vector<int> axes_of(InferContext& context, AttrKey key, const TensorView& t
     return axes;
 }
 
+// The dim that the groups cut.
+ExprRef ragged_dim(std::int64_t ragged, const TensorView& x, const TensorView& weight) {
+    if (ragged == kRaggedColumns) return weight.dim(-1);
+    return x.dim(ragged == kRaggedRows ? -2 : -1);
+}
+
 }  // namespace
 
 void infer_matmul(InferContext& context) {
@@ -132,6 +138,9 @@ void infer_ragged_matmul(InferContext& context) {
     if (ragged != kRaggedInner)
         require_equal(context.exprs, groups, ragged == kRaggedRows ? weight.dim(0) : x.dim(0), "the group counts");
     require_not_empty(x.dim(-1), "the dim summed over");
+    const std::int64_t top_k = context.attrs.integer(AttrKey::kTopK);
+    if (top_k < 1) shape_error("top_k is " + std::to_string(top_k) + ", must be 1 or more");
+    (void)exact_quotient(context.exprs, ragged_dim(ragged, x, weight), ExprRef::small(top_k), "the ragged dim");
     context.out.begin(x.dtype);
     if (ragged == kRaggedInner) context.out.push(groups);
     context.out.push(x.dim(-2));
@@ -141,9 +150,27 @@ void infer_ragged_matmul(InferContext& context) {
 void count_ragged_matmul(CountContext& context) {
     ExprStore& exprs = context.exprs;
     const TensorView &x = context.inputs[0], &weight = context.inputs[1];
+    const std::int64_t ragged = context.attrs.integer(AttrKey::kRagged);
     // Every row (or term, or column) belongs to one group: the groups' sizes do not matter, only their sum.
-    context.emit(Feature::kMac, exprs.mul(exprs.mul(x.dim(-2), x.dim(-1)), weight.dim(-1)));
-    context.emit(Feature::kOutputs, context.y.elements);
+    const ExprRef cut = ragged_dim(ragged, x, weight);
+    const ExprRef tokens = exprs.floordiv(cut, ExprRef::small(context.attrs.integer(AttrKey::kTopK)));
+    const ExtentId groups = context.add_extent(
+        {ExtentKind::kExperts, Grade::kExact, exprs.mul(tokens, context.inputs[2].dim(0)), cut});
+    const ExprRef m = x.dim(-2), k = x.dim(-1), n = weight.dim(-1);
+    switch (ragged) {
+        case kRaggedRows:
+            context.emit(Feature::kMac, exprs.mul(k, n), groups);
+            context.emit(Feature::kOutputs, n, groups);
+            context.emit(Feature::kKernelElems, k, groups);
+            break;
+        case kRaggedInner:
+            context.emit(Feature::kMac, exprs.mul(m, n), groups);
+            context.emit(Feature::kOutputs, context.y.elements);
+            break;
+        default:
+            context.emit(Feature::kMac, exprs.mul(m, k), groups);
+            context.emit(Feature::kOutputs, m, groups);
+    }
 }
 
 void infer_sparse_matmul(InferContext& context) {

@@ -35,7 +35,7 @@ constexpr AttrSpec kConvTranspose[] = {{K::kStride, A::kInts},
 constexpr AttrSpec kDotGeneral[] = {
     {K::kLhsContract, A::kInts}, {K::kRhsContract, A::kInts}, {K::kLhsBatch, A::kInts}, {K::kRhsBatch, A::kInts}};
 constexpr AttrSpec kEinsum[] = {{K::kEquation, A::kText, true}, {K::kPath, A::kInts}};
-constexpr AttrSpec kRagged[] = {{K::kRagged, A::kChoice, false, 0, kRaggedChoices}};
+constexpr AttrSpec kRagged[] = {{K::kRagged, A::kChoice, false, 0, kRaggedChoices}, {K::kTopK, A::kInt, false, 1}};
 constexpr AttrSpec kSparse[] = {{K::kSparse, A::kChoice, false, 0, kSparseChoices},
                                 {K::kNnz, A::kDim},
                                 {K::kDensity, A::kRatio},

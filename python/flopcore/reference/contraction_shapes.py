@@ -155,6 +155,9 @@ def _ragged_matmul(inputs: Inputs, attrs: Attrs) -> Shape:
     if x[-1] != weight[-2] or groups != sizes[0]:
         raise ShapeError(f"ragged_matmul of {x} and {weight}, ragged in {ragged}, {sizes[0]} groups")
     require_elements(x[-1], "ragged_matmul")
+    top_k, cut = int_of(attrs, "top_k"), {"rows": x[-2], "columns": weight[-1], "inner": x[-1]}[cast("str", ragged)]
+    if top_k < 1 or cut % top_k:
+        raise ShapeError(f"ragged_matmul: {cut} rows for {top_k} groups of each token")
     return (*(sizes if ragged == "inner" else ()), x[-2], weight[-1])
 
 
