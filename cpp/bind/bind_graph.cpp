@@ -93,6 +93,7 @@ py::object attr_value(const Graph& graph, const AttrSpec& spec, std::span<const 
 
 py::dict attrs_of(const Graph& graph, const Node& node) {
     py::dict attrs;
+    if (node.op == Op::kParameter && node.attrs != 0) attrs["active"] = to_python(graph.active(node.first_output));
     if (is_run(node.op) || is_user(node.op) || is_leaf(node.op)) return attrs;
     const AttrView view = graph.attrs().view(node.attrs);
     for (const AttrSpec& spec : rule_of(node.op).attrs)
@@ -254,6 +255,12 @@ void bind_graph(py::module_& m) {
             },
             py::arg("op"), py::arg("shape"), py::arg("dtype"), py::arg("block"), py::arg("name"), py::arg("scope"),
             py::arg("origin"))
+        .def(
+            "set_active",
+            [](Graph& graph, TensorId parameter, const py::object& share) {
+                graph.set_active(parameter, to_rational(share, "active"));
+            },
+            py::arg("parameter"), py::arg("share"))
         .def(
             "add_node",
             [](Graph& graph, const std::string& op_name, const py::sequence& inputs, const py::dict& attrs,

@@ -210,6 +210,8 @@ void bind_tally(py::module_& m) {
     py::class_<Tally>(m, "Tally")
         .def_property_readonly("parameters",
                                [](const Tally& tally) { return to_python(tally.exprs(), tally.parameters()); })
+        .def_property_readonly("active_parameters",
+                               [](const Tally& tally) { return to_python(tally.exprs(), tally.active_parameters()); })
         .def_property_readonly("n_entries", [](const Tally& tally) { return tally.entries().size(); })
         .def(
             "entry",

@@ -119,6 +119,20 @@ TensorId Graph::add_leaf(Op op, std::span<const ExprRef> dims, DType dtype, cons
     return tensor;
 }
 
+void Graph::set_active(TensorId parameter, Rational share) {
+    if (parameter >= n_tensors() || nodes_[producer_[parameter]].op != Op::kParameter)
+        throw GraphError("tensor #" + std::to_string(parameter) + " is no parameter");
+    if (share.num <= 0 || share.num > share.den)
+        throw DataError("active: the part of a parameter that one token goes through is over 0 and at most 1");
+    active_shares_.push_back(share);
+    nodes_[producer_[parameter]].attrs = static_cast<std::uint32_t>(active_shares_.size());
+}
+
+Rational Graph::active(TensorId parameter) const {
+    const std::uint32_t index = nodes_[producer_[parameter]].attrs;
+    return index == 0 ? Rational{1, 1} : active_shares_[index - 1];
+}
+
 TensorId Graph::append_leaves(Op op, std::span<const std::uint32_t> offsets, std::span<const std::int64_t> dims,
                               DType dtype, BlockId block) {
     check_block(block);
@@ -388,7 +402,7 @@ std::size_t Graph::memory_bytes() const {
         for (const auto* ids : {&block.nodes, &block.runs, &block.inputs, &block.outputs, &block.parameters})
             total += ids->memory_bytes();
     for (const std::vector<Run>& runs : runs_) total += runs.capacity() * sizeof(Run);
-    return total;
+    return total + active_shares_.capacity() * sizeof(Rational);
 }
 
 RunViews::RunViews(const Graph& graph, Op op, std::span<const Run> runs, std::span<const TensorId> arguments,

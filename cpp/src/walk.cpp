@@ -123,7 +123,8 @@ class Walker {
                           .entries_end = 0,
                           .frames_begin = static_cast<std::uint32_t>(tally_.frames_.size()),
                           .frames_end = 0,
-                          .parameters = {}};
+                          .parameters = {},
+                          .active = {}};
         record.name = tally_.texts_.intern(graph_.block_name(block));
         NodeId current = 0;
         with_context([&] { return graph_.describe(current); },
@@ -139,7 +140,8 @@ class Walker {
                      });
         record.entries_end = static_cast<std::uint32_t>(tally_.entries_.size());
         record.frames_end = static_cast<std::uint32_t>(tally_.frames_.size());
-        record.parameters = parameters(block, record);
+        record.parameters = parameters(block, record, &TallyBlock::parameters);
+        record.active = graph_.all_active() ? record.parameters : parameters(block, record, &TallyBlock::active);
         tally_.blocks_.push_back(record);
     }
 
@@ -341,17 +343,19 @@ class Walker {
         return dtypes;
     }
 
-    // Weights of a block: its own, those of each per_call frame times its repeats, those of a shared callee once.
-    ExprRef parameters(BlockId block, const TallyBlock& record) {
+    // Weights of a block, or those that one token goes through: its own, those of each per_call frame times its
+    // repeats, those of a shared callee once.
+    ExprRef parameters(BlockId block, const TallyBlock& record, ExprRef TallyBlock::* which) {
         ExprStore& exprs = tally_.exprs_;
         ExprRef total;
         for (const TensorId id : graph_.block_parameters(block)) {
-            total = exprs.add(total, elements(dims_of(id).data(), dims_of(id).size()));
+            const ExprRef each = elements(dims_of(id).data(), dims_of(id).size());
+            total = exprs.add(total, which == &TallyBlock::active ? exprs.scale(each, graph_.active(id)) : each);
         }
         std::unordered_set<std::uint32_t> shared;
         for (std::uint32_t i = record.frames_begin; i < record.frames_end; ++i) {
             const Frame& frame = tally_.frames_[i];
-            const ExprRef each = tally_.blocks_[frame.block].parameters;
+            const ExprRef each = tally_.blocks_[frame.block].*which;
             if (frame.kind == FrameKind::kRecompute) continue;
             if (frame.params == Params::kPerCall)
                 total = exprs.add(total, tally_.over_runs(exprs, frame, each));

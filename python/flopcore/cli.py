@@ -175,7 +175,13 @@ def count(
     except UnsupportedNodes as error:
         if as_json:
             incomplete = documents.count_document(
-                *(model, chosen, None, None), parameters=None, by={}, unsupported=error.nodes, dims={}, verified=None
+                *(model, chosen, None, None),
+                parameters=None,
+                active=None,
+                by={},
+                unsupported=error.nodes,
+                dims={},
+                verified=None,
             )
             _print(incomplete, as_json, tables.print_count)
         raise
@@ -190,6 +196,7 @@ def count(
         tally.flop(chosen),
         (count(graph) if at else tally).flop(chosen),
         parameters=tally.parameters,
+        active=tally.active_parameters,
         by={axis: tally.flop(chosen, by=axis) for axis in axes},
         unsupported=tally.unsupported,
         dims=sizes,
@@ -220,7 +227,10 @@ def show(model: str, dims: tuple[tuple[str, int], ...], name: str, depth: int, a
     graph = load_model(model)
     sizes = _bind(graph, dims)
     tree = module_tree(graph, chosen, at=_bound(sizes))
-    modules = [(level, each.name, each.path, each.cost, each.parameters) for level, each in tree.walk(depth)]
+    modules = [
+        (level, each.name, each.path, each.cost, each.parameters, each.active_parameters)
+        for level, each in tree.walk(depth)
+    ]
     _print(documents.show_document(model, chosen, modules, dims=sizes), as_json, tables.print_show)
 
 

@@ -171,6 +171,11 @@ class Tally:
         """Number of learned weights."""
         return self.core.parameters
 
+    @property
+    def active_parameters(self) -> Count:
+        """Number of learned weights that one token goes through; see `Graph.active_parameters`."""
+        return self.core.active_parameters
+
     @overload
     def flop(
         self, convention: str | Convention = ..., *, at: Mapping[str, int] | None = ..., by: None = ...

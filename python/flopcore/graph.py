@@ -88,6 +88,24 @@ class Graph(Blocks):
         return _core.walk(self.core, {}).parameters
 
     @property
+    def active_parameters(self) -> int | Fraction | Expr:
+        """Number of learned weights that one token goes through: of a mixture of experts only those it is sent to.
+
+        Of a table of embeddings all rows count, as in published numbers. Front-ends that see no router (ONNX, torch,
+        JAX) mark no parameter, and all are active.
+
+        Examples
+        --------
+        >>> from fractions import Fraction
+        >>> import flopcore as fc
+        >>> g = fc.Graph()
+        >>> _ = g.parameter("experts", (8, 10, 10), active=Fraction(2, 8))
+        >>> g.parameters, g.active_parameters
+        (800, 200)
+        """
+        return _core.walk(self.core, {}).active_parameters
+
+    @property
     def dims(self) -> dict[str, tuple[int, int | None, int]]:
         """Symbolic dims by name: smallest value, largest (None: no limit), multiple of."""
         return self.core.symbols()
@@ -119,10 +137,19 @@ class Graph(Blocks):
         return self._leaf("input", name, shape, dtype, origin)
 
     def parameter(
-        self, name: str, shape: Sequence[DimLike], dtype: str = "float32", *, origin: str = "builder"
+        self,
+        name: str,
+        shape: Sequence[DimLike],
+        dtype: str = "float32",
+        *,
+        active: int | Fraction = 1,
+        origin: str = "builder",
     ) -> Tensor:
-        """Add a learned weight."""
-        return self._leaf("parameter", name, shape, dtype, origin)
+        """Add a learned weight; `active` is which part of it one token goes through (2 of 8 experts: 1/4)."""
+        tensor = self._leaf("parameter", name, shape, dtype, origin)
+        if active != 1:
+            self.core.set_active(tensor.id, active)
+        return tensor
 
     def constant(
         self, shape: Sequence[DimLike] = (), dtype: str = "float32", *, name: str = "", origin: str = "builder"

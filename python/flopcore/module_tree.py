@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
+from typing import TypeAlias
 
 from .conventions import Convention, convention
 from .count import Count, Frame, Tally
@@ -30,6 +31,8 @@ class Module:
         Price of its ops and those of its children, over all repeats, in the unit of the convention.
     parameters : int, Fraction or Expr
         Learned weights in it and its children; tied ones where they are first used.
+    active_parameters : int, Fraction or Expr
+        Those of them that one token goes through.
     children : tuple of Module
         In the order in which the graph uses them.
     """
@@ -38,6 +41,7 @@ class Module:
     path: str
     cost: Count
     parameters: Count
+    active_parameters: Count
     children: tuple[Module, ...]
 
     def walk(self, depth: int | None = None) -> Iterator[tuple[int, Module]]:
@@ -87,7 +91,7 @@ def module_tree(graph: Graph, convention_: str | Convention = "macs", *, at: Map
     tally = count_graph(graph, at=at)
     blocks = _blocks(graph, tally, at or {})
     costs = tally.flop(chosen, by="module")
-    sums = {path: _Sums(costs.get(path, 0), size) for path, size in blocks[-1].items()}
+    sums = {path: _Sums(costs.get(path, 0), *sizes) for path, sizes in blocks[-1].items()}
     return _tree(graph.name, sums)
 
 
@@ -95,27 +99,32 @@ def module_tree(graph: Graph, convention_: str | Convention = "macs", *, at: Map
 class _Sums:
     cost: Count = 0
     parameters: Count = 0
+    active: Count = 0
 
 
-def _blocks(graph: Graph, tally: Tally, at: Mapping[str, int]) -> list[dict[str, Count]]:
+_Sizes: TypeAlias = tuple[Count, Count]
+"""Weights, and those of them that one token goes through."""
+
+
+def _blocks(graph: Graph, tally: Tally, at: Mapping[str, int]) -> list[dict[str, _Sizes]]:
     """Return, for each block of a tally, its module paths in the order of use with the weights that stand at each.
 
     Of a block its own weights, and those of each block it repeats, times the repeats that have weights of their own.
     """
     numbers = _graph_blocks(graph, tally)
-    at_site: dict[int, list[tuple[int, str, Count]]] = {number: [] for number in numbers}
+    at_site: dict[int, list[tuple[int, str, _Sizes]]] = {number: [] for number in numbers}
     for site, node in enumerate(graph.nodes()):
         scope, block = node["scope"], node["block"]
         assert isinstance(scope, str)
         assert isinstance(block, int)
         if block in at_site:
-            at_site[block].append((site, scope, _size(graph, node, at)))
+            at_site[block].append((site, scope, _sizes(graph, node, at)))
     frames: dict[int, list[Frame]] = {}
     for frame in tally.frames():
         frames.setdefault(frame.parent, []).append(frame)
-    totals: list[dict[str, Count]] = []
+    totals: list[dict[str, _Sizes]] = []
     for block, number in enumerate(numbers):  # callees stand before callers
-        steps = [(site, {scope: size}) for site, scope, size in at_site[number]]
+        steps = [(site, {scope: sizes}) for site, scope, sizes in at_site[number]]
         shared: set[int] = set()
         for frame in frames.get(block, []):
             times: Count = frame.times
@@ -126,26 +135,36 @@ def _blocks(graph: Graph, tally: Tally, at: Mapping[str, int]) -> list[dict[str,
                 times = 0
             repeated = {
                 ".".join(part for part in (frame.scope, path) if part): (
-                    sum_over(size, frame.index, 0, times) if frame.index else times * size
+                    _over_runs(frame, times, sizes[0]),
+                    _over_runs(frame, times, sizes[1]),
                 )
-                for path, size in totals[frame.block].items()
+                for path, sizes in totals[frame.block].items()
             }
             steps.append((frame.site, repeated))
-        sums: dict[str, Count] = {}
+        sums: dict[str, _Sizes] = {}
         for _, step in sorted(steps, key=lambda each: each[0]):
-            for path, size in step.items():
-                sums[path] = sums.get(path, 0) + size
+            for path, (size, active) in step.items():
+                before = sums.get(path, (0, 0))
+                sums[path] = (before[0] + size, before[1] + active)
         totals.append(sums)
     return totals
 
 
-def _size(graph: Graph, node: Mapping[str, object], at: Mapping[str, int]) -> Count:
+def _over_runs(frame: Frame, times: Count, size: Count) -> Count:
+    return sum_over(size, frame.index, 0, times) if frame.index else times * size
+
+
+def _sizes(graph: Graph, node: Mapping[str, object], at: Mapping[str, int]) -> _Sizes:
     if node["op"] != "parameter":
-        return 0
-    outputs = node["outputs"]
+        return 0, 0
+    outputs, attrs = node["outputs"], node["attrs"]
     assert isinstance(outputs, list)
+    assert isinstance(attrs, dict)
     size: Count = prod(graph.core.shape(outputs[0]))
-    return size.at(at, on_unknown="ignore") if isinstance(size, Expr) and at else size
+    if isinstance(size, Expr) and at:
+        size = size.at(at, on_unknown="ignore")
+    active = size * attrs.get("active", 1)
+    return size, active.numerator if isinstance(active, Fraction) and active.denominator == 1 else active
 
 
 def _graph_blocks(graph: Graph, tally: Tally) -> list[int]:
@@ -170,6 +189,7 @@ def _tree(name: str, sums: Mapping[str, _Sums]) -> Module:
                 children[".".join(parts[: depth - 1])].append(place)
             total[place].cost += own.cost
             total[place].parameters += own.parameters
+            total[place].active += own.active
     built: dict[str, Module] = {}
     for path in sorted(total, key=lambda each: -len(_parts(each))):
         parts = _parts(path)
@@ -178,6 +198,7 @@ def _tree(name: str, sums: Mapping[str, _Sums]) -> Module:
             path=path,
             cost=total[path].cost,
             parameters=total[path].parameters,
+            active_parameters=total[path].active,
             children=tuple(built[child] for child in children[path]),
         )
     return built[""]

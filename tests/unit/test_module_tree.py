@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 
 import flopcore as fc
+from flopcore.reference.verification import verify
 from weight_files import LLAMA
 
 
@@ -60,3 +63,22 @@ def test_shared_weights_count_once_and_own_weights_each_time() -> None:
 def test_unknown_convention() -> None:
     with pytest.raises(fc.ConventionError, match="mac"):
         fc.module_tree(fc.from_huggingface(LLAMA), "mac")
+
+
+def test_idle_experts_are_not_active() -> None:
+    graph = fc.Graph("m")
+    layer = graph.subgraph("layer")
+    x = layer.input("x", (2, 4))
+    with layer.scope("experts"):
+        layer.output(layer.matmul(x, layer.parameter("w", (4, 4), active=Fraction(3, 8))))
+    graph.call(layer, [graph.input("x", (2, 4))], times=5, scope="layers")
+    with graph.scope("head"):
+        graph.linear(graph.input("y", (2, 4)), graph.parameter("w", (7, 4)))
+    tree = fc.module_tree(graph)
+    found = {module.path: (module.parameters, module.active_parameters) for _, module in tree.walk()}
+    assert found["layers.[0..4].experts"] == (5 * 16, 5 * 6)
+    assert found[""] == (graph.parameters, graph.active_parameters) == (5 * 16 + 28, 5 * 6 + 28)
+    verify(graph, fc.count(graph), fc.convention("macs"), at={})
+    for active in (0, Fraction(9, 8), -1):
+        with pytest.raises(fc.DataError, match="over 0 and at most 1"):
+            graph.parameter("w", (8,), active=active)

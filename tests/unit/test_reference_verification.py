@@ -24,6 +24,7 @@ class Tampered:
     row: Callable[[Row], Row | None] = lambda row: row
     frame: Callable[[Frame], Frame] = lambda frame: frame
     more_parameters: int = 0
+    more_active: int = 0
     more_flop: int = 0
 
     def blocks(self) -> tuple[str, ...]:
@@ -38,6 +39,10 @@ class Tampered:
     @property
     def parameters(self) -> Any:
         return self.tally.parameters + self.more_parameters
+
+    @property
+    def active_parameters(self) -> Any:
+        return self.tally.active_parameters + self.more_active
 
     def flop(self, rule: fc.Convention, *, at: Any = None) -> Any:
         return self.tally.flop(rule, at=at) + self.more_flop
@@ -81,6 +86,7 @@ def only(op: str, feature: str, change: Callable[[Row], Row | None]) -> Callable
         ),
         ({"frame": lambda frame: replace(frame, times=5)}, "stands 4 times in the reference, 5 times in the core"),
         ({"more_parameters": 1}, "parameters: 256 in the reference, 257 in the core"),
+        ({"more_active": 1}, "active parameters: 256 in the reference, 257 in the core"),
         ({"more_flop": -1}, "the price under macs: 17280 in the reference, 17279 in the core"),
     ],
 )

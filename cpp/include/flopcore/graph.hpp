@@ -105,6 +105,10 @@ class Graph {
 
     // op is kInput, kParameter or kConstant.
     TensorId add_leaf(Op op, std::span<const ExprRef> dims, DType dtype, const NodeLabel& label);
+    // Which part of a parameter one token goes through, over 0 and at most 1: 2/8 where a router picks 2 of 8 experts.
+    void set_active(TensorId parameter, Rational share);
+    [[nodiscard]] Rational active(TensorId parameter) const;
+    [[nodiscard]] bool all_active() const { return active_shares_.empty(); }
     // Leaves of one dtype, many at once: dims of leaf i are dims[offsets[i] .. offsets[i + 1]). Returns the first id.
     TensorId append_leaves(Op op, std::span<const std::uint32_t> offsets, std::span<const std::int64_t> dims,
                            DType dtype, BlockId block);
@@ -186,8 +190,9 @@ class Graph {
     std::uint32_t n_finished_ = 0;
     std::vector<std::vector<Run>> runs_;  // of each node that runs blocks
     std::vector<std::string> user_ops_;
-    std::vector<UserCount> user_counts_;  // of each node of a user's op
-    ShapeWriter shape_;                   // scratch of one inference
+    std::vector<UserCount> user_counts_;   // of each node of a user's op
+    std::vector<Rational> active_shares_;  // of each parameter whose node has attrs: index + 1
+    ShapeWriter shape_;                    // scratch of one inference
     Column<ExprRef> dims_;
     Column<TensorRecord> tensors_;
     Column<NodeId> producer_;  // of each tensor

@@ -60,6 +60,7 @@ struct TallyBlock {
     std::uint32_t entries_begin, entries_end;
     std::uint32_t frames_begin, frames_end;
     ExprRef parameters;  // of the block and all it calls
+    ExprRef active;      // the parameters that one token goes through
 };
 
 // What nodes have in common that a convention cannot tell apart.
@@ -99,6 +100,7 @@ class Tally {
     }
     [[nodiscard]] const TextPool& texts() const { return texts_; }
     [[nodiscard]] ExprRef parameters() const { return blocks_.back().parameters; }
+    [[nodiscard]] ExprRef active_parameters() const { return blocks_.back().active; }
     [[nodiscard]] std::size_t memory_bytes() const;  // beside texts
     // What all runs of a frame amount to when one amounts to `each`, both in `exprs`, a copy of exprs() or more.
     [[nodiscard]] ExprRef over_runs(ExprStore& exprs, const Frame& frame, ExprRef each) const;

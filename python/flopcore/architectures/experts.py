@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from flopcore.expr import Expr
@@ -173,12 +174,13 @@ def _ragged(
     graph, origin = modules.graph, modules.origin
     inner = rows.shape[-1]
     assert isinstance(inner, int)
-    weight = modules.parameter(name, spec.number, inner, width)
+    active = Fraction(spec.per_token, spec.number)
+    weight = modules.parameter(name, spec.number, inner, width, active=active)
     y = graph.op("ragged_matmul", [rows, weight, sizes], name=name, origin=origin)
     assert isinstance(y, Tensor)
     if spec.bias:
-        bias = graph.embedding(modules.parameter(f"{name}_bias", spec.number, width), places, name=name, origin=origin)
-        y = modules.add(y, bias, name)
+        biases = modules.parameter(f"{name}_bias", spec.number, width, active=active)
+        y = modules.add(y, graph.embedding(biases, places, name=name, origin=origin), name)
     return y
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Literal, TypeAlias
 
 from flopcore.expr import Expr
@@ -37,9 +38,9 @@ class Modules:
         return Modules(block, self.dtype, self.origin)
 
     # ------------------------------------------------------------------------------------------- leaves
-    def parameter(self, name: str, *shape: int) -> Tensor:
-        """Return a weight."""
-        return self.graph.parameter(name, shape, self.dtype, origin=self.origin)
+    def parameter(self, name: str, *shape: int, active: int | Fraction = 1) -> Tensor:
+        """Return a weight, of which one token goes through the active part."""
+        return self.graph.parameter(name, shape, self.dtype, active=active, origin=self.origin)
 
     def constant(self, name: str, shape: Sequence[int | Expr] = (), dtype: str = "") -> Tensor:
         """Return a fixed value, in the common number format unless another is given."""

@@ -30,7 +30,7 @@ def from_huggingface(
     weights
         Of a directory that holds safetensors too, whether their number of weights must be that of the graph. Files of
         quantised weights (the config has a ``quantization_config``) pack several into one element and are not held
-        against it.
+        against it; the graph has the number format in which the config says that products are computed.
 
     Returns
     -------
@@ -69,6 +69,7 @@ def from_huggingface(
     if family is None:
         known = ", ".join(sorted(FAMILIES))
         raise UnsupportedOp(f"{reader.label}: model_type {model_type!r} is not known; known: {known}")
+    quantised = bool(reader.part("quantization_config").text("quant_method", ""))
     graph = family(reader)
     unread = reader.unread()
     if unread:
@@ -76,7 +77,7 @@ def from_huggingface(
             f"{reader.label}: keys that are not understood and could change the count: {', '.join(unread)}",
             stacklevel=2,
         )
-    if weights == "check" and not isinstance(config, Mapping) and not reader.has("quantization_config"):
+    if weights == "check" and not isinstance(config, Mapping) and not quantised:
         directory = Path(config)
         if directory.is_dir() and has_weights(directory):
             check_parameters(graph, read_weights(directory))

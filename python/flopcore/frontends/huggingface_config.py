@@ -73,7 +73,9 @@ class Config:
         """Return the keys that nothing has looked at, are not known to be neutral, and turn something on."""
         unknown = self._content.keys() - self._read - _NEUTRAL
         told = [str(key) for key in unknown if self._content[key] not in (None, False)]
-        told += [f"{key}.{name}" for key, part in self._parts.items() for name in part.unread()]
+        for key, part in self._parts.items():
+            if key != "quantization_config":  # how weights are stored: as many, and as many products
+                told += [f"{key}.{name}" for name in part.unread()]
         return sorted(told)
 
     def has(self, key: str) -> bool:

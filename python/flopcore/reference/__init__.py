@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .counting import Extent, Row, count, count_parameters, price
+from .counting import Extent, Row, count, count_active_parameters, count_parameters, price
 from .graph import Block, Graph, Node, Run, Tensor
 from .verification import VerificationError, verify
 
@@ -16,6 +16,7 @@ __all__ = [
     "Tensor",
     "VerificationError",
     "count",
+    "count_active_parameters",
     "count_parameters",
     "price",
     "verify",

@@ -16,7 +16,7 @@ from .expression import FUNCTIONS, Function, Value, evaluate
 from .graph import At, Graph, Node, Run, Tensor, UserCount, complete_attrs, dim_value, node_inputs, repeats
 from .shapes import Attr
 
-__all__ = ["Extent", "Row", "count", "count_parameters", "price"]
+__all__ = ["Extent", "Row", "count", "count_active_parameters", "count_parameters", "price"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -103,7 +103,14 @@ def count_parameters(graph: Graph | Mapping[str, object], *, at: At | None = Non
     plain = graph if isinstance(graph, Graph) else Graph.from_dict(graph)
     bound = dict(at or {})
     tensors = plain.tensors(bound)
-    return _parameters(plain, 0, bound, tensors)
+    return int(_parameters(plain, 0, bound, tensors, active=False))
+
+
+def count_active_parameters(graph: Graph | Mapping[str, object], *, at: At | None = None) -> int | Fraction:
+    """Return the number of learned weights that one token goes through; see `count`."""
+    plain = graph if isinstance(graph, Graph) else Graph.from_dict(graph)
+    bound = dict(at or {})
+    return _parameters(plain, 0, bound, plain.tensors(bound), active=True)
 
 
 def price(rows: Iterable[Row], convention: Convention) -> int | Fraction:
@@ -207,25 +214,26 @@ class _Walk:
 MAX_ROWS = 10_000_000
 
 
-def _parameters(graph: Graph, block: int, at: At, tensors: Mapping[int, Tensor]) -> int:
+def _parameters(graph: Graph, block: int, at: At, tensors: Mapping[int, Tensor], *, active: bool) -> int | Fraction:
     """Weights of one run of a block: per-call repeats multiply, a shared block adds once, a recomputation none."""
-    total = 0
+    total: int | Fraction = 0
     shared: set[int] = set()
     for _, node in graph.in_block(block):
         if node.op == "parameter":
-            total += tensors[node.outputs[0]].n
+            share = Fraction(str(node.attrs.get("active", 1))) if active else 1
+            total += share * tensors[node.outputs[0]].n
         for run in node.runs if node.op != "recompute" else ():
             if run.params == "shared" and run.block not in shared:
                 shared.add(run.block)
-                total += _parameters(graph, run.block, at, tensors)
+                total += _parameters(graph, run.block, at, tensors, active=active)
             elif run.params == "per_call" and not run.index:
-                total += repeats(run, at) * _parameters(graph, run.block, at, tensors)
+                total += repeats(run, at) * _parameters(graph, run.block, at, tensors, active=active)
             elif run.params == "per_call":
                 for index in range(repeats(run, at)):
                     inner = {**at, run.index: index}
                     found = dict(tensors)
                     graph.infer_block(run.block, inner, found)
-                    total += _parameters(graph, run.block, inner, found)
+                    total += _parameters(graph, run.block, inner, found, active=active)
     return total
 
 

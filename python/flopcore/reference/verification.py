@@ -9,7 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 from flopcore.conventions import Convention
 from flopcore.errors import FlopcoreError
 
-from .counting import Extent, Row, count, count_parameters, price
+from .counting import Extent, Row, count, count_active_parameters, count_parameters, price
 from .graph import At
 
 __all__ = ["VerificationError", "verify"]
@@ -78,6 +78,8 @@ class _Graph(Protocol):
 class _Tally(Protocol):
     @property
     def parameters(self) -> _Count: ...
+    @property
+    def active_parameters(self) -> _Count: ...
     def blocks(self) -> tuple[str, ...]: ...
     def frames(self) -> Iterable[_CoreFrame]: ...
     def rows(self) -> Iterable[_CoreRow]: ...
@@ -119,6 +121,8 @@ def verify(graph: _Graph, tally: _Tally, convention: Convention, *, at: At | Non
         if ours.get(key) != theirs.get(key):
             raise VerificationError(_difference(key, ours.get(key, 0), theirs.get(key, 0)))
     _compare("parameters", count_parameters(data, at=bound), _value(tally.parameters, bound))
+    active = count_active_parameters(data, at=bound)
+    _compare("active parameters", active, _value(tally.active_parameters, bound))
     total = price(rows, convention)
     _compare(f"the price under {convention.name}", total, _value(tally.flop(convention, at=bound), bound))
     return total

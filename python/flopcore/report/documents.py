@@ -50,6 +50,7 @@ def count_document(
     polynomial: Cost | None,
     *,
     parameters: Cost | None,
+    active: Cost | None,
     by: Mapping[str, Mapping[str, Cost]],
     unsupported: Mapping[str, int],
     dims: Mapping[str, int | None],
@@ -72,6 +73,7 @@ def count_document(
         "model": model,
         **priced(convention, cost, polynomial),
         "parameters": amount(parameters),
+        "active_parameters": amount(active),
         "by": {axis: {key: amount(part) for key, part in parts.items()} for axis, parts in by.items()},
         "unsupported": [{"op": op, "nodes": nodes} for op, nodes in sorted(unsupported.items())],
         "dims": dict(dims),
@@ -103,27 +105,32 @@ def compare_document(
 def show_document(
     model: str,
     convention: Convention,
-    modules: Sequence[tuple[int, str, str, Cost, Cost]],
+    modules: Sequence[tuple[int, str, str, Cost, Cost, Cost]],
     *,
     dims: Mapping[str, int | None],
 ) -> Document:
-    """Return the document of `flopcore show`; a module is (level, name, path, cost, parameters), the root first."""
-    cost = modules[0][3]
+    """Return the document of `flopcore show`.
+
+    A module is (level, name, path, cost, parameters, active parameters), the root first.
+    """
+    _, _, _, cost, parameters, active = modules[0]
     return {
         "schema": "flopcore.show/1",
         "model": model,
         **priced(convention, cost, cost),
-        "parameters": amount(modules[0][4]),
+        "parameters": amount(parameters),
+        "active_parameters": amount(active),
         "modules": [
             {
                 "level": level,
                 "name": name,
                 "path": path,
-                "flop": part if isinstance(part, int) else None,
-                "expr": str(part),
+                "flop": cost if isinstance(cost, int) else None,
+                "expr": str(cost),
                 "parameters": amount(parameters),
+                "active_parameters": amount(active),
             }
-            for level, name, path, part, parameters in modules
+            for level, name, path, cost, parameters, active in modules
         ],
         "dims": dict(dims),
     }

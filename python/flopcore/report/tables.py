@@ -67,12 +67,18 @@ def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
     return made
 
 
+def _parameters(document: Json) -> str:
+    """Return the number of parameters, and of those that one token goes through where they are fewer."""
+    total, active = document["parameters"], document["active_parameters"]
+    return grouped(total) if active == total else f"{grouped(total)}, active {grouped(active)}"
+
+
 def print_count(document: Json) -> None:
     """Print a document of schema flopcore.count/1."""
     out = console()
     total = document["expr"] if document["flop"] is None else grouped(document["flop"])
     out.print(f"{document['model']}: {total} {document['unit']}", soft_wrap=True)
-    out.print(f"parameters: {grouped(document['parameters'])}", soft_wrap=True)
+    out.print(f"parameters: {_parameters(document)}", soft_wrap=True)
     out.print(f"convention: {_named(document['convention'])}", soft_wrap=True)
     bound = [f"{name}={size}" for name, size in document["dims"].items() if size is not None]
     if bound:
@@ -175,7 +181,8 @@ def print_show(document: Json) -> None:
     """Print a document of schema flopcore.show/1."""
     out = console()
     out.print(f"{document['model']}: convention {_named(document['convention'])}", soft_wrap=True)
-    rows = table("module", document["unit"], "share", "parameters", "share")
+    sparse = document["active_parameters"] != document["parameters"]
+    rows = table("module", document["unit"], "share", "parameters", "share", *(["active"] if sparse else []))
     for module in document["modules"]:
         cost = module["expr"] if module["flop"] is None else module["flop"]
         rows.add_row(
@@ -184,6 +191,7 @@ def print_show(document: Json) -> None:
             share(module["flop"], document["flop"]),
             grouped(module["parameters"]),
             share(module["parameters"], document["parameters"]),
+            *([grouped(module["active_parameters"])] if sparse else []),
         )
     out.print(rows)
 
