@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -42,10 +43,35 @@ _checkpoint_option = click.option(
 )
 
 
-def _read_population(data: Path) -> Population:
+def _read_population(data: Path, columns: tuple[tuple[str, str], ...] = ()) -> Population:
     from .study.studyfile import read_population
 
-    return read_population(data)
+    return read_population(data, dict(columns))
+
+
+class _Pair(click.ParamType[tuple[str, str]]):
+    """`NAME=VALUE`; the value may be left out where that says something."""
+
+    def __init__(self, name: str, example: str, *, optional: bool = False) -> None:
+        self.name = name
+        self.example = example
+        self.optional = optional
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Return the name and the text of the value."""
+        name, equals, text = str(value).partition("=")
+        if not name.strip() or not (equals or self.optional):
+            self.fail(f"{value!r} is not {self.name}, such as {self.example}", param, ctx)
+        return name.strip(), text.strip()
+
+
+_columns_option = click.option(
+    "--column",
+    "columns",
+    type=_Pair("FIELD=COLUMN", "date=Released"),
+    multiple=True,
+    help="Your name of a column of --data, where it is not Epoch AI's (docs/DATA.md has the fields); repeatable.",
+)
 
 
 class _Studies(click.Group):
@@ -107,8 +133,9 @@ def _table_of(name: str) -> Callable[[Mapping[str, Any]], None]:
     "--data",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Models to study: an Epoch AI .csv, or a .toml like the bundled table.",
+    help="Models to study: a table like Epoch AI's (.csv, .parquet), or a .toml like the bundled one.",
 )
+@_columns_option
 @click.option(
     "--line", "lines", metavar="FLOP", multiple=True, help="A line other than 1e23 to 1e26; may be given several times."
 )
@@ -135,21 +162,36 @@ def _table_of(name: str) -> Callable[[Mapping[str, Any]], None]:
     help="Scores to join by model name: a table with the columns 'Model name' and 'ECI Score'.",
 )
 @click.option(
-    "--metric", "metrics", metavar="NAME", multiple=True, help="Of the risk index; may be given several times."
+    "--metric",
+    "metrics",
+    type=_Pair("NAME[=WEIGHT]", "capability=2", optional=True),
+    multiple=True,
+    help="Of the risk index; repeatable. Without weights they are uniform on the simplex.",
 )
+@click.option(
+    "--without-metric",
+    type=click.Choice(["impute", "exclude"]),
+    default="impute",
+    show_default=True,
+    help="A model without one of the metrics: gets the middle of its group, or is left out of the index.",
+)
+@click.option("--top-share", metavar="SHARE", default="1/10", show_default=True, help="Of the models: the index's top.")
 @_checkpoint_option
 @click.option("--draws", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Draws of every model.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the models with their probabilities as CSV.")
 @_run_options
 def hooker(
     data: Path | None,
+    columns: tuple[tuple[str, str], ...],
     lines: tuple[str, ...],
     in_force: str | None,
     estimate_error: Literal["resample", "shrink"],
     new_runs: bool,
     missing: Literal["exclude", "impute", "censored"],
     capability: Path | None,
-    metrics: tuple[str, ...],
+    metrics: tuple[tuple[str, str], ...],
+    without_metric: Literal["impute", "exclude"],
+    top_share: str,
     checkpoint: Path | None,
     draws: int,
     seed: int | None,
@@ -159,9 +201,10 @@ def hooker(
     as_json: bool,
 ) -> None:
     """Count the models over 1e23, 1e24, 1e25 and 1e26 FLOP, how surely, and what other rules would find."""
+    from .quantity import parse_quantity
     from .report import study_tables, tables
     from .study.capability import read_capability, with_capability
-    from .study.hooker import LINES, run_hooker
+    from .study.hooker import LINES, IndexOptions, run_hooker
     from .study.population import Population
     from .thresholds import thresholds
 
@@ -169,9 +212,17 @@ def hooker(
         raise click.UsageError("--csv or --json, not both")
     if lines and in_force:
         raise click.UsageError("--line or --in-force, not both")
+    if 0 < sum(bool(weight) for _, weight in metrics) < len(metrics):
+        raise click.UsageError("--metric: a weight for each or for none")
     with usage():
         over = thresholds(in_force) if in_force else lines or LINES
-    models = Population.bundled() if data is None else _read_population(data)
+        index = IndexOptions(
+            metrics=tuple(name for name, _ in metrics),
+            weights=tuple((name, parse_quantity(weight, name=name)) for name, weight in metrics if weight),
+            missing=without_metric,
+            top_share=Fraction(parse_quantity(top_share, name="--top-share")),
+        )
+    models = Population.bundled() if data is None else _read_population(data, columns)
     if new_runs:
         models = models.new_runs()
     if capability is not None:
@@ -182,7 +233,7 @@ def hooker(
             thresholds=over,
             estimate_error=estimate_error,
             missing=missing,
-            metrics=metrics or None,
+            index=index,
             checkpoint=checkpoint,
             draws=draws,
             rng=seed,
@@ -196,28 +247,20 @@ def hooker(
         print_document(document, as_json, study_tables.print_hooker)
 
 
-class _Knob(click.ParamType[tuple[str, str]]):
-    """`NAME=VALUE`."""
-
-    name = "NAME=VALUE"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Return the name and the text of the value."""
-        name, equals, text = str(value).partition("=")
-        if not equals or not name.strip():
-            self.fail(f"{value!r} is not NAME=VALUE, such as growth_sd=0.25", param, ctx)
-        return name.strip(), text.strip()
-
-
 @study.command("kumar-manning")
 @click.option(
     "--data",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Take the history's yearly compute from these models: an Epoch AI .csv, or a .toml like the bundled table.",
+    help="Take the history's yearly compute from these models (a table like Epoch AI's, or a .toml).",
 )
+@_columns_option
 @click.option(
-    "--set", "knobs", type=_Knob(), multiple=True, help="Change a parameter: growth_sd=0.25, gradient=1..1.1."
+    "--set",
+    "knobs",
+    type=_Pair("NAME=VALUE", "growth_sd=0.25"),
+    multiple=True,
+    help="Change a parameter: growth_sd=0.25, gradient=1..1.1.",
 )
 @click.option("--line", "lines", metavar="FLOP", multiple=True, help="A line other than 1e25 to 1e29; repeatable.")
 @click.option("--width", "widths", metavar="OOM", multiple=True, help="A width other than 0.5, 1 and 1.5; repeatable.")
@@ -226,6 +269,7 @@ class _Knob(click.ParamType[tuple[str, str]]):
 @_run_options
 def kumar_manning(
     data: Path | None,
+    columns: tuple[tuple[str, str], ...],
     knobs: tuple[tuple[str, str], ...],
     lines: tuple[str, ...],
     widths: tuple[str, ...],
@@ -247,7 +291,9 @@ def kumar_manning(
         model = Allocation.bundled().with_knobs(dict(knobs))
     if data is not None:
         years = [year for year, _ in model.history]
-        history = yearly_budgets(_read_population(data), first=years[0], last=years[-1], left_out=model.left_out)
+        history = yearly_budgets(
+            _read_population(data, columns), first=years[0], last=years[-1], left_out=model.left_out
+        )
         with usage():
             model = replace(model, history=history)
     with usage(), progress_bar(quiet) as progress:
@@ -269,20 +315,28 @@ def kumar_manning(
     "--data",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Models to fit: an Epoch AI .csv, or a .toml like the bundled table.",
+    help="Models to fit: a table like Epoch AI's (.csv, .parquet), or a .toml like the bundled one.",
 )
+@_columns_option
 @click.option("--frontier", "frontiers", metavar="NAME", multiple=True, help="A definition of frontier; all if absent.")
 @click.option("--since", metavar="DATE", default="2018-01-01", show_default=True, help="First day of the fit.")
 @click.option("--line", "lines", metavar="FLOP", multiple=True, help="A line other than 1e26 to 1e28; repeatable.")
 @json_option
-def forecast(data: Path | None, frontiers: tuple[str, ...], since: str, lines: tuple[str, ...], as_json: bool) -> None:
+def forecast(
+    data: Path | None,
+    columns: tuple[tuple[str, str], ...],
+    frontiers: tuple[str, ...],
+    since: str,
+    lines: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Fit the growth of training compute under each definition of frontier, and say when lines are passed."""
     import datetime as dt
 
     from .report import forecast_tables
     from .study.growth import FRONTIERS, fit_growth
 
-    models = None if data is None else _read_population(data)
+    models = None if data is None else _read_population(data, columns)
     with usage():
         found = fit_growth(
             models,

@@ -27,6 +27,30 @@ def test_hooker_takes_scores_missing_figures_runs_and_a_checkpoint(tmp_path: Pat
         assert title in printed
 
 
+def test_hooker_takes_an_index_and_columns_of_ones_own(tmp_path: Path) -> None:
+    options = ("study", "hooker", "--draws", "50", "--seed", "2", "--without-metric", "exclude", "--top-share", "1/20")
+    found = document(*options, "--metric", "data=2", "--metric", "parameters=1")["essay"]["index"]
+    assert found["weights"] == {"data": 2, "parameters": 1}
+    assert (found["missing"], found["n_missing"]) == ("exclude", {"data": 0, "parameters": 0})
+    assert found["k"] == round(found["n_models"] / 20)
+    assert found["n_excluded"] > 0
+    assert "a weight for each or for none" in fails(2, *options, "--metric", "data=2", "--metric", "parameters")
+    path = tmp_path / "own.csv"
+    rows = "\n".join(f"m{i},202{i % 5}-03-01,{i + 1}e24" for i in range(15))
+    path.write_text(f"Title,Released,FLOP\n{rows}\n", encoding="utf-8")
+    own = [
+        part
+        for pair in ("name=Title", "date=Released", "training_flop=FLOP", "domain=", "confidence=")
+        for part in ("--column", pair)
+    ]
+    found = document("study", "hooker", "--data", path, *own, "--draws", "50", "--seed", "1")
+    assert [model["domain"] for model in found["models"]] == ["other"] * 15
+    assert {model["confidence"] for model in found["models"]} == {"unlabelled"}
+    assert document("study", "forecast", "--data", path, *own)["population"] == "own.csv"
+    assert "domain ('Domain')" in fails(4, "study", "forecast", "--data", path, *own[:6])
+    assert "is not FIELD=COLUMN" in fails(2, "study", "forecast", "--data", path, "--column", "name")
+
+
 def test_forecast_prints_and_refuses(tmp_path: Path) -> None:
     found = document("study", "forecast", "--frontier", "record", "--line", "1e27", "--since", "2019-01-01")
     assert [fit["frontier"] for fit in found["fits"]] == ["record"]

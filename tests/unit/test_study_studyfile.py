@@ -13,7 +13,7 @@ import pytest
 
 from command_line import document, fails, run
 from flopcore.errors import DataError
-from flopcore.study.hooker import run_hooker
+from flopcore.study.hooker import IndexOptions, run_hooker
 from flopcore.study.population import Population
 from flopcore.study.studyfile import Study
 
@@ -25,7 +25,6 @@ lines = [1e25, "10^26"]
 estimate_error = "shrink"
 missing = "impute"
 new_runs = true
-metrics = ["data", "open_weights"]
 
 [confidence]
 factor = { confident = 2, likely = 3, speculative = 5, unlabelled = 5 }
@@ -34,6 +33,12 @@ factor = { confident = 2, likely = 3, speculative = 5, unlabelled = 5 }
 name = "half"
 factor = "1/2"
 by_model = { gpt-4 = 1 }
+
+[index]
+metrics = ["data", "open_weights"]
+weights = { data = 2, open_weights = 1 }
+missing = "exclude"
+top_share = "1/20"
 """
 KUMAR = """
 study = "kumar-manning"
@@ -65,7 +70,9 @@ def test_a_file_says_what_the_call_says(tmp_path: Path) -> None:
         rng=3,
         estimate_error="shrink",
         missing="impute",
-        metrics=["data", "open_weights"],
+        index=IndexOptions(
+            ("data", "open_weights"), (("data", 2), ("open_weights", 1)), missing="exclude", top_share=Fraction(1, 20)
+        ),
         bands=study.bands,
         scenario=study.scenario,
     )
@@ -104,8 +111,10 @@ draws = 0
 seed = 1.5
 lines = ["x", -1]
 missing = "drop"
-metrics = ["luck"]
 colour = "red"
+[index]
+metrics = ["luck"]
+weights = { skill = 1 }
 [confidence]
 factor = { confident = 0.5, likely = 3, speculative = 5 }
 """
@@ -119,7 +128,8 @@ factor = { confident = 0.5, likely = 3, speculative = 5 }
         "lines.1",
         "line 5: missing",
         "'luck' is not allowed",
-        "line 7: colour: unknown key",
+        "'skill' is not a metric",
+        "line 6: colour: unknown key",
         "confidence.factor.confident",
         "confidence.factor.unlabelled: is missing",
     ):

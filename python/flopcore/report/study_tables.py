@@ -23,6 +23,7 @@ def _print_essay(document: Json) -> None:
     _print_rules(essay)
     _print_flips(document["flips"])
     _print_variance(essay["variance"])
+    _print_influence(essay["influence"])
     out = console()
     rows = table("cause", "line", "missed", "90 %", "of effectively over", title="Models a line misses", left=2)
     for item in essay["false_negatives"]:
@@ -86,7 +87,7 @@ def _print_flips(flips: Sequence[Json]) -> None:
     if not flips:
         return
     rows = table("model", "line", "FLOP", "changes side when", title="Which models change side, under what", left=2)
-    for flip in flips[-LARGEST:]:
+    for flip in sorted(flips, key=lambda flip: (-len(flip["under"]), -flip["flop"]))[:LARGEST]:
         rows.add_row(flip["name"], flip["policy"], magnitude(flip["flop"]), "; ".join(flip["under"]))
     out = console()
     out.print(rows)
@@ -101,6 +102,27 @@ def _print_variance(parts: Sequence[Json]) -> None:
         found = [{share["input"]: share["share"] for share in part["shares"]}[name] for part in parts]
         rows.add_row(name, *(_percent(share) for share in found))
     console().print(rows)
+
+
+def _print_influence(headlines: Sequence[Json]) -> None:
+    names = list(dict.fromkeys(effect["input"] for part in headlines for effect in part["inputs"]))
+    rows = table("models", "mean", "sd", *names, title="What each uncertain input does to each count")
+    for part in headlines:
+        found = {effect["input"]: effect for effect in part["inputs"]}
+        shares = [
+            " / ".join(f"{100 * found[name][kind]:.0f}" for kind in ("given_data", "first_order", "total", "shapley"))
+            if name in found
+            else ""
+            for name in names
+        ]
+        rows.add_row(part["headline"], f"{part['mean']:.1f}", f"{part['variance'] ** 0.5:.1f}", *shares)
+    out = console()
+    out.print(rows)
+    out.print(
+        "% of the variance: given the sample / first order / total / Shapley; errors: --json. A year on: the models of "
+        "the last twelve months once more, with a year's growth",
+        soft_wrap=True,
+    )
 
 
 def _print_missing(document: Json) -> None:

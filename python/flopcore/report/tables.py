@@ -285,9 +285,9 @@ def print_study(document: Json, *, parts: Callable[[], None]) -> None:
     out.print(lines)
     policies = [count["policy"] for count in document["thresholds"]]
     for title, axis, groups in (("By year", "year", "per_year"), ("By reference class", "domain", "per_domain")):
-        rows = table(axis, "models", *policies, title=f"{title}: expected number over each line")
+        rows = table(axis, "models", *policies, title=f"{title}: expected number over each line (90 % interval)")
         for group in document[groups]:
-            expected = [f"{count['expected']:.2f}" for count in group["thresholds"]]
+            expected = [f"{count['expected']:.2f} ({count['p05']} to {count['p95']})" for count in group["thresholds"]]
             rows.add_row(str(group[axis]), str(group["n_models"]), *expected)
         out.print(rows)
     rules = [rule["rule"] for rule in document["dynamic"][0]["rules"]]

@@ -51,6 +51,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 """Field -> names its column has had; the first one present counts."""
 
 _NEEDED = ("name", "date", "training_flop", "domain", "confidence")
+_OPTIONAL = ("domain", "confidence")  # of those needed, unless the caller says that there is no such column
 _CLASSES = {
     "language": "language",
     "vision": "vision",
@@ -147,7 +148,8 @@ def read_epoch(
         A CSV, a Parquet file (extra `tables`), or a frame whose columns have names (pandas, polars ...). Epoch AI's
         data are CC BY 4.0; cite them.
     columns : mapping of field to column, optional
-        Names of your own columns, for the fields of `COLUMNS`.
+        Names of your own columns, for the fields of `COLUMNS`; "" where there is no column of ``domain`` or
+        ``confidence``.
     bands : Bands, optional
         What the confidence labels mean; the bundled table by default.
 
@@ -203,6 +205,8 @@ def _places(present: tuple[str, ...], columns: Mapping[str, str], source: str) -
     places = {}
     missing = []
     for name, aliases in COLUMNS.items():
+        if name in _OPTIONAL and columns.get(name) == "":
+            continue
         tried = (columns[name],) if name in columns else aliases
         column = next((alias for alias in tried if alias in present), None)
         if column is not None:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flopcore.distributions import LN10, log10_exact
 from flopcore.quantity import Number
@@ -31,23 +32,65 @@ from .counting import (
 )
 from .effective import INFERENCE_GAIN, Missed, Staleness, missed_by_progress, missed_models, staleness
 from .gaming import Bunching, Dodge, bunching, dodge
+from .growth import fit_growth
 from .index import METRICS, RiskIndex, risk_index
+from .index import Missing as IndexMissing
+from .influence import Side, Uncertain, draw_factors, draw_growth, headline_influences, sides_of
 from .lines import figure_with_error, sigma_of
 from .population import Bands, Model, Population
 from .rules import Cohorts, OfIndex, default_rules
 from .scenario import Scenario
 from .screening import Curve, RuleReport, compare_rules, roc_curve
+from .shares import Influence
 from .shrink import Prior
 
-__all__ = ["Essay", "write_essay"]
+__all__ = ["Essay", "IndexOptions", "write_essay"]
 
+Values: TypeAlias = NDArray[np.float64]
 EntityOf: TypeAlias = Callable[..., Entity]
 
 DRAWS = 1000
 """Draws of the rules' comparison at most: each needs every model's value."""
 
+_INFLUENCE_DRAWS = 2048  # of each of the two sets of draws behind the shares of the headline counts
+
 _LEAST_SHARE = Fraction(1, 3)  # of the models that must have a metric, for the default basket
 _GAIN = Fraction(10)  # the middle of five to twenty, in logarithm
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """How the study builds its risk index; see `risk_index`.
+
+    Parameters
+    ----------
+    metrics : tuple of str
+        By default those other than compute that a third of the models have.
+    weights : tuple of (metric, weight)
+        Uniform on the simplex when empty.
+    missing : {"impute", "exclude"}
+        What becomes of a model without one of the metrics.
+    top_share : Fraction
+        Of the models.
+    """
+
+    metrics: tuple[str, ...] = ()
+    weights: tuple[tuple[str, Number], ...] = ()
+    missing: IndexMissing = "impute"
+    top_share: Fraction = Fraction(1, 10)
+
+    def of(self, population: Population, draws: int, rng: np.random.SeedSequence) -> RiskIndex:
+        """Return the index of a population."""
+        named = self.metrics or tuple(name for name, _ in self.weights)
+        return risk_index(
+            population,
+            metrics=named or _basket(population.models),
+            weights={name: float(weight) for name, weight in self.weights} or None,
+            missing=self.missing,
+            top_share=self.top_share,
+            draws=draws,
+            rng=rng,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +103,8 @@ class Essay:
     by_factor: tuple[FactorCount, ...]
     mixed: tuple[MixedCount, ...]
     variance: tuple[Headline, ...]
+    influence: tuple[Influence, ...]
+    sides: tuple[Side, ...]
     missed: tuple[Missed, ...]
     staleness: tuple[Staleness, ...]
     bunching: tuple[Bunching, ...]
@@ -78,6 +123,7 @@ class Essay:
             "by_factor": [count.to_dict() for count in self.by_factor],
             "mixed_counting": [count.to_dict() for count in self.mixed],
             "variance": [part.to_dict() for part in self.variance],
+            "influence": [part.to_dict() for part in self.influence],
             "false_negatives": [item.to_dict() for item in self.missed],
             "staleness": [item.to_dict() for item in self.staleness],
             "bunching": [item.to_dict() for item in self.bunching],
@@ -98,7 +144,7 @@ def write_essay(
     prior: Prior | None,
     draws: int,
     rng: np.random.SeedSequence,
-    metrics: Sequence[str] | None = None,
+    options: IndexOptions,
 ) -> Essay:
     """Return the answers for the models that have a figure.
 
@@ -115,14 +161,14 @@ def write_essay(
         As the sweep has them.
     draws : int
         At most `DRAWS` of them are used.
-    metrics : sequence of str, optional
-        Of the risk index; by default those other than compute that a third of the models have.
+    options : IndexOptions
+        Of the risk index.
     """
     n = min(draws, DRAWS)
     exact = [Fraction(figure) for figure in figures]
     cohorts = Cohorts(tuple(model.date.year for model in models), tuple(model.domain for model in models))
     some = Population(population.name, tuple(models), population.bands)
-    index = risk_index(some, metrics=_basket(models) if metrics is None else metrics, draws=n, rng=rng)
+    index = options.of(some, n, rng)
     entities = [entity(model) for model in models]
     values = draw_totals(entities, draws=n, rng=rng)
     gained = draw_totals(
@@ -151,6 +197,11 @@ def write_essay(
     ]
     dodges = dodge(biology)
     spread = _spread(population)
+    pairs = 2 * min(draws, _INFLUENCE_DRAWS)
+    growth = draw_growth(fit_growth(some).fits, pairs, rng=rng)
+    uncertain = _uncertain(
+        draw_totals(entities, draws=pairs, rng=rng), exact, growth, options.of(some, pairs, rng), kept, rng
+    )
     return Essay(
         rules=reports,
         index=index,
@@ -158,6 +209,14 @@ def write_essay(
         by_factor=by_factor,
         mixed=tuple(count_mixed(counted, line) for line in lines),
         variance=tuple(headline(counted, line) for line in lines),
+        influence=headline_influences(uncertain, cohorts, [model.date for model in models], lines),
+        sides=sides_of(
+            [model.key for model in models],
+            exact,
+            cohorts,
+            growth,
+            {model.key: model.top_probability for model in index.models},
+        ),
         missed=(*inference, *progress),
         staleness=staleness(),
         bunching=tuple(bunching(exact, line) for line in lines),
@@ -182,6 +241,29 @@ def _basket(models: Sequence[Model]) -> tuple[str, ...]:
         name
         for name, read in METRICS.items()
         if name != "compute" and sum(read(model) is not None for model in models) >= _LEAST_SHARE * len(models)
+    )
+
+
+def _uncertain(
+    flop: Values,
+    figures: Sequence[Fraction],
+    growth: Values,
+    index: RiskIndex,
+    kept: Sequence[int],
+    rng: np.random.SeedSequence,
+) -> Uncertain:
+    """Return both sets of draws and the reference of each input; of the index, False for models that it leaves out."""
+    pairs = growth.size
+    half = pairs // 2
+    drawn = np.broadcast_to(index.top, (len(kept), pairs))
+    top = np.zeros((len(figures), pairs + 1), dtype=np.bool_)
+    top[kept, :pairs], top[kept, pairs] = drawn, index.label
+    factor = draw_factors(pairs, rng=rng)
+    return Uncertain(
+        flop=(flop[:, :half], flop[:, half:], np.array([[float(figure)] for figure in figures])),
+        factor=(factor[:half], factor[half:], np.ones(1)),
+        growth=(growth[:half], growth[half:], np.sort(growth)[half : half + 1]),
+        top=(top[:, :half], top[:, half:pairs], top[:, pairs:]),
     )
 
 

@@ -16,7 +16,7 @@ from flopcore.thresholds import Comparator, Threshold, ThresholdPolicy
 
 from .censored import censored_counts
 from .dynamic import count_dynamic
-from .essay import write_essay
+from .essay import IndexOptions, write_essay
 from .hooker_result import (
     DynamicYear,
     EstimateError,
@@ -27,6 +27,7 @@ from .hooker_result import (
     ModelResult,
     ScenarioCount,
     ThresholdCount,
+    YearDomain,
 )
 from .impute import Imputation, impute
 from .lines import Line, entity_of, figure_of, figure_with_error, make_lines
@@ -34,7 +35,7 @@ from .population import Bands, Model, Population
 from .scenario import Scenario, find_flips, named_scenarios
 from .shrink import Prior, fit_prior
 
-__all__ = ["LINES", "HookerResult", "run_hooker"]
+__all__ = ["LINES", "HookerResult", "IndexOptions", "run_hooker"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 Run: TypeAlias = Callable[..., SweepResult]
@@ -58,7 +59,7 @@ def run_hooker(
     compare: Iterable[Scenario] | None = None,
     estimate_error: EstimateError = "resample",
     missing: Missing = "exclude",
-    metrics: Sequence[str] | None = None,
+    index: IndexOptions | None = None,
     precision: Precision = "double",
     progress: Progress | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -92,9 +93,8 @@ def run_hooker(
     missing : {"exclude", "impute", "censored"}
         Models without a figure: left out; estimated by `impute` where a way allows; or left out and counted apart,
         over each line, by the trend of the population where they are possibly over 1e23 FLOP.
-    metrics : sequence of str, optional
-        Of the risk index (`flopcore.study.index.METRICS`); by default those besides compute that a third of the models
-        have.
+    index : IndexOptions, optional
+        Metrics and weights of the risk index, what becomes of models without a metric, and how many are its top.
     precision : {"double", "single"}
         Of the variates.
     progress : callable, optional
@@ -195,7 +195,7 @@ def run_hooker(
         prior=prior,
         draws=draws,
         rng=seed,
-        metrics=metrics,
+        options=IndexOptions() if index is None else index,
     )
     trend = (
         fit_prior([figure_with_error(model, table.bands, how) for model in models]) if missing == "censored" else None
@@ -210,6 +210,10 @@ def run_hooker(
         per_domain=tuple(
             group(domain, [model for model in models if model.domain == domain])
             for domain in sorted({model.domain for model in models})
+        ),
+        per_year_domain=tuple(
+            YearDomain(year, group(domain, [m for m in models if (m.date.year, m.domain) == (year, domain)]))
+            for year, domain in sorted({(model.date.year, model.domain) for model in models})
         ),
         dynamic=tuple(
             _dynamic(

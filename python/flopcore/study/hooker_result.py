@@ -15,7 +15,7 @@ from .dynamic import DynamicCount
 from .essay import Essay
 from .impute import Imputation
 from .population import Model, Population
-from .reading import read_essay, read_hooker, read_policies
+from .reading import OPEN, read_essay, read_hooker, read_influence, read_policies
 from .scenario import Flips, Scenario
 from .shrink import Prior
 
@@ -29,6 +29,7 @@ __all__ = [
     "ModelResult",
     "ScenarioCount",
     "ThresholdCount",
+    "YearDomain",
 ]
 
 EstimateError = Literal["resample", "shrink"]
@@ -88,6 +89,18 @@ class GroupCount:
         """Return the counts as JSON types; `axis` is ``"year"`` or ``"domain"``."""
         label: int | str = int(self.label) if axis == "year" else self.label
         return {axis: label, "n_models": self.n_models, "thresholds": [count.to_dict() for count in self.counts]}
+
+
+@dataclass(frozen=True, slots=True)
+class YearDomain:
+    """The counts of one reference class in one year."""
+
+    year: int
+    group: GroupCount
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the counts as JSON types."""
+        return {"year": self.year, **self.group.to_dict("domain")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +187,7 @@ class HookerResult:
     models: tuple[ModelResult, ...]
     per_year: tuple[GroupCount, ...]
     per_domain: tuple[GroupCount, ...]
+    per_year_domain: tuple[YearDomain, ...]
     dynamic: tuple[DynamicYear, ...]
     scenarios: tuple[ScenarioCount, ...]
     essay: Essay
@@ -206,6 +220,7 @@ class HookerResult:
         return (
             *read_hooker(self.thresholds, self.models, self.per_year, self.dynamic),
             *read_essay(self.essay.rules, self.essay.curve, self.essay.variance, self.essay.missed, self.essay.claims),
+            *read_influence(self.essay.influence),
             *read_policies(self.policies),
         )
 
@@ -222,6 +237,7 @@ class HookerResult:
             "models": [model.to_dict() for model in self.models],
             "per_year": [group.to_dict("year") for group in self.per_year],
             "per_domain": [group.to_dict("domain") for group in self.per_domain],
+            "per_year_domain": [group.to_dict() for group in self.per_year_domain],
             "dynamic": [year.to_dict() for year in self.dynamic],
             "scenarios": [count.to_dict() for count in self.scenarios],
             "flips": self._flips(),
@@ -251,21 +267,29 @@ class HookerResult:
         }
 
     def _flips(self) -> list[dict[str, object]]:
-        """Return which models change side of which line, under which ways of counting."""
+        """Return which models change side of which rule, under which inputs."""
         found: dict[tuple[str, str], list[str]] = {}
         for other in self.scenarios:
             for flips in other.flips:
                 for key in (*flips.gained, *flips.lost):
                     found.setdefault((key, flips.threshold.name), []).append(other.scenario.name)
+        for item in self.models:
+            for policy, p in item.probability:
+                if OPEN[0] < p < OPEN[1]:
+                    found.setdefault((item.model.key, policy), []).append("error of its figure")
+        for side in self.essay.sides:
+            found.setdefault((side.key, side.policy), []).extend(side.under)
+        rules = [count.threshold.name for count in self.thresholds]
+        rules += [name for name in dict.fromkeys(side.policy for side in self.essay.sides) if name not in rules]
         return [
             {
-                "key": model.model.key,
-                "name": model.model.name,
-                "flop": model.flop if isinstance(model.flop, int) else float(model.flop),
+                "key": item.model.key,
+                "name": item.model.name,
+                "flop": item.flop if isinstance(item.flop, int) else float(item.flop),
                 "policy": policy,
-                "under": found[model.model.key, policy],
+                "under": found[item.model.key, policy],
             }
-            for model in self.models
-            for policy in dict.fromkeys(count.threshold.name for count in self.thresholds)
-            if (model.model.key, policy) in found
+            for item in self.models
+            for policy in rules
+            if (item.model.key, policy) in found
         ]

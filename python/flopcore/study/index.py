@@ -17,7 +17,7 @@ from flopcore.quantity import Number
 
 from .population import Model, Population
 
-__all__ = ["METRICS", "RiskIndex", "Scored", "risk_index"]
+__all__ = ["METRICS", "Missing", "RiskIndex", "Scored", "risk_index"]
 
 Missing = Literal["exclude", "impute"]
 Values = NDArray[np.float64]

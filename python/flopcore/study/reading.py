@@ -9,9 +9,11 @@ from typing import Protocol
 from flopcore.quantity import Number
 from flopcore.thresholds import Threshold, ThresholdPolicy
 
-__all__ = ["read_essay", "read_hooker", "read_policies"]
+__all__ = ["OPEN", "read_essay", "read_hooker", "read_influence", "read_policies"]
 
-_OPEN = (0.05, 0.95)
+OPEN = (0.05, 0.95)
+"""Probabilities between which a model's side of a line is open."""
+
 _NAMED = 5
 _LARGE = 10
 _CAUSES = 2
@@ -228,6 +230,37 @@ def _claims(claims: Sequence[Held]) -> Iterator[str]:
     )
 
 
+class Effect(Protocol):
+    """What a reading needs to know of an input's effect on a count."""
+
+    @property
+    def input(self) -> str: ...
+    @property
+    def shapley(self) -> float: ...
+
+
+class Moved(Protocol):
+    """What a reading needs to know of the inputs of a count."""
+
+    @property
+    def headline(self) -> str: ...
+    @property
+    def inputs(self) -> Sequence[Effect]: ...
+
+
+def read_influence(influence: Sequence[Moved]) -> tuple[str, ...]:
+    """Return one sentence on the input that each headline count depends on most."""
+    by_input: dict[str, list[str]] = {}
+    for count in influence:
+        if count.inputs:
+            most = max(count.inputs, key=lambda effect: effect.shapley)
+            by_input.setdefault(most.input, []).append(f"{count.headline} ({100 * most.shapley:.0f} %)")
+    if not by_input:
+        return ()
+    parts = [f"the {name}: {', '.join(counts)}" for name, counts in by_input.items()]
+    return (f"What moves each headline count most, by its Shapley effect: {'; '.join(parts)}.",)
+
+
 def read_policies(policies: Sequence[ThresholdPolicy]) -> tuple[str, ...]:
     """Return what a comparison with the lines of laws does not say; nothing when there are none."""
     if not policies:
@@ -252,7 +285,7 @@ def _line(count: Count) -> str:
 def _doubt(counts: Sequence[Count], models: Sequence[Named]) -> Iterator[str]:
     """Yield how many models have an open side, and the nearest to even at the line where they weigh most."""
     open_models = [
-        sorted((abs(p - 0.5), model.label) for model in models if _OPEN[0] < (p := model.probability[t][1]) < _OPEN[1])
+        sorted((abs(p - 0.5), model.label) for model in models if OPEN[0] < (p := model.probability[t][1]) < OPEN[1])
         for t in range(len(counts))
     ]
     if not any(open_models):

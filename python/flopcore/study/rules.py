@@ -17,7 +17,7 @@ from flopcore.thresholds import Threshold
 
 from .dynamic import TopShare, WithinOrders
 
-__all__ = ["Cohorts", "MovingFloor", "OfIndex", "OfYear", "Rule", "Static", "default_rules"]
+__all__ = ["FLOOR", "Cohorts", "MovingFloor", "OfIndex", "OfYear", "Rule", "Static", "default_rules"]
 
 Values = NDArray[np.float64]
 Members = NDArray[np.bool_]
@@ -118,6 +118,11 @@ class MovingFloor:
         return float(self.of(year))
 
 
+FLOOR = MovingFloor(10**25, 2024, 4)
+"""10^25 in 2024, the year in which that line was adopted in the EU; by 4 a year, the growth of the frontier since 2018
+(Epoch AI, May 2024)."""
+
+
 @dataclass(frozen=True, slots=True)
 class OfYear:
     """A top share or nearness to the largest, in the models of a year, or of a year and reference class."""
@@ -175,11 +180,7 @@ class OfIndex:
 
 
 def default_rules(lines: Sequence[Threshold]) -> tuple[Rule, ...]:
-    """Return the rules of the essay (section 5.2) beside the static lines.
-
-    The moving floor starts at 10^25 in 2024, the year in which that line was adopted in the EU, and rises by 4 a year,
-    the growth of frontier training compute since 2018 (Epoch AI, May 2024).
-    """
+    """Return the rules of the essay (section 5.2) beside the static lines."""
     return (
         *(Static(line) for line in lines),
         OfYear(TopShare(Fraction(1, 10))),
@@ -187,5 +188,5 @@ def default_rules(lines: Sequence[Threshold]) -> tuple[Rule, ...]:
         OfYear(TopShare(Fraction(1, 10)), by_class=True),
         OfYear(WithinOrders(Fraction(1))),
         OfYear(WithinOrders(Fraction(1, 2))),
-        MovingFloor(10**25, 2024, 4),
+        FLOOR,
     )

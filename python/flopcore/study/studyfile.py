@@ -18,7 +18,7 @@ from .allocation_run import THRESHOLDS, WIDTHS, run_allocation
 from .capability import read_capability, with_capability
 from .epoch import read_epoch
 from .growth import FRONTIERS, fit_growth
-from .hooker import LINES, run_hooker
+from .hooker import LINES, IndexOptions, run_hooker
 from .index import METRICS
 from .population import CONFIDENCES, Bands, Population
 from .scenario import Scenario
@@ -67,8 +67,8 @@ class Study:
         As for `run_hooker`.
     new_runs : bool
         Leave out models trained on from another one (hooker, forecast).
-    metrics : tuple of str
-        Of the risk index.
+    index : IndexOptions
+        Metrics and weights of the risk index, models without a metric, size of its top (hooker).
     bands : Bands or None
         What the confidence labels mean.
     scenario : Scenario or None
@@ -100,7 +100,7 @@ class Study:
     estimate_error: str = "resample"
     missing: str = "exclude"
     new_runs: bool = False
-    metrics: tuple[str, ...] = ()
+    index: IndexOptions = field(default_factory=IndexOptions)
     bands: Bands | None = None
     scenario: Scenario | None = None
     widths: tuple[Number, ...] = ()
@@ -168,7 +168,7 @@ def _run_hooker(
         scenario=study.scenario,
         estimate_error=study.estimate_error,  # type: ignore[arg-type]
         missing=study.missing,  # type: ignore[arg-type]
-        metrics=study.metrics or None,
+        index=study.index,
         progress=progress,
         checkpoint=checkpoint,
     )
@@ -300,6 +300,26 @@ def _bands(row: Row, file: DataFile) -> Bands | None:
     return bands
 
 
+def _index(row: Row, file: DataFile) -> IndexOptions | None:
+    table = row.table("index")
+    if table is None:
+        return None
+    weights = table.table("weights")
+    for name in () if weights is None else weights.entry:
+        if name not in METRICS:
+            table.fail("weights", f"{name!r} is not a metric", f"any of {', '.join(METRICS)}")
+    found = IndexOptions(
+        metrics=_some_of("metrics", tuple(METRICS))(table, file) or (),  # type: ignore[arg-type]
+        weights=() if weights is None else tuple((n, weights.number(n, low=0, high=10**6) or 0) for n in weights.entry),
+        missing=table.choice("missing", ("impute", "exclude"), default="impute"),  # type: ignore[arg-type]
+        top_share=Fraction(
+            table.number("top_share", required=False, low=Fraction(1, 10**6), high=Fraction(99, 100)) or Fraction(1, 10)
+        ),
+    )
+    table.done()
+    return found
+
+
 def _scenario(row: Row, file: DataFile) -> Scenario | None:
     table = row.table("scenario")
     if table is None:
@@ -334,7 +354,7 @@ _READERS: dict[str, dict[str, Reader]] = {
         "estimate_error": _one_of("estimate_error", ("resample", "shrink")),
         "missing": _one_of("missing", ("exclude", "impute", "censored")),
         "new_runs": _flag("new_runs"),
-        "metrics": _some_of("metrics", tuple(METRICS)),
+        "index": _index,
         "bands": _bands,
         "scenario": _scenario,
     },
