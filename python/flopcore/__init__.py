@@ -35,7 +35,8 @@ from .frontends import (
 )
 from .graph import Graph, Tensor, ops
 from .module_tree import Module, module_tree
-from .program import Node, column, constant, from_expr, lookup, switch, variable, where
+from .program import Node, column, constant, lookup, switch, variable, where
+from .program_expr import from_expr
 from .program_result import ProgramResult
 from .sensitivity import (
     first_order_of_categories,

@@ -7,16 +7,15 @@ without a draw is computed here, in exact fractions; logarithms of known numbers
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import ceil
-from typing import Literal, TypeAlias, TypeVar, cast
+from typing import Literal, TypeAlias, cast
 
-from .distributions import DIGITS, Discrete, Distribution, Fixed, Sample, Uniform, log10_exact
-from .expr import Expr, parts
+from .distributions import DIGITS, Discrete, Distribution, Sample, Uniform
+from .program_exact import EXACT
 from .quantity import Number, parse_quantity
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "exp",
     "exp10",
     "floor",
-    "from_expr",
     "largest",
     "largest_k",
     "log",
@@ -50,8 +48,6 @@ Operand: TypeAlias = "Node | int | float | str | Decimal | Fraction"
 """A node, or an exact number: a float stands for its shortest decimal text."""
 
 Scope: TypeAlias = Literal["study", "entity"]
-
-_T = TypeVar("_T")
 
 _MAX_POWER = 64
 _MAX_EXACT_POWER = 4096
@@ -112,10 +108,10 @@ class Node:
         return _apply("mul", self, -1)
 
     def __pow__(self, other: Operand) -> Node:
-        return _power(self, _node(other))
+        return _power(self, as_node(other))
 
     def __rpow__(self, other: Operand) -> Node:
-        return _power(_node(other), self)
+        return _power(as_node(other), self)
 
     def __lt__(self, other: Operand) -> Node:
         return _compare("less", self, other)
@@ -187,7 +183,7 @@ class Rank:
         return rank, members
 
 
-def _node(value: Operand) -> Node:
+def as_node(value: Operand) -> Node:
     return value if isinstance(value, Node) else constant(value)
 
 
@@ -333,39 +329,9 @@ def switch(name: str, probabilities: Sequence[Number | float | str], *, per: Sco
     return choice
 
 
-_EXACT: dict[str, Callable[..., Fraction]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "min": min,
-    "max": max,
-    "less": lambda a, b: Fraction(a < b),
-    "less_equal": lambda a, b: Fraction(a <= b),
-    "equal": lambda a, b: Fraction(a == b),
-    "select": lambda c, a, b: a if c else b,
-    "floor": lambda a: Fraction(a.numerator // a.denominator),
-    "pow_int": lambda a, b: a ** int(b),
-    "log10": lambda a: Fraction(log10_exact(a)),
-    "log": lambda a: Fraction(DIGITS.subtract(_decimal_ln(a.numerator), _decimal_ln(a.denominator))),
-    "exp": lambda a: Fraction(DIGITS.exp(_decimal(a))),
-    "exp10": lambda a: Fraction(DIGITS.power(Decimal(10), _decimal(a))),
-    "sqrt": lambda a: Fraction(DIGITS.sqrt(_decimal(a))),
-    "pow": lambda a, b: Fraction(DIGITS.power(_decimal(a), _decimal(b))),
-}
-
-
-def _decimal(value: Fraction) -> Decimal:
-    return DIGITS.divide(Decimal(value.numerator), Decimal(value.denominator))
-
-
-def _decimal_ln(value: int) -> Decimal:
-    return DIGITS.ln(Decimal(value))
-
-
 def _apply(op: str, *operands: Operand, payload: Hashable = None) -> Node:
     """Return the operation, done at once where all operands are known."""
-    args = tuple(_node(operand) for operand in operands)
+    args = tuple(as_node(operand) for operand in operands)
     sizes = {arg.size for arg in args if arg.size}
     if len(sizes) > 1:
         raise ValueError(f"{op}: columns of {' and '.join(map(str, sorted(sizes)))} entities do not fit together")
@@ -377,7 +343,7 @@ def _apply(op: str, *operands: Operand, payload: Hashable = None) -> Node:
         rows = zip(*(known if len(known) == n else known * n for known in knowns if known is not None), strict=True)
         try:
             with localcontext(DIGITS):
-                return _known([_EXACT[op](*row) for row in rows], scope)
+                return _known([EXACT[op](*row) for row in rows], scope)
         except (ArithmeticError, ValueError) as error:
             raise ValueError(f"{op} of known numbers is not finite ({type(error).__name__})") from None
     if op == "pow_int":
@@ -412,7 +378,7 @@ def _power(base: Node, exponent: Node) -> Node:
 
 def _compare(op: str, first: Operand, second: Operand) -> Node:
     """Return a comparison, of logarithms where both sides have them: they are drawn, the values would cost an exp."""
-    a, b = _node(first), _node(second)
+    a, b = as_node(first), as_node(second)
     if a.known is None or b.known is None:
         log_a, log_b = as_log10(a), as_log10(b)
         if log_a is not None and log_b is not None:
@@ -444,7 +410,7 @@ def _log_from(node: Node, logs: list[Node]) -> Node:
     if node.op == "sqrt":
         return logs[0] / 2
     if node.op == "lookup":
-        entries = tuple(_EXACT["log10"](entry) for entry in cast("tuple[Fraction, ...]", node.payload))
+        entries = tuple(EXACT["log10"](entry) for entry in cast("tuple[Fraction, ...]", node.payload))
         return Node("lookup", node.args, entries, node.scope, node.size)
     if node.op in ("highest", "lowest", "rank"):
         return Node(node.op, tuple(logs), node.payload, node.scope, node.size)
@@ -471,57 +437,9 @@ def as_log10(node: Node) -> Node | None:
     return logs[id(node)]
 
 
-_NOT_EXACT = frozenset({"log10", "log", "exp", "exp10", "sqrt", "pow"})
-
-
-def exact_values(node: Node, n_entities: int) -> list[Fraction | None]:
-    """Return the exact value of each entity, or the one of the study, where all its inputs are known, else None."""
-    done: dict[int, list[Fraction | None]] = {}
-    pending = [node]
-    while pending:
-        top = pending[-1]
-        # A variable drawn by its logarithm stands as exp10 of the draw; the logarithm of a known value is not exact.
-        drawn = top.args[0] if top.op == "exp10" and top.args[0].op == "draw" else top
-        operands = () if drawn.op == "draw" else top.args
-        missing = [arg for arg in operands if id(arg) not in done]
-        if id(top) in done or not missing:
-            pending.pop()
-            if id(top) not in done:
-                n = n_entities if top.scope == "entity" else 1
-                done[id(top)] = _exact_rows(top, drawn, [done[id(arg)] for arg in operands], n)
-        else:
-            pending += missing
-    return done[id(node)]
-
-
-def _spread(values: Sequence[_T], n: int) -> list[_T]:
-    return list(values) * (n if len(values) == 1 else 1)
-
-
-def _exact_rows(node: Node, drawn: Node, args: list[list[Fraction | None]], n: int) -> list[Fraction | None]:
-    if node.known is not None:
-        return list(_spread(node.known, n))
-    if drawn.op == "draw":
-        source = cast("Source", drawn.payload)
-        if source.space == "log10" and drawn is node:
-            return [None] * n
-        each = _spread(source.distributions, n)
-        return [Fraction(d.value) if isinstance(d, Fixed) else None for d in each]
-    if node.op in _NOT_EXACT or node.op not in _EXACT:
-        return [None] * n
-    rows: list[Fraction | None] = []
-    for row in zip(*(_spread(arg, n) for arg in args), strict=True):
-        numbers = [number for number in row if number is not None]
-        try:
-            rows.append(_EXACT[node.op](*numbers) if len(numbers) == len(row) else None)
-        except ZeroDivisionError:  # the draws will show an infinity
-            rows.append(None)
-    return rows
-
-
 def log10(x: Operand) -> Node:
     """Return log10, without a detour through the value where the value is a product of drawn logarithms."""
-    node = _node(x)
+    node = as_node(x)
     drawn = as_log10(node)
     return drawn if drawn is not None else _apply("log10", node)
 
@@ -586,7 +504,7 @@ def lookup(index: Node, table: Sequence[Number | float | str | Decimal]) -> Node
 
 
 def _over_entities(op: str, x: Operand, payload: Hashable = None) -> Node:
-    node = _node(x)
+    node = as_node(x)
     if node.scope != "entity":
         raise ValueError(f"{op}: {node!r} is one value a draw; expected a value of entities")
     known = node.known
@@ -660,65 +578,3 @@ def percentile(x: Operand, q: float | Fraction | str, *, among: Sequence[bool] |
     if not 0 < share <= 1:
         raise ValueError(f"q={q!r}: expected a share above 0, at most 1")
     return _over_entities("rank", x, Rank(share, _among(among)))
-
-
-def from_expr(expr: Expr | Number, at: Mapping[str, Operand]) -> Node:
-    """Return the value of an exact expression at uncertain dims.
-
-    Parameters
-    ----------
-    expr : Expr, int or Fraction
-        A count, such as ``tally.flop(...)``; sums without a closed form are refused.
-    at : mapping of str to Node or number
-        What each dim is; dims are taken as they are drawn, not rounded to whole numbers.
-
-    Raises
-    ------
-    ValueError
-        If a dim is missing, or the expression holds a sum.
-
-    Examples
-    --------
-    >>> import flopcore as fc
-    >>> from flopcore.distributions import LogUniform
-    >>> tokens = fc.dim("batch") * fc.dim("seq")
-    >>> from_expr(6 * tokens, {"batch": 8, "seq": variable("seq", LogUniform(1024, 8192))})
-    <Node mul of study>
-    """
-    return _from_expr(expr, at, {})
-
-
-def _from_expr(expr: Expr | Number, at: Mapping[str, Operand], done: dict[Expr, Node]) -> Node:
-    terms: list[Node] = []
-    for coefficient, factors in parts(expr):
-        product = constant(coefficient)
-        for atom, exponent in factors:
-            if atom not in done:
-                done[atom] = _from_atom(atom, at, done)
-            power = done[atom] ** exponent
-            product = power if product.known == (Fraction(1),) else product * power
-        terms.append(product)
-    result = terms[0] if terms else constant(0)
-    for term in terms[1:]:
-        result = result + term
-    return result
-
-
-def _from_atom(atom: Expr, at: Mapping[str, Operand], done: dict[Expr, Node]) -> Node:
-    head = atom._value.head()
-    assert head is not None
-    kind = head[0]
-    if kind == "dim":
-        name = str(head[1][0])
-        if name not in at:
-            raise ValueError(f"from_expr: dim {name!r} is missing; give at={{{name!r}: ...}}")
-        return _node(at[name])
-    if kind not in ("floordiv", "min", "max"):
-        raise ValueError(f"from_expr: {atom} is a sum without a closed form; bind its dims first")
-    nodes = [_from_expr(cast("Expr | Number", argument), at, done) for argument in head[1]]
-    if kind == "floordiv":
-        return nodes[0] // nodes[1]
-    result = nodes[0]
-    for node in nodes[1:]:
-        result = (minimum if kind == "min" else maximum)(result, node)
-    return result

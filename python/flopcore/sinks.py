@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .distributions import log10_exact
-from .program import Node, as_log10, constant, exact_values, log10
+from .program import Node, as_log10, constant, log10
 from .program_bounds import bounds_of
+from .program_exact import exact_values
 from .program_plan import CoreSink
 from .program_result import AlongResult
 from .quantity import Number, parse_quantity
