@@ -70,7 +70,7 @@ std::uint32_t AttrPool::intern(std::span<const AttrSpec> specs, std::span<const 
             const auto begin = static_cast<std::uint32_t>(values_.size());
             if (at == inputs.end()) {
                 if (spec.required) reject(name, "is missing");
-                if (is_list(spec.kind) || is_exact(spec.kind)) continue;
+                if (is_list(spec.kind) || is_exact(spec.kind) || spec.fallback == kNoFallback) continue;
                 values_.push_back(ExprRef::small(spec.fallback));
             } else if (const auto* word = std::get_if<std::string_view>(&at->value)) {
                 if (spec.kind == AttrKind::kText)

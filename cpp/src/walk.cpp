@@ -325,19 +325,24 @@ class Walker {
         return outputs_;
     }
 
-    // Of the first input that is no weight, of the first weight, of the sums (by attribute, else as the output) and of
-    // the output; one stands in for a missing other.
+    // Of the first input that is no weight; of the first weight, else of the second operand; of the sums (by attribute,
+    // else as the output); of the output. One stands in for a missing other.
     [[nodiscard]] RowDTypes row_dtypes(std::span<const TensorView> inputs) const {
         const DType out = context_.y.dtype;
         RowDTypes dtypes{out, out, out, out};
-        bool seen_input = false, seen_weight = false;
+        bool seen_input = false, seen_weight = false, seen_second = false;
         for (const TensorView& t : inputs) {
             if (!t.given()) continue;
-            if (!t.weight && !seen_input) dtypes.input = t.dtype, seen_input = true;
-            if (t.weight && !seen_weight) dtypes.weight = t.dtype, seen_weight = true;
+            if (t.weight) {
+                if (!seen_weight) dtypes.weight = t.dtype, seen_weight = true;
+            } else if (!seen_input) {
+                dtypes.input = t.dtype, seen_input = true;
+            } else if (!seen_weight && !seen_second) {
+                dtypes.weight = t.dtype, seen_second = true;
+            }
         }
         if (!seen_input) dtypes.input = dtypes.weight;
-        if (!seen_weight) dtypes.weight = dtypes.input;
+        if (!seen_weight && !seen_second) dtypes.weight = dtypes.input;
         if (const auto sums = context_.attrs.scalar(AttrKey::kAccumulate))
             dtypes.accumulate = static_cast<DType>(sums->value());
         return dtypes;

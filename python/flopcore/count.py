@@ -60,7 +60,7 @@ class Row:
     phase : str
         ``"forward"``, ``"grad_input"``, ``"grad_weight"``, ``"recompute"`` or ``"optimizer"``.
     dtypes : tuple of str
-        Of the first input, the first weight, the accumulator and the output.
+        Of the first input, the first weight (else the second operand), the sums inside, and the output.
     feature : str
         What is counted, such as ``"mac"`` or ``"out_elems"``.
     base : int, Fraction or Expr

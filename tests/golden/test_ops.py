@@ -37,7 +37,7 @@ def test_every_op_has_a_case() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 def test_the_reference_counts_what_it_counted(case: dict[str, Any]) -> None:
-    expected = {key: case[key] for key in ("outputs", "variant", "rows")}
+    expected = {key: case[key] for key in ("outputs", "variant", "dtypes", "rows")}
     assert json.loads(json.dumps(MAKE.answer(case))) == expected
 
 
@@ -51,5 +51,5 @@ def test_the_core_counts_the_same(case: dict[str, Any]) -> None:
         extents = [[extent.kind, extent.nominal, extent.used] for extent in row.extents]
         entry = rows.setdefault((row.feature, str(extents)), [row.feature, 0, *extents])
         entry[1] += row.base
-        assert list(row.variant) == case["variant"]
+        assert (list(row.variant), list(row.dtypes)) == (case["variant"], case["dtypes"])
     assert sorted(row for row in rows.values() if row[1]) == case["rows"]

@@ -8,6 +8,11 @@ from typing import Any
 from .recipe import Dim, Recipe, Value
 
 
+def result_dtypes(r: Recipe) -> dict[str, Any]:
+    """Perhaps a dtype of the result, and of the sums."""
+    return {key: r.pick(("int8", "int32", "float32")) for key in ("dtype", "accumulate") if r.chance(3)}
+
+
 def matmul(r: Recipe, op: str) -> Value:
     a = r.existing(
         lambda value: value.known and 1 <= len(value.dims) <= 3 and 0 not in value.least and prod(value.least) < 10**4,
@@ -18,7 +23,7 @@ def matmul(r: Recipe, op: str) -> Value:
     r.mark(op, left=min(len(dims), 3), right=kind)
     out = r.dim()
     if kind == "vector":
-        return r.node(op, [a, r.leaf([dims[-1]], dtype=a.dtype)], {}, dims[:-1])
+        return r.node(op, [a, r.leaf([dims[-1]], dtype=a.dtype)], result_dtypes(r), dims[:-1])
     lead: list[Dim] = []
     if kind == "batched":
         lead = [*([r.size()] if r.flip() else []), *dims[:-2]]
@@ -26,7 +31,7 @@ def matmul(r: Recipe, op: str) -> Value:
         lead = [1] * len(dims[:-2]) or [1]
     b = r.leaf([*lead, dims[-1], out], dtype=a.dtype)
     batch = lead if len(lead) > len(dims) - 2 else dims[:-2]
-    return r.node(op, [a, b], {}, [*batch, *dims[-2:-1], out])
+    return r.node(op, [a, b], result_dtypes(r), [*batch, *dims[-2:-1], out])
 
 
 def linear(r: Recipe, op: str) -> Value:
@@ -42,7 +47,7 @@ def linear(r: Recipe, op: str) -> Value:
     weight = r.leaf([out, width], dtype=r.pick((x.dtype, "int8")), kind=r.pick(("parameter", "input", "constant")))
     bias = r.weight([out], x.dtype)
     inputs = [x, weight, *([bias] if bias is not None or r.flip() else [])]
-    return r.node(op, inputs, {}, [*x.dims[:-1], out])
+    return r.node(op, inputs, result_dtypes(r), [*x.dims[:-1], out])
 
 
 def windows(r: Recipe, op: str, x: Value) -> tuple[dict[str, Any], list[int]]:
@@ -107,7 +112,7 @@ def conv(r: Recipe, op: str) -> Value:
     weight = r.leaf([out, channels // groups, *kernel], dtype=x.dtype, kind=r.pick(("parameter", "constant")))
     bias = r.weight([out], x.dtype)
     r.mark(op, grouped=groups > 1)
-    return windowed(r, op, [x, weight, bias], attrs, out)
+    return windowed(r, op, [x, weight, bias], attrs | result_dtypes(r), out)
 
 
 def attention_band(r: Recipe, attrs: dict[str, Any]) -> None:

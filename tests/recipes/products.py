@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .contraction import auto_padding, windowed, windows
+from .contraction import auto_padding, result_dtypes, windowed, windows
 from .recipe import Dim, Recipe, Value
 
 
@@ -30,7 +30,7 @@ def conv_transpose(r: Recipe, op: str) -> Value:
     weight = r.leaf([channels, out, *kernel], dtype=x.dtype, kind=r.pick(("parameter", "constant")))
     bias = r.weight([out * groups], x.dtype)
     r.mark(op, cropped=max(padding) > 0, extra=max(extra) > 0, grouped=groups > 1)
-    return windowed(r, op, [x, weight, bias], attrs, out * groups)
+    return windowed(r, op, [x, weight, bias], attrs | result_dtypes(r), out * groups)
 
 
 def dot_general(r: Recipe, op: str) -> Value:
@@ -51,7 +51,7 @@ def dot_general(r: Recipe, op: str) -> Value:
     dims = list(kinds["batch"])
     for own, where in zip(("left", "right"), places, strict=True):
         dims += [kinds[own][i] for kind, i in sorted(where, key=lambda place: where[place]) if kind == own]
-    return r.node(op, operands, attrs, dims)
+    return r.node(op, operands, attrs | result_dtypes(r), dims)
 
 
 def einsum(r: Recipe, op: str) -> Value:
@@ -83,7 +83,7 @@ def einsum(r: Recipe, op: str) -> Value:
             i = r.choose.integer(0, left - 1)
             attrs["path"] += [i, (i + r.size(1, left - 1)) % left]
     r.mark(op, operands=len(terms), ellipsis=bool(lead), output="given" if explicit else "implied")
-    return r.node(op, operands, attrs, [None] * (hidden + len(kept)))
+    return r.node(op, operands, attrs | result_dtypes(r), [None] * (hidden + len(kept)))
 
 
 def ragged_matmul(r: Recipe, op: str) -> Value:
@@ -102,7 +102,7 @@ def ragged_matmul(r: Recipe, op: str) -> Value:
     if top_k > 1 or r.flip():
         attrs["top_k"] = top_k
     dims = [groups, rows, columns] if ragged == "inner" else [rows, columns]
-    return r.node(op, [x, weight, sizes], attrs, dims)
+    return r.node(op, [x, weight, sizes], attrs | result_dtypes(r), dims)
 
 
 def sparse_matmul(r: Recipe, op: str) -> Value:
@@ -130,7 +130,7 @@ def sparse_matmul(r: Recipe, op: str) -> Value:
     if side == "right" or r.flip():
         attrs["sparse"] = side
     r.mark(op, vector=vector)
-    return r.node(op, [a, b], attrs, dims)
+    return r.node(op, [a, b], attrs | result_dtypes(r), dims)
 
 
 def bilinear(r: Recipe, op: str) -> Value:
@@ -138,7 +138,7 @@ def bilinear(r: Recipe, op: str) -> Value:
     dtype = r.dtype()
     a, b = r.leaf([*lead, first], dtype=dtype), r.leaf([*lead, second], dtype=dtype)
     weight = r.leaf([out, first, second], dtype=dtype)
-    return r.node(op, [a, b, weight, r.weight([out], dtype)], {}, [*lead, out])
+    return r.node(op, [a, b, weight, r.weight([out], dtype)], result_dtypes(r), [*lead, out])
 
 
 def scales(r: Recipe, sizes: Sequence[Dim]) -> list[Value | None]:
@@ -147,10 +147,6 @@ def scales(r: Recipe, sizes: Sequence[Dim]) -> list[Value | None]:
         r.leaf([] if r.flip() else [r.pick((1, size))], dtype="float32", kind="constant") if r.flip() else None
         for size in sizes
     ]
-
-
-def result_dtypes(r: Recipe) -> dict[str, Any]:
-    return {key: r.pick(("int8", "int32", "float32")) for key in ("dtype", "accumulate") if r.flip()}
 
 
 def quantized_matmul(r: Recipe, op: str) -> Value:

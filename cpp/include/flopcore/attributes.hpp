@@ -150,6 +150,9 @@ inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
 // kText holds one value per character; kRatio is an exact number, given as a Fraction or as text.
 enum class AttrKind : std::uint8_t { kInt, kInts, kBool, kDim, kDims, kDtype, kChoice, kText, kRatio };
 
+// A scalar without a value when it is left out.
+inline constexpr std::int64_t kNoFallback = INT64_MIN;
+
 // What one op accepts under a key. Choices are indexed by position.
 struct AttrSpec {
     AttrKey key;

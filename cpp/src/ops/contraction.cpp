@@ -52,7 +52,7 @@ ExprRef ragged_dim(std::int64_t ragged, const TensorView& x, const TensorView& w
 
 void infer_matmul(InferContext& context) {
     require_same_dtype(context.inputs[0], context.inputs[1]);
-    infer_matmul_shape(context, context.inputs[0].dtype);
+    infer_matmul_shape(context, result_dtype(context, context.inputs[0].dtype));
 }
 
 void infer_matmul_shape(InferContext& context, DType dtype) {
@@ -79,7 +79,7 @@ void infer_linear(InferContext& context) {
     require_equal(context.exprs, x.dim(-1), weight.dim(1), "the last dim of x and the in size of weight");
     require_not_empty(x.dim(-1), "the dim summed over");
     require_bias(context, 2, weight.dim(0));
-    context.out.begin(x.dtype);
+    context.out.begin(result_dtype(context, x.dtype));
     for (int i = 0; i + 1 < x.rank; ++i) context.out.push(x.dims[i]);
     context.out.push(weight.dim(0));
 }
@@ -100,7 +100,7 @@ void infer_dot_general(InferContext& context) {
         require_equal(context.exprs, a.dim(used_a[i]), b.dim(used_b[i]), "the sizes summed over");
         require_not_empty(a.dim(used_a[i]), "the dim summed over");
     }
-    context.out.begin(a.dtype);
+    context.out.begin(result_dtype(context, a.dtype));
     for (std::size_t i = 0; i < batch_a.size(); ++i) {
         require_equal(context.exprs, a.dim(batch_a[i]), b.dim(batch_b[i]), "the batch sizes");
         context.out.push(a.dim(batch_a[i]));
@@ -141,7 +141,7 @@ void infer_ragged_matmul(InferContext& context) {
     const std::int64_t top_k = context.attrs.integer(AttrKey::kTopK);
     if (top_k < 1) shape_error("top_k is " + std::to_string(top_k) + ", must be 1 or more");
     (void)exact_quotient(context.exprs, ragged_dim(ragged, x, weight), ExprRef::small(top_k), "the ragged dim");
-    context.out.begin(x.dtype);
+    context.out.begin(result_dtype(context, x.dtype));
     if (ragged == kRaggedInner) context.out.push(groups);
     context.out.push(x.dim(-2));
     context.out.push(weight.dim(-1));
@@ -154,8 +154,8 @@ void count_ragged_matmul(CountContext& context) {
     // Every row (or term, or column) belongs to one group: the groups' sizes do not matter, only their sum.
     const ExprRef cut = ragged_dim(ragged, x, weight);
     const ExprRef tokens = exprs.floordiv(cut, ExprRef::small(context.attrs.integer(AttrKey::kTopK)));
-    const ExtentId groups = context.add_extent(
-        {ExtentKind::kExperts, Grade::kExact, exprs.mul(tokens, context.inputs[2].dim(0)), cut});
+    const ExtentId groups =
+        context.add_extent({ExtentKind::kExperts, Grade::kExact, exprs.mul(tokens, context.inputs[2].dim(0)), cut});
     const ExprRef m = x.dim(-2), k = x.dim(-1), n = weight.dim(-1);
     switch (ragged) {
         case kRaggedRows:
@@ -210,7 +210,7 @@ void infer_bilinear(InferContext& context) {
     require_not_empty(a.dim(-1), "the dim summed over");
     require_not_empty(b.dim(-1), "the dim summed over");
     require_bias(context, 3, weight.dim(0));
-    context.out.begin(a.dtype);
+    context.out.begin(result_dtype(context, a.dtype));
     push_all(context, a.shape().first(a.rank - 1U));
     context.out.push(weight.dim(0));
 }

@@ -138,7 +138,7 @@ void emit_flags(CountContext& context) {
 
 }  // namespace
 
-void infer_conv(InferContext& context) { infer_conv_shape(context, context.inputs[0].dtype); }
+void infer_conv(InferContext& context) { infer_conv_shape(context, result_dtype(context, context.inputs[0].dtype)); }
 
 void infer_conv_shape(InferContext& context, DType dtype) {
     const TensorView &x = context.inputs[0], &weight = context.inputs[1];
@@ -179,7 +179,7 @@ void infer_conv_transpose(InferContext& context) {
     const std::int64_t groups = require_conv(context, x, weight, true);
     const ExprRef out = exprs.mul(weight.dim(1), ExprRef::small(groups));
     require_channels(context, 2, out);
-    context.out.begin(x.dtype);
+    context.out.begin(result_dtype(context, x.dtype));
     context.out.push(x.dim(0));
     context.out.push(out);
     const std::size_t n = x.rank - 2U;

@@ -126,7 +126,7 @@ void infer_einsum(InferContext& context) {
     for (const TensorView& t : context.inputs) require_same_dtype(context.inputs[0], t);
     const Equation equation(context.exprs, context.attrs, context.inputs);
     require_path(context.attrs, context.inputs.size());
-    context.out.begin(context.inputs[0].dtype);
+    context.out.begin(result_dtype(context, context.inputs[0].dtype));
     for (const std::size_t label : equation.output()) context.out.push(equation.size(label));
 }
 

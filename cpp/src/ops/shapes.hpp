@@ -36,6 +36,12 @@ void require_vector(const InferContext& context, std::size_t i, ExprRef size, co
 // A size that must be a number, because what is counted (`what`) has no closed form in a symbol.
 [[nodiscard]] std::int64_t known_size(ExprStore& exprs, ExprRef size, const char* what);
 
+// Dtype of the output: what the attribute says, else this one.
+[[nodiscard]] inline DType result_dtype(const InferContext& context, DType otherwise) {
+    const auto dtype = context.attrs.scalar(AttrKey::kDtype);
+    return dtype ? static_cast<DType>(dtype->value()) : otherwise;
+}
+
 // Begins an output of this shape.
 void push_shape(InferContext& context, std::span<const ExprRef> shape, DType dtype);
 

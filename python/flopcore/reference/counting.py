@@ -53,7 +53,7 @@ class Row:
     op: str
     variant: tuple[str, ...]
     phase: str
-    dtype: str
+    dtypes: tuple[str, str, str, str]
     origin: str
     feature: str
     extents: tuple[Extent, ...]
@@ -61,6 +61,11 @@ class Row:
     times: int
     arms: tuple[Arm, ...] = ()
     times_once: int | None = None
+
+    @property
+    def dtype(self) -> str:
+        """Return the dtype that conventions match: of the first input that is no weight."""
+        return self.dtypes[0]
 
     def amount(self, extents: Mapping[str, str], loops: str = "every run") -> int | Fraction:
         """Return the amount when each kind of extent is taken as ``nominal`` or ``used``, and loops as said."""
@@ -254,11 +259,11 @@ def _node_rows(site: int, node: Node, at: At, tensors: Mapping[int, Tensor], pla
     for feature, extents, base in (*counted, *evaluation.sizes()):
         amounts[feature, extents] = amounts.get((feature, extents), 0) + base
     variant = tuple(flag for flag in spec.variants if evaluation.flag(flag))
-    dtype = evaluation.dtype()
+    dtypes = evaluation.dtypes()
     phase = "recompute" if place.recompute else "forward"
     return [
         Row(
-            *(site, place.scope, node.name, node.op, variant, phase, dtype, node.origin, feature, extents, base),
+            *(site, place.scope, node.name, node.op, variant, phase, dtypes, node.origin, feature, extents, base),
             times=place.times,
             arms=place.arms,
             times_once=None if place.times_once == place.times else place.times_once,
@@ -381,11 +386,13 @@ class _NodeEvaluation:
                 return all(size == 1 for size in cast("list[int]", attrs["output_size"]))
         raise DataError(f"ops.toml names a flag {name!r} without a rule")
 
-    def dtype(self) -> str:
-        """Return the dtype of the first input that is no weight, else of the first weight, else of the first output."""
-        given = self._given()
-        stand_in = given[0][0] if given else self._outputs[0]
-        return next((tensor.dtype for tensor, is_weight in given if not is_weight), stand_in.dtype)
+    def dtypes(self) -> tuple[str, str, str, str]:
+        """Return the dtypes of input, weight, sums and output; see the head of ops.toml."""
+        out = self._outputs[0].dtype
+        inputs = [tensor.dtype for tensor, is_weight in self._given() if not is_weight]
+        weights = [tensor.dtype for tensor, is_weight in self._given() if is_weight]
+        first = (*inputs, *weights, out)[0]
+        return first, (*weights, *inputs[1:], first)[0], cast("str", self._attrs.get("accumulate")) or out, out
 
     def _given(self) -> list[tuple[Tensor, bool]]:
         """Return the inputs there are, each with whether it is a weight."""

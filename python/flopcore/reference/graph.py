@@ -345,7 +345,7 @@ def infer_node(node: Node, at: At, found: dict[int, Tensor]) -> None:
         raise GraphError(f"{node.op} node {node.name!r} has {len(shapes)} outputs, {len(node.outputs)} are listed")
     for position, (number, shape) in enumerate(zip(node.outputs, shapes, strict=True)):
         name = spec.results[min(position, len(spec.results) - 1)]
-        dtype = spec.dtypes.get(name) or cast("str", attrs.get("dtype", first.dtype))
+        dtype = spec.dtypes.get(name) or cast("str", attrs.get("dtype")) or first.dtype
         if dtype in spec.slots:  # that of an input
             dtype = next(
                 tensor.dtype for slot, tensor in zip(spec.slots, inputs, strict=True) if slot == dtype and tensor

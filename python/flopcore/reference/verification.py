@@ -93,7 +93,7 @@ class VerificationError(FlopcoreError, ArithmeticError):
 def verify(graph: _Graph, tally: _Tally, convention: Convention, *, at: At | None = None) -> int | Fraction:
     """Return what the reference counts, after checking that the core says the same.
 
-    Every row is compared (its op, flags, phase, dtype, origin, base, extents and repeats), then the number of
+    Every row is compared (its op, flags, phase, dtypes, origin, base, extents and repeats), then the number of
     parameters, then the price.
 
     Parameters
@@ -128,7 +128,8 @@ def verify(graph: _Graph, tally: _Tally, convention: Convention, *, at: At | Non
     return total
 
 
-_Key: TypeAlias = tuple[int, str, str, tuple[str, ...], str, str, str, str, tuple[Extent, ...], int]
+_Dtypes: TypeAlias = tuple[str, str, str, str]
+_Key: TypeAlias = tuple[int, str, str, tuple[str, ...], str, _Dtypes, str, str, tuple[Extent, ...], int]
 
 
 def _by_key(rows: Iterable[Row]) -> dict[_Key, int]:
@@ -136,7 +137,7 @@ def _by_key(rows: Iterable[Row]) -> dict[_Key, int]:
     repeats: dict[_Key, int] = {}
     for row in rows:
         key = (
-            *(row.site, row.name, row.op, row.variant, row.phase, row.dtype, row.origin, row.feature),
+            *(row.site, row.name, row.op, row.variant, row.phase, row.dtypes, row.origin, row.feature),
             row.extents,
             row.base,
         )
@@ -159,7 +160,7 @@ def _core_rows(tally: _Tally, at: At) -> Iterable[Row]:
             base = _integer(row.base, inner) + (bases[identity].base if identity in bases else 0)
             phase = "recompute" if recompute else row.phase
             bases[identity] = Row(
-                *(row.site, "", row.name, row.op, row.variant, phase, row.dtypes[0], row.origin, row.feature),
+                *(row.site, "", row.name, row.op, row.variant, phase, row.dtypes, row.origin, row.feature),
                 extents=extents,
                 base=base,
                 times=runs[row.block][indices, recompute],
@@ -188,12 +189,12 @@ def _runs(tally: _Tally, at: At) -> list[dict[_Place, int]]:
 
 
 def _difference(key: _Key, ours: int, theirs: int) -> str:
-    site, name, op, variant, phase, dtype, origin, feature, extents, base = key
+    site, name, op, variant, phase, dtypes, origin, feature, extents, base = key
     flags = " ".join(variant) or "no flags"
     factors = "".join(f" x {extent.kind} {extent.nominal} or {extent.used}" for extent in extents)
     return (
-        f"{op} node {name!r} (#{site}; {flags}, {phase}, {dtype}, {origin}): the row {feature} {base}{factors} stands "
-        f"{ours} times in the reference, {theirs} times in the core"
+        f"{op} node {name!r} (#{site}; {flags}, {phase}, {' '.join(dtypes)}, {origin}): "
+        f"the row {feature} {base}{factors} stands {ours} times in the reference, {theirs} times in the core"
     )
 
 
