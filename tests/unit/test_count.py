@@ -250,13 +250,31 @@ def test_ragged_product_of_experts_has_every_expert_as_its_nominal_size() -> Non
 @pytest.mark.parametrize(
     ("op", "shapes", "dtypes", "attrs", "wanted"),
     [
-        ("matmul", [(2, 4), (4, 3)], ("float16", "float16"), {"accumulate": "float32"}, "float16 float16 float32 float16"),
-        ("einsum", [(2, 4), (4, 3)], ("int8", "int8"), {"equation": "ij,jk", "dtype": "int32"}, "int8 int8 int32 int32"),
-        ("conv", [(1, 4, 9), (3, 4, 3)], ("float16", "int8"), {"accumulate": "float32"}, "float16 int8 float32 float16"),
+        (
+            "matmul",
+            [(2, 4), (4, 3)],
+            ("float16", "float16"),
+            {"accumulate": "float32"},
+            "float16 float16 float32 float16",
+        ),
+        (
+            "einsum",
+            [(2, 4), (4, 3)],
+            ("int8", "int8"),
+            {"equation": "ij,jk", "dtype": "int32"},
+            "int8 int8 int32 int32",
+        ),
+        (
+            "conv",
+            [(1, 4, 9), (3, 4, 3)],
+            ("float16", "int8"),
+            {"accumulate": "float32"},
+            "float16 int8 float32 float16",
+        ),
         ("linear", [(2, 4), (3, 4)], ("float32", "int4"), {}, "float32 int4 float32 float32"),
         ("quantized_matmul", [(2, 4), (4, 3)], ("uint8", "int8"), {"dtype": "uint8"}, "uint8 int8 int32 uint8"),
     ],
-)  # fmt: skip
+)
 def test_four_dtypes_of_a_contraction_are_kept(
     op: str, shapes: list[tuple[int, ...]], dtypes: tuple[str, str], attrs: dict[str, str], wanted: str
 ) -> None:
