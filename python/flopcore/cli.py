@@ -142,7 +142,7 @@ def main() -> None:
     type=click.Choice(["error", "list"]),
     default="error",
     show_default=True,
-    help="Of an ONNX model: refuse ops without a rule, or count the rest and list them (exit 3).",
+    help="Of an ONNX model or a .pt2 file: refuse ops without a rule, or count the rest and list them (exit 3).",
 )
 @click.option(
     "--verify", "verified", is_flag=True, help="Recount with the reference implementation; exit 1 if it differs."

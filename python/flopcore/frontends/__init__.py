@@ -49,7 +49,8 @@ def load_model(
         Sizes of dims to bind while reading, for a format in which shapes can depend on them (ONNX). Leave dims that
         can stay symbolic to `flopcore.count`.
     on_unsupported
-        What to do about ops without a rule in an ONNX model, as `from_onnx` takes it; other formats raise.
+        What to do about ops without a rule in an ONNX model or an exported program, as `from_onnx` and `from_torch`
+        take it; the other formats have none.
 
     Returns
     -------
@@ -76,7 +77,7 @@ def load_model(
         )
     if begin[:2] == b"PK" and is_exported_program(place):
         _no_dims(place, at, "an exported program")
-        return from_torch(place)
+        return from_torch(place, on_unsupported=on_unsupported)
     return from_onnx(place, at=at, on_unsupported=on_unsupported)
 
 

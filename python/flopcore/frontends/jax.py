@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
@@ -13,12 +12,18 @@ from flopcore.errors import DataError, FlopcoreError, ShapeError, UnsupportedNod
 from flopcore.expr import Expr, dim, maximum, minimum
 from flopcore.graph import DimLike, Graph, Tensor
 
-from .jax_ops import HANDLERS, Equation, NotCountable
+from .jax_ops import HANDLERS, Equation
+from .unsupported import NotCountable, OnUnsupported, Unsupported
 
 __all__ = ["from_jax"]
 
 
-def from_jax(fn: Callable[..., object], *avals: object, params: int | Sequence[int] = ()) -> Graph:
+def from_jax(
+    fn: Callable[..., object],
+    *avals: object,
+    params: int | Sequence[int] = (),
+    on_unsupported: OnUnsupported = "error",
+) -> Graph:
     """Return the graph of one call of a JAX function, from its jaxpr.
 
     Parameters
@@ -30,6 +35,9 @@ def from_jax(fn: Callable[..., object], *avals: object, params: int | Sequence[i
         (`jax.export.symbolic_shape`) and then stay dims under their names.
     params
         Which arguments hold learned weights, by position: their leaves are parameters under the names of the tree.
+    on_unsupported
+        "list": primitives that cannot be counted are left out and listed in ``graph.unsupported``, which the tally and
+        its explanation repeat; what reads their results is counted.
 
     Returns
     -------
@@ -44,7 +52,7 @@ def from_jax(fn: Callable[..., object], *avals: object, params: int | Sequence[i
     DataError
         If JAX cannot trace the function.
     UnsupportedNodes
-        If primitives have no rule; `nodes` lists them all by name and number.
+        If primitives have no rule and they are not to be listed; `nodes` has them all by name and number.
     ShapeError
         If a shape is not the one that JAX infers.
 
@@ -62,6 +70,7 @@ def from_jax(fn: Callable[..., object], *avals: object, params: int | Sequence[i
     >>> fc.count(fc.from_jax(lambda w, x: x @ w, w, x, params=0)).flop("macs")  # doctest: +SKIP
     250880
     """
+    unsupported = Unsupported(on_unsupported)
     try:
         import jax
     except ImportError as error:
@@ -83,7 +92,7 @@ def from_jax(fn: Callable[..., object], *avals: object, params: int | Sequence[i
             parts = [str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path]
             names.append((".".join(parts) or f"arg{position}", position in chosen))
     try:
-        return _Importer(name).run(closed, names)
+        return _Importer(name, unsupported).run(closed, names)
     except UnsupportedNodes as error:
         raise UnsupportedNodes(f"{name}: {error}", error.nodes) from error
     except FlopcoreError as error:
@@ -96,12 +105,11 @@ _Env = dict[Any, Tensor]
 class _Importer:
     """Builds one graph from a jaxpr and those inside it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, unsupported: Unsupported) -> None:
         self._main = Graph(name)
         self._dims: dict[str, DimLike] = {}
         self._n_loops = 0
-        self._unsupported: Counter[str] = Counter()
-        self._reasons: dict[str, str] = {}
+        self._unsupported = unsupported
 
     def run(self, closed: Any, names: Sequence[tuple[str, bool]]) -> Graph:
         env: _Env = {}
@@ -114,10 +122,7 @@ class _Importer:
             else:
                 env[variable] = self._main.input(name, shape, dtype, origin="jax")
         results = self._body(self._main, closed, env)
-        if self._unsupported:
-            listed = ", ".join(f"{name} ({count})" for name, count in sorted(self._unsupported.items()))
-            reasons = "".join(f"; {name}: {why}" for name, why in sorted(self._reasons.items()))
-            raise UnsupportedNodes(f"no rule for {listed}{reasons}", self._unsupported)
+        self._unsupported.settle(self._main)
         self._main.output(*results)
         return self._main
 
@@ -228,9 +233,7 @@ class _Importer:
                 raise NotCountable("")
             found = HANDLERS[name](Equation(graph, name, given, inputs, outputs, self.size))
         except NotCountable as error:
-            self._unsupported[name] += 1
-            if str(error):
-                self._reasons[name] = str(error)
+            self._unsupported.add(name, "", error)
             return [graph.constant(*each) for each in outputs]
         results = [found] if isinstance(found, Tensor) else list(found)
         for result, (shape, _) in zip(results, outputs, strict=True):

@@ -8,14 +8,11 @@ from math import prod
 from types import MappingProxyType
 from typing import Any
 
-from flopcore.errors import UnsupportedOp
 from flopcore.graph import AttrValue, DimLike, Graph, Tensor
 
+from .unsupported import NotCountable
+
 __all__: list[str] = []
-
-
-class NotCountable(UnsupportedOp):
-    """A use of a primitive that no rule covers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flopcore.errors import DataError, FlopcoreError, ShapeError, UnsupportedNodes
+from flopcore.expr import Dim
 from flopcore.graph import DimLike, Graph, Tensor
 
-from .torch_call import Call, NotCountable, base_name
+from .torch_call import Call, base_name
+from .torch_control import CONTROL
 from .torch_dims import Dims, dim_names
 from .torch_ops import HANDLERS
+from .unsupported import NotCountable, OnUnsupported, Unsupported
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +35,7 @@ def from_torch(
     *,
     dynamic: object = None,
     strict: bool = False,
+    on_unsupported: OnUnsupported = "error",
 ) -> Graph:
     """Return the graph of one call of a PyTorch module.
 
@@ -47,6 +50,9 @@ def from_torch(
         ``dynamic_shapes`` of `torch.export.export`: dims stay symbolic under the names that `torch.export.Dim` gave.
     strict
         As `torch.export.export` takes it.
+    on_unsupported
+        "list": operators that cannot be counted are left out and listed in ``graph.unsupported``, which the tally and
+        its explanation repeat; what reads their results is counted.
 
     Returns
     -------
@@ -61,7 +67,8 @@ def from_torch(
     DataError
         If a ``.pt2`` file cannot be read, or `torch.export` cannot take the module (its own error follows).
     UnsupportedNodes
-        If operators have no rule and no decomposition; `nodes` lists them all by name and number.
+        If operators have no rule and no decomposition and they are not to be listed; `nodes` has them all by name and
+        number.
     ShapeError
         If a shape is not the one that torch infers.
 
@@ -77,6 +84,7 @@ def from_torch(
     >>> fc.count(fc.from_torch(linear, (torch.empty(32, 784, device="meta"),))).flop("macs")  # doctest: +SKIP
     250880
     """
+    unsupported = Unsupported(on_unsupported)
     torch = import_torch()
     names: dict[str, str] = {}
     tied: Mapping[str, str] = {}
@@ -94,7 +102,7 @@ def from_torch(
             f"module must be a torch module, an exported program or a .pt2 file, is {type(module).__name__}"
         )
     try:
-        return _Importer(torch, label, _decomposed(torch, program), names, tied).run()
+        return _Importer(torch, label, _decomposed(torch, program), names, tied, unsupported).run()
     except UnsupportedNodes as error:
         raise UnsupportedNodes(f"{label}: {error}", error.nodes) from error
     except FlopcoreError as error:
@@ -196,23 +204,26 @@ class _Importer:
     """Builds one graph from the nodes of an exported program."""
 
     def __init__(
-        self, torch: Any, label: str, program: ExportedProgram, names: Mapping[str, str], tied: Mapping[str, str]
+        self,
+        torch: Any,
+        label: str,
+        program: ExportedProgram,
+        names: Mapping[str, str],
+        tied: Mapping[str, str],
+        unsupported: Unsupported,
     ) -> None:
         self._torch = torch
         self._program = program
         self._tied = tied
         self._dims = Dims(program, names)
         self._graph = Graph(label)
-        self._unsupported: Counter[str] = Counter()
-        self._reasons: dict[str, str] = {}
+        self._unsupported = unsupported
+        self._n_loops = 0
 
     def run(self) -> Graph:
         values = self._leaves()
         results = self._nodes(self._program.graph_module, values)
-        if self._unsupported:
-            listed = ", ".join(f"{name} ({count})" for name, count in sorted(self._unsupported.items()))
-            reasons = "".join(f"; {name}: {why}" for name, why in sorted(self._reasons.items()))
-            raise UnsupportedNodes(f"no rule for {listed}{reasons}", self._unsupported)
+        self._unsupported.settle(self._graph)
         self._graph.output(*(value for value in _flat(results) if isinstance(value, Tensor)))
         return self._graph
 
@@ -305,10 +316,7 @@ class _Importer:
         if name == "getitem":
             source, index = self._read(node.args[0], values), node.args[1]
             return source[index] if isinstance(source, tuple | list) else source
-        inline = _INLINED.get(name)
-        if inline is not None:
-            return self._inline(inline(list(node.args)), values)
-        handler = HANDLERS.get(name)
+        handler, control = HANDLERS.get(name), CONTROL.get(name)
         outputs = [
             None if each is None else (self._dims.shape(each), dtype_name(each.dtype))
             for each in _tensors(self._torch, meta)
@@ -324,13 +332,14 @@ class _Importer:
             outputs=outputs,
         )
         try:
-            if handler is None:
+            if control is not None:
+                result = control(self, call.args)
+            elif handler is not None:
+                result = handler(call)
+            else:
                 raise NotCountable("")
-            result = handler(call)
         except NotCountable as error:
-            self._unsupported[str(target)] += 1
-            if str(error):
-                self._reasons[str(target)] = str(error)
+            self._unsupported.add(str(target) if hasattr(target, "_schema") else name, node.name, error)
             stand_ins = [None if each is None else self._graph.constant(*each) for each in outputs]
             return stand_ins[0] if isinstance(meta, self._torch.Tensor) else stand_ins
         self._check(result, outputs)
@@ -347,12 +356,41 @@ class _Importer:
             if not same:
                 raise ShapeError(f"shape {list(map(str, shape))}, torch infers {list(map(str, expected[0]))}")
 
-    def _inline(self, parts: tuple[Any, list[Any]], values: dict[str, _Value]) -> _Value:
-        """Write out a submodule that is only called with other settings (no gradient, autocast)."""
-        body, arguments = self._read(parts[0], values), self._read(parts[1], values)
-        holders = [node for node in body.graph.nodes if node.op == "placeholder"]
-        inner = dict(zip((node.name for node in holders), arguments, strict=True))
-        return self._nodes(body, inner)
+    # --------------------------------------------------------------------------- graphs inside (torch_control.Regions)
+    @property
+    def graph(self) -> Graph:
+        """The graph or block that nodes are added to now."""
+        return self._graph
+
+    def written_out(self, body: GraphModule, arguments: Sequence[_Value]) -> list[_Value]:
+        """Return the results of a body whose nodes are put where its call stands."""
+        holders = [node.name for node in body.graph.nodes if node.op == "placeholder"]
+        results = self._nodes(body, dict(zip(holders, arguments, strict=True)))
+        return list(results) if isinstance(results, tuple | list) else [results]
+
+    def block(
+        self, name: str, body: GraphModule, arguments: Sequence[_Value], shapes: Mapping[int, Sequence[DimLike]]
+    ) -> tuple[Graph, list[_Value]]:
+        """Return a finished subgraph, whose inputs are the tensors among the arguments, and what the body gives."""
+        block, outer = self._graph.subgraph(name), self._graph
+        inner = [
+            block.input(f"x{i}", shapes.get(i, each.shape), each.dtype, origin="torch")
+            if isinstance(each, Tensor)
+            else each
+            for i, each in enumerate(arguments)
+        ]
+        self._graph = block
+        try:
+            results = self.written_out(body, inner)
+        finally:
+            self._graph = outer
+        block.output(*(each for each in results if isinstance(each, Tensor)))
+        return block, results
+
+    def trips(self) -> Dim:
+        """Return a new dim: how often a loop runs whose end the data tells."""
+        self._n_loops += 1
+        return self._dims.new("trips" if self._n_loops == 1 else f"trips_{self._n_loops}")
 
 
 class _NoSchema:
@@ -360,12 +398,6 @@ class _NoSchema:
 
 
 _NO_SCHEMA = _NoSchema()
-
-# Higher-order operators that only call a body: where body and arguments stand among the operator's arguments.
-_INLINED: Mapping[str, Callable[[list[Any]], tuple[Any, list[Any]]]] = {
-    "wrap_with_set_grad_enabled": lambda args: (args[1], args[2:]),
-    "wrap_with_autocast": lambda args: (args[4], args[5:]),
-}
 
 
 def dtype_name(dtype: object) -> str:

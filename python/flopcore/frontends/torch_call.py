@@ -6,14 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flopcore.errors import UnsupportedOp
 from flopcore.graph import AttrValue, DimLike, Graph, Tensor
 
+from .unsupported import NotCountable
+
 __all__: list[str] = []
-
-
-class NotCountable(UnsupportedOp):
-    """A use of an operator that no rule covers."""
 
 
 Output = tuple[tuple[DimLike, ...], str] | None

@@ -9,10 +9,10 @@ from math import ceil, floor, inf, prod, trunc
 from typing import TYPE_CHECKING, Any
 
 from flopcore.errors import DataError
-from flopcore.expr import Expr, Operand, ceildiv, dim, maximum, minimum
+from flopcore.expr import Dim, Expr, Operand, ceildiv, dim, maximum, minimum
 from flopcore.graph import DimLike
 
-from .torch_call import NotCountable
+from .unsupported import NotCountable
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -68,6 +68,14 @@ class Dims:
         for symbol, bounds in program.range_constraints.items():
             low, high = _finite(bounds.lower), _finite(bounds.upper)
             self._known[str(symbol)] = dim(names.get(str(symbol), str(symbol)), min=max(low or 0, 0), max=high)
+
+    def new(self, name: str) -> Dim:
+        """Return a dim of 0 or more that the program does not have."""
+        taken = {str(each) for each in self._known.values()}
+        while name in taken:
+            name += "_"
+        self._known[name] = made = dim(name, min=0)
+        return made
 
     def shape(self, tensor: Any) -> tuple[DimLike, ...]:
         """Return the shape of a fake tensor."""

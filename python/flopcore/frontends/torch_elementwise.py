@@ -8,7 +8,8 @@ from typing import Any
 
 from flopcore.graph import Tensor
 
-from .torch_call import Call, Handler, NotCountable
+from .torch_call import Call, Handler
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from flopcore.graph import Tensor
 
-from .torch_call import Call, Handler, NotCountable
+from .torch_call import Call, Handler
 from .torch_contractions import spread
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 
@@ -102,7 +103,47 @@ def _embedding_backward(call: Call) -> Any:
     return call.op("index_update", [table, places, updates], axis=0, reduction="add")
 
 
+def _recurrent_backward(call: Call) -> list[Tensor | None]:
+    """Gradients of the kernel of one layer of `torch.nn.LSTM`, from the gates that it stored.
+
+    A unit at a step: do = dh tanh(c); dc += dh o (1 - tanh(c)^2); di = dc g; dg = dc i; df = dc c'; dc' = dc f;
+    of a sigmoid s: d s (1 - s); of tanh: d (1 - g^2); and dh takes the gradient of the next step. Then four products.
+    """
+    x, of_input, of_state = call.args[:3]
+    steps, batch, width = x.shape
+    hidden = of_state.shape[-1]
+    rows, gates = steps * batch, of_input.shape[0]
+
+    def made(*shape: Any) -> Tensor:
+        return call.constant(shape, x.dtype)
+
+    for op, times in (("mul", 16), ("add", 4), ("sub", 4), ("tanh", 1)):
+        parts = [made(times, rows, gates // 4)] * (1 if op == "tanh" else 2)
+        call.op(op, parts)
+    grad = made(rows, gates)
+    turned = call.op("transpose", [grad], permutation=[1, 0])
+    grad_x = call.reshape(call.op("matmul", [grad, of_input]), (steps, batch, width))
+    grad_state = call.op("matmul", [grad, of_state])
+    grad_of_input = call.op("matmul", [turned, call.reshape(x, (rows, width))])
+    grad_of_state = call.op("matmul", [turned, made(rows, hidden)])
+    bias = call.op("reduce_sum", [grad], axes=[0], keepdims=False)
+    first = call.op("slice", [grad_state], axis=0, start=0, stop=batch)
+    ends = [None if each is None else call.reshape(first, each[0]) for each in call.outputs[5:6]]
+    rest = [None if each is None else call.constant(*each) for each in call.outputs[6:]]
+    return [grad_x, grad_of_input, grad_of_state, bias, bias, *ends, *rest]
+
+
+def _pack(call: Call) -> list[Tensor | None]:
+    """The steps that sequences of several lengths have, one after the other."""
+    x = call.args[0]
+    flat = call.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
+    picks = call.constant((call.shape[0],), "int64")
+    return _statistics(call, call.op("gather", [flat, picks], axis=0))
+
+
 FUSED: Mapping[str, Handler] = {
+    "mkldnn_rnn_layer_backward": _recurrent_backward,
+    "_pack_padded_sequence": _pack,
     **dict.fromkeys(
         [
             "_scaled_dot_product_flash_attention",

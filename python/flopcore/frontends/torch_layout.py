@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from flopcore.expr import Expr
 from flopcore.graph import DimLike, Tensor
 
-from .torch_call import Call, Handler, NotCountable
+from .torch_call import Call, Handler
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 
@@ -33,6 +33,18 @@ def _permute(call: Call) -> Tensor:
     return call.op("transpose", [x], permutation=[each % len(x.shape) for each in order])  # type: ignore[no-any-return]
 
 
+def _move_dims(call: Call) -> Tensor:
+    """Some dims at other places, the rest in their order."""
+    x, source, target = call.args[:3]
+    rank = len(x.shape)
+    sources, targets = (
+        [each % rank for each in ([dims] if isinstance(dims, int) else dims)] for dims in (source, target)
+    )
+    rest = iter(axis for axis in range(rank) if axis not in sources)
+    order = [sources[targets.index(place)] if place in targets else next(rest) for place in range(rank)]
+    return x if order == list(range(rank)) else call.op("transpose", [x], permutation=order)  # type: ignore[no-any-return]
+
+
 def _concat(call: Call) -> Tensor:
     tensors = [each for each in call.args[0] if tuple(each.shape) != (0,)]
     axis = call.args[1] if len(call.args) > 1 else call.kwargs.get("dim", 0)
@@ -40,14 +52,8 @@ def _concat(call: Call) -> Tensor:
 
 
 def _stack(call: Call) -> Tensor:
-    axis = call.args[1] if len(call.args) > 1 else call.kwargs.get("dim", 0)
-    axis %= len(call.shape)
-    parts = []
-    for each in call.args[0]:
-        shape = list(each.shape)
-        shape.insert(axis, 1)
-        parts.append(call.reshape(each, shape))
-    return call.op("concat", parts, axis=axis)  # type: ignore[no-any-return]
+    axis = call.get("dim", 0) % len(call.shape)
+    return call.op("stack", [call.cast(each, call.dtype) for each in call.args[0]], axis=axis)  # type: ignore[no-any-return]
 
 
 def _slice(call: Call) -> Tensor:
@@ -84,29 +90,16 @@ def _select(call: Call) -> Tensor:
     return call.reshape(part, call.shape)
 
 
-def _parts(call: Call, x: Tensor, axis: int, sizes: Sequence[DimLike]) -> list[Tensor]:
-    axis %= len(x.shape)
-    found: list[Tensor] = []
-    start: DimLike = 0
-    for size in sizes:
-        stop = start + size
-        assert isinstance(stop, int | Expr)
-        found.append(call.op("slice", [x], axis=axis, start=start, stop=stop, step=1))
-        start = stop
-    return found
-
-
 def _split(call: Call) -> list[Tensor]:
     x = call.args[0]
     axis = call.get("dim", 0) % len(x.shape)
-    return _parts(call, x, axis, [each[0][axis] for each in call.outputs if each is not None])
+    sizes = [each[0][axis] for each in call.outputs if each is not None]
+    return list(call.ops("split", [x], axis=axis, sizes=sizes))
 
 
 def _unbind(call: Call) -> list[Tensor]:
     x = call.args[0]
-    axis = call.get("dim", 0) % len(x.shape)
-    parts = _parts(call, x, axis, [1] * len(call.outputs))
-    return [call.reshape(part, each[0]) for part, each in zip(parts, call.outputs, strict=True) if each is not None]
+    return list(call.ops("unbind", [x], axis=call.get("dim", 0) % len(x.shape)))
 
 
 def _embedding(call: Call) -> Tensor:
@@ -299,10 +292,11 @@ LAYOUT: Mapping[str, Handler] = {
     **dict.fromkeys(_CHECKS.split(), _nothing),
     **dict.fromkeys(["transpose", "t", "numpy_T", "mT", "swapaxes"], _transpose),
     "permute": _permute,
+    **dict.fromkeys(["movedim", "moveaxis"], _move_dims),
     **dict.fromkeys(["cat", "concat", "concatenate"], _concat),
     "stack": _stack,
     **dict.fromkeys(["slice", "narrow"], _slice),
-    "select": _select,
+    **dict.fromkeys(["select", "select_copy"], _select),
     **dict.fromkeys(["split", "split_with_sizes", "chunk", "tensor_split"], _split),
     "unbind": _unbind,
     "embedding": _embedding,
@@ -318,8 +312,9 @@ LAYOUT: Mapping[str, Handler] = {
     "flip": _moved("flip", "dims"),
     "tril": _triangle("tril"),
     "triu": _triangle("triu"),
-    **dict.fromkeys(["rand", "rand_like"], _random("random_uniform")),
-    **dict.fromkeys(["randn", "randn_like"], _random("random_normal")),
+    **dict.fromkeys(["rand", "rand_like", "uniform", "exponential", "cauchy"], _random("random_uniform")),
+    **dict.fromkeys(["randn", "randn_like", "normal", "log_normal"], _random("random_normal")),
+    **dict.fromkeys(["randint", "randint_like", "random", "geometric", "randperm"], _random("random_integers")),
     **dict.fromkeys(_FULL.split(), _full),
     **dict.fromkeys(_FULL_LIKE.split(), _full_like),
     **dict.fromkeys(_UNINITIALISED.split(), _uninitialised),

@@ -9,8 +9,9 @@ from .torch_call import Handler
 from .torch_contractions import CONTRACTIONS
 from .torch_elementwise import ELEMENTWISE
 from .torch_layout import LAYOUT
+from .torch_recurrent import RECURRENT
 from .torch_reductions import REDUCTIONS
 
 __all__: list[str] = []
 
-HANDLERS: Mapping[str, Handler] = MappingProxyType({**ELEMENTWISE, **CONTRACTIONS, **REDUCTIONS, **LAYOUT})
+HANDLERS: Mapping[str, Handler] = MappingProxyType({**ELEMENTWISE, **CONTRACTIONS, **REDUCTIONS, **LAYOUT, **RECURRENT})

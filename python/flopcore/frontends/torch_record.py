@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from flopcore.errors import FlopcoreError, UnsupportedNodes
+from flopcore.errors import FlopcoreError
 from flopcore.graph import Graph, Tensor
 
 from .torch import dtype_name, import_torch
-from .torch_call import Call, NotCountable, base_name
+from .torch_call import Call, base_name
 from .torch_fused import FUSED
 from .torch_ops import HANDLERS
+from .unsupported import NotCountable, OnUnsupported, Unsupported
 
 __all__ = ["record_torch"]
 
@@ -21,13 +21,15 @@ _RECORDED: Mapping[str, Any] = {**HANDLERS, **FUSED}
 
 
 @contextmanager
-def record_torch(name: str = "recorded") -> Iterator[Graph]:
+def record_torch(name: str = "recorded", *, on_unsupported: OnUnsupported = "error") -> Iterator[Graph]:
     """Record the operators that PyTorch runs inside the block, as one flat graph.
 
     Parameters
     ----------
     name
         Of the graph.
+    on_unsupported
+        "list": operators that cannot be counted are left out and listed in ``graph.unsupported``.
 
     Yields
     ------
@@ -54,8 +56,9 @@ def record_torch(name: str = "recorded") -> Iterator[Graph]:
     >>> fc.count(graph).flop("macs")  # forward, and the gradient of the weight  # doctest: +SKIP
     32768
     """
+    unsupported = Unsupported(on_unsupported)
     torch = import_torch()
-    recorder = _recorder(torch)(torch, name)
+    recorder = _recorder(torch)(torch, name, unsupported)
     from torch.utils.module_tracker import ModuleTracker
 
     with ModuleTracker() as tracker:
@@ -71,15 +74,14 @@ def _recorder(torch: Any) -> Any:
     from torch.utils.weak import WeakTensorKeyDictionary
 
     class Recorder(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
-        def __init__(self, torch: Any, name: str) -> None:
+        def __init__(self, torch: Any, name: str, unsupported: Unsupported) -> None:
             super().__init__()
             self.graph = Graph(name)
             self.tracker: Any = None
             self._torch = torch
             self._values = WeakTensorKeyDictionary()
             self._decompositions = torch._decomp.decomposition_table
-            self._unsupported: Counter[str] = Counter()
-            self._reasons: dict[str, str] = {}
+            self._unsupported = unsupported
             self._last: Tensor | None = None
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -115,9 +117,7 @@ def _recorder(torch: Any) -> Any:
                         raise NotCountable("")
                     values = _RECORDED[name](call)
                 except NotCountable as error:
-                    self._unsupported[str(func)] += 1
-                    if str(error):
-                        self._reasons[str(func)] = str(error)
+                    self._unsupported.add(str(func), "", error)
                     values = [None if each is None else self.graph.constant(*each) for each in outputs]
             listed = values if isinstance(values, list | tuple) else [values]
             for tensor, value in zip(tensors, listed, strict=False):
@@ -155,10 +155,7 @@ def _recorder(torch: Any) -> Any:
             return known
 
         def finish(self) -> None:
-            if self._unsupported:
-                listed = ", ".join(f"{name} ({count})" for name, count in sorted(self._unsupported.items()))
-                reasons = "".join(f"; {name}: {why}" for name, why in sorted(self._reasons.items()))
-                raise UnsupportedNodes(f"no rule for {listed}{reasons}", self._unsupported)
+            self._unsupported.settle(self.graph)
             self.graph.output(*([] if self._last is None else [self._last]))
 
     return Recorder

@@ -7,8 +7,9 @@ from typing import Any
 
 from flopcore.graph import DimLike, Tensor
 
-from .torch_call import Call, Handler, NotCountable
+from .torch_call import Call, Handler
 from .torch_contractions import spread
+from .unsupported import NotCountable
 
 __all__: list[str] = []
 
