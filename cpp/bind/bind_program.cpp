@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "bind.hpp"
+#include "exact_bytes.hpp"
 #include "flopcore/error.hpp"
 #include "flopcore/program.hpp"
 #include "owned_array.hpp"
@@ -85,24 +86,55 @@ std::vector<std::int64_t> to_limbs(const std::vector<Int128>& sums) {
     return limbs;
 }
 
+bool poll_signals() {
+    const py::gil_scoped_acquire gil;
+    return PyErr_CheckSignals() != 0;
+}
+
 py::tuple evaluate(const ProgramPlan& plan, std::uint64_t begin, std::uint64_t end, unsigned threads) {
     ProgramState state;
     bool finished = false;
     {
         // Safe without the GIL: the plan is immutable and `state` is ours; the poll takes the GIL for itself.
         const py::gil_scoped_release nogil;
-        finished = plan.evaluate(
-            begin, end, threads,
-            [] {
-                const py::gil_scoped_acquire gil;
-                return PyErr_CheckSignals() != 0;
-            },
-            state);
+        finished = plan.evaluate(begin, end, threads, poll_signals, state);
     }
     if (!finished) throw py::error_already_set();
     const auto n_counts = static_cast<py::ssize_t>(state.counts.size());
     const auto n_sums = static_cast<py::ssize_t>(state.sums.size());
     return py::make_tuple(to_array(std::move(state.counts), {n_counts}), to_array(to_limbs(state.sums), {n_sums, 4}));
+}
+
+// Exact sums of products of outputs at mixtures of sets of draws, [batch and pair], see exact_bytes().
+py::array mixture_sums(const ProgramPlan& plan, const Array<std::uint32_t>& input_of, const Array<std::uint8_t>& set_of,
+                       std::uint32_t n_sets, std::uint32_t n_plain, const Array<std::uint32_t>& pairs,
+                       std::uint64_t batch_rows, std::uint32_t n_batches, const Array<std::uint64_t>& words,
+                       const Array<std::uint32_t>& directions, const Array<std::uint32_t>& scrambles,
+                       unsigned threads) {
+    if (set_of.ndim() != 2 || pairs.ndim() != 2 || pairs.shape(1) != 2) {
+        throw DataError("expected sets of mixtures x inputs, and pairs x 2");
+    }
+    Mixtures mixtures;
+    mixtures.n_inputs = static_cast<std::uint32_t>(set_of.shape(1));
+    mixtures.n_sets = n_sets;
+    mixtures.input_of = to_vector(input_of);
+    mixtures.set_of = to_vector(set_of);
+    mixtures.n_plain = n_plain;
+    mixtures.pairs = to_vector(pairs);
+    mixtures.batch_rows = batch_rows;
+    mixtures.n_batches = n_batches;
+    mixtures.words = to_vector(words);
+    mixtures.directions = to_vector(directions);
+    mixtures.scrambles = to_vector(scrambles);
+    std::vector<ExactSum> sums(mixtures.n_sums());
+    bool finished = false;
+    {
+        // Safe without the GIL: the plan is immutable, the rest is ours; the poll takes the GIL for itself.
+        const py::gil_scoped_release nogil;
+        finished = plan.mixture_sums(mixtures, threads, poll_signals, sums);
+    }
+    if (!finished) throw py::error_already_set();
+    return exact_bytes(sums);
 }
 
 }  // namespace
@@ -114,6 +146,9 @@ void bind_program(py::module_& m) {
              py::arg("variables"), py::arg("members"), py::arg("sinks"))
         .def("counter_begins",
              [](const ProgramPlan& plan) { return py::make_tuple(plan.count_begin(), plan.sum_begin()); })
+        .def("mixture_sums", &mixture_sums, py::kw_only(), py::arg("input_of"), py::arg("set_of"), py::arg("n_sets"),
+             py::arg("n_plain"), py::arg("pairs"), py::arg("batch_rows"), py::arg("n_batches"), py::arg("words"),
+             py::arg("directions"), py::arg("scrambles"), py::arg("threads"))
         .def("evaluate", &evaluate, py::arg("begin"), py::arg("end"), py::arg("threads"))
         .def(
             "values",

@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 
 #include "bind.hpp"
+#include "exact_bytes.hpp"
 #include "flopcore/error.hpp"
 #include "flopcore/exact_sum.hpp"
 #include "flopcore/sobol.hpp"
@@ -39,21 +40,17 @@ py::array sums(const Array<double>& columns, const Array<std::uint32_t>& pairs) 
     }
     const auto n_columns = static_cast<std::size_t>(columns.shape(0));
     const std::span<const std::uint32_t> wanted(pairs.data(), static_cast<std::size_t>(pairs.size()));
-    for (const std::uint32_t column : wanted) {
-        if (column >= n_columns) throw DataError("no such column");
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        if (wanted[i] >= n_columns + i % 2) throw DataError("no such column");
     }
-    std::vector<ExactSum> found(n_columns + wanted.size() / 2);
+    std::vector<ExactSum> found(wanted.size() / 2);
     const std::span<const double> values(columns.data(), static_cast<std::size_t>(columns.size()));
     {
         // Safe without the GIL: the arrays are held by the caller and the sums are ours.
         const py::gil_scoped_release nogil;
         exact_sums(values, n_columns, wanted, found);
     }
-    std::vector<std::int64_t> limbs;
-    limbs.reserve(found.size() * ExactSum::kLimbs);
-    for (const ExactSum& sum : found) limbs.insert(limbs.end(), sum.limbs().begin(), sum.limbs().end());
-    return to_array(std::move(limbs),
-                    {static_cast<py::ssize_t>(found.size()), static_cast<py::ssize_t>(ExactSum::kLimbs)});
+    return exact_bytes(found);
 }
 
 }  // namespace

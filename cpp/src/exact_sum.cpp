@@ -1,5 +1,6 @@
 #include "flopcore/exact_sum.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -8,7 +9,7 @@
 namespace flopcore {
 namespace {
 
-constexpr std::size_t kBetweenCarries = std::size_t{1} << 29;
+constexpr std::size_t kBetweenCarries = std::size_t{1} << 20, kMostPending = std::size_t{1} << 29;
 
 // What x y misses after rounding (Dekker, after Veltkamp's split at 27 bits): no fused instruction is needed.
 double product_rest(double x, double y, double product) {
@@ -42,7 +43,21 @@ void ExactSum::add_product(double x, double y) {
     add(product_rest(x, y, product));
 }
 
+void ExactSum::add_products(const double* x, const double* y, std::size_t n) {
+    for (std::size_t start = 0; start < n; start += kBetweenCarries) {
+        const std::size_t end = std::min(start + kBetweenCarries, n);
+        if (pending_ + 2 * (end - start) > kMostPending) normalise();
+        pending_ += 2 * (end - start);
+        if (y == nullptr) {
+            for (std::size_t i = start; i < end; ++i) add(x[i]);
+        } else {
+            for (std::size_t i = start; i < end; ++i) add_product(x[i], y[i]);
+        }
+    }
+}
+
 void ExactSum::normalise() {
+    pending_ = 0;
     std::int64_t carry = 0;
     for (std::size_t k = 0; k + 1 < kLimbs; ++k) {
         const std::int64_t total = limbs_[k] + carry;
@@ -61,15 +76,9 @@ void exact_sums(std::span<const double> columns, std::size_t n_columns, std::spa
         if (!(std::abs(x) < largest)) throw DataError("exact sums: a value is not finite or beyond 2^500");
     }
     for (std::size_t k = 0; k < sums.size(); ++k) {
-        ExactSum& sum = sums[k];
-        const bool single = k < n_columns;
-        const double* x = columns.data() + n * (single ? k : pairs[2 * (k - n_columns)]);
-        const double* y = single ? nullptr : columns.data() + n * pairs[2 * (k - n_columns) + 1];
-        for (std::size_t start = 0; start < n; start += kBetweenCarries) {
-            const std::size_t end = start + kBetweenCarries < n ? start + kBetweenCarries : n;
-            for (std::size_t i = start; i < end; ++i) single ? sum.add(x[i]) : sum.add_product(x[i], y[i]);
-            sum.normalise();
-        }
+        const double* y = pairs[2 * k + 1] == n_columns ? nullptr : columns.data() + n * pairs[2 * k + 1];
+        sums[k].add_products(columns.data() + n * pairs[2 * k], y, n);
+        sums[k].normalise();
     }
 }
 

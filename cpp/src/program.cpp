@@ -2,10 +2,13 @@
 #include "flopcore/program.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <memory>
 
 #include "flopcore/checked.hpp"
 #include "flopcore/error.hpp"
+#include "flopcore/sobol.hpp"
 #include "program_counters.hpp"
 #include "sweep_terms.hpp"
 #include "sweep_tile.hpp"
@@ -61,7 +64,7 @@ class ProgramPlan::Worker {
         for (std::size_t stage = 0; stage < plan_.n_stages(); ++stage) {
             const std::uint64_t middle = in_.section_ends[2 * stage], end = in_.section_ends[2 * stage + 1];
             section(begin, middle, 0, tile);
-            if (stopped_ || (end > middle && !each_entity(middle, end, tile, token))) return false;
+            if (stopped_ || (end > middle && !each_entity(middle, end, tile))) return false;
             begin = end;
         }
         for (auto& counters : counters_) counters->close(tile.n_rows);
@@ -69,15 +72,45 @@ class ProgramPlan::Worker {
     }
 
     // Only the inputs of one sink of Kind::values, row by row: out[(input * entities + entity) * n_all + first + row].
-    void collect(const Tile<Real>& tile, std::size_t sink, std::size_t first, std::size_t n_all, double* out) {
+    // False when told to stop.
+    bool collect(const Tile<Real>& tile, std::size_t sink, std::size_t first, std::size_t n_all, double* out) {
         collected_ = {sink, first, n_all, out};
         std::uint64_t begin = 0;
         for (std::size_t stage = 0; stage < plan_.n_stages(); ++stage) {
-            section(begin, in_.section_ends[2 * stage], 0, tile);
-            begin = in_.section_ends[2 * stage];
-            for (std::size_t m = 0; m < in_.n_entities; ++m) entity(begin, in_.section_ends[2 * stage + 1], m, tile);
-            begin = in_.section_ends[2 * stage + 1];
+            const std::uint64_t middle = in_.section_ends[2 * stage], end = in_.section_ends[2 * stage + 1];
+            section(begin, middle, 0, tile);
+            if (stopped_ || (end > middle && !each_entity(middle, end, tile))) return false;
+            begin = end;
         }
+        return true;
+    }
+
+    // Adds the rows of a batch in a tile to its sums. False when told to stop.
+    bool add_mixtures(const Mixtures& mixtures, const Tile<Real>& tile, std::uint32_t batch, std::uint32_t first,
+                      StopToken& token, std::span<ExactSum> sums) {
+        const std::size_t n_outputs = in_.sinks[0].inputs.size(), n = tile.n_rows;
+        const std::size_t n_columns = mixtures.n_mixtures() * n_outputs;
+        mixtures_ = &mixtures;
+        token_ = &token;
+        points_.resize(rows_);
+        draws_of_sets_.resize(mixtures.n_sets * in_.variables.size() * rows_);
+        columns_.resize(n_columns * rows_);
+        draw_sets(tile, batch, first);
+        for (std::size_t k = 0; k < mixtures.n_mixtures(); ++k) {
+            sets_ = mixtures.set_of.data() + k * mixtures.n_inputs;
+            double* columns = &columns_[k * n_outputs * rows_];
+            if (!collect(tile, 0, 0, rows_, columns) || token.stopped()) return false;
+            for (std::size_t j = 0; j < n_outputs; ++j) check_outputs(columns + j * rows_, n);
+        }
+        for (std::size_t k = mixtures.n_plain * n_outputs; k < n_columns; ++k) {
+            const double* of_first = &columns_[k % n_outputs * rows_];
+            for (std::size_t i = 0; i < n; ++i) columns_[k * rows_ + i] -= of_first[i];
+        }
+        for (std::size_t p = 0; p < sums.size(); ++p) {
+            const std::uint32_t a = mixtures.pairs[2 * p], b = mixtures.pairs[2 * p + 1];
+            sums[p].add_products(&columns_[a * rows_], b == n_columns ? nullptr : &columns_[b * rows_], n);
+        }
+        return true;
     }
 
     void merge_into(ProgramState& state) const {
@@ -91,9 +124,23 @@ class ProgramPlan::Worker {
         double* out = nullptr;
     };
 
-    bool each_entity(std::uint64_t begin, std::uint64_t end, const Tile<Real>& tile, StopToken& token) {
+    static constexpr unsigned kWordBits = simd::Lanes<Real>::kWordBits;
+
+    static void check_outputs(const double* x, std::size_t n) {
+        double largest = 0.0;
+        bool number = true;
+        for (std::size_t i = 0; i < n; ++i) {
+            largest = std::max(largest, std::abs(x[i]));
+            number &= x[i] == x[i];
+        }
+        if (!number || !(largest < 0x1p500)) {
+            throw DataError("sensitivity: an output is not a finite number below 2^500");
+        }
+    }
+
+    bool each_entity(std::uint64_t begin, std::uint64_t end, const Tile<Real>& tile) {
         for (std::size_t m = 0; m < in_.n_entities; ++m) {
-            if (token.stopped()) return false;
+            if (token_ != nullptr && token_->stopped()) return false;
             entity(begin, end, m, tile);
         }
         return true;
@@ -129,7 +176,7 @@ class ProgramPlan::Worker {
     void step(const simd::Instruction& it, std::size_t m, const Tile<Real>& tile) {
         switch (it.op) {
             case simd::Opcode::draw:
-                return draw(in_.variables[it.a], m, tile, reg(it.to));
+                return draw(it.a, m, tile, reg(it.to));
             case simd::Opcode::store:
                 return void(std::copy_n(reg(it.a), tile.n_rows, slot(it.to, m)));
             case simd::Opcode::load:
@@ -141,14 +188,63 @@ class ProgramPlan::Worker {
         }
     }
 
-    void draw(const Variable& variable, std::size_t m, const Tile<Real>& tile, Real* to) {
-        const std::size_t place = variable.of_entities ? m : 0;
+    void draw(std::uint32_t v, std::size_t m, const Tile<Real>& tile, Real* to) {
+        const Variable& variable = in_.variables[v];
+        const std::uint32_t set = mixtures_ == nullptr ? 0 : sets_[mixtures_->input_of[v]];
+        if (mixtures_ != nullptr && !variable.of_entities)
+            return void(std::copy_n(study_draws(set, v), tile.n_rows, to));
+        fill(variable, variable.of_entities ? m : 0, set, tile, to);
+    }
+
+    // The draws of one term, of a set of mixtures.
+    void fill(const Variable& variable, std::size_t place, std::uint32_t set, const Tile<Real>& tile, Real* to) {
         const Term& term = variable.terms[place];
         std::fill_n(to, tile.n_rows, static_cast<Real>(variable.offsets[place]));
         if (term.scale == 0.0) return;
-        const simd::Address address{{in_.key[0], in_.key[1]}, term.stream, 0};
+        if (mixtures_ != nullptr && !mixtures_->words.empty()) {
+            std::fill_n(words_.data(), tile.n_rows, static_cast<Word>(mixtures_->words[set] >> (53 - kWordBits)));
+            return add_term(lanes_, term, words_.data(), tile.n_rows, Real{1}, to);
+        }
+        const simd::Address address{{in_.key[0], in_.key[1]}, term.stream, set};
         lanes_.draw(address, tile.first_block, tile.n_blocks, words_.data());
         add_term(lanes_, term, tile.only_rows(words_.data(), kept_words_.data()), tile.n_rows, Real{1}, to);
+    }
+
+    // The same at Sobol' points of a batch.
+    void fill(const Variable& variable, std::size_t dim, std::uint32_t first, std::uint32_t scramble, std::size_t n,
+              Real* to) {
+        std::fill_n(to, n, static_cast<Real>(variable.offsets[0]));
+        if (variable.terms[0].scale == 0.0) return;
+        const std::span<std::uint32_t> points(points_.data(), n);
+        sobol_words({mixtures_->directions.data() + 32 * dim, 32}, first, points);
+        owen_scramble(points, scramble);
+        // The middle of the interval of width 2^-32 that the point stands for.
+        for (std::size_t i = 0; i < n; ++i) {
+            words_[i] = static_cast<Word>(((std::uint64_t{points[i]} << 21) + (1u << 20)) >> (53 - kWordBits));
+        }
+        add_term(lanes_, variable.terms[0], words_.data(), n, Real{1}, to);
+    }
+
+    // Both sets of draws of the study's variables, so that a mixture copies what it takes.
+    void draw_sets(const Tile<Real>& tile, std::uint32_t batch, std::uint32_t first) {
+        for (std::uint32_t v = 0; v < in_.variables.size(); ++v) {
+            const Variable& variable = in_.variables[v];
+            if (variable.of_entities) continue;
+            for (std::uint32_t set = 0; set < mixtures_->n_sets; ++set) {
+                if (mixtures_->directions.empty()) {
+                    fill(variable, 0, set, tile, study_draws(set, v));
+                } else {
+                    const std::size_t dims = std::size_t{mixtures_->n_sets} * mixtures_->n_inputs;
+                    const std::size_t dim = std::size_t{set} * mixtures_->n_inputs + mixtures_->input_of[v];
+                    fill(variable, dim, first, mixtures_->scrambles[batch * dims + dim], tile.n_rows,
+                         study_draws(set, v));
+                }
+            }
+        }
+    }
+
+    [[nodiscard]] Real* study_draws(std::uint32_t set, std::uint32_t v) {
+        return &draws_of_sets_[(set * in_.variables.size() + v) * rows_];
     }
 
     // Collects the members' values of some rows at a time, so that memory is read in runs.
@@ -212,6 +308,11 @@ class ProgramPlan::Worker {
     std::vector<Int128> sums_;
     std::vector<std::unique_ptr<Counters<Real>>> counters_;
     Collected collected_{};
+    const Mixtures* mixtures_ = nullptr;  // while mixtures are evaluated
+    const std::uint8_t* sets_ = nullptr;  // [input] of the mixture in hand
+    std::vector<std::uint32_t> points_;
+    std::vector<Real> draws_of_sets_;  // [set][variable][row], of the study's variables
+    std::vector<double> columns_;      // [mixture][output][row]
     StopToken* token_ = nullptr;
     bool stopped_ = false;  // in the middle of a section
 };
@@ -297,6 +398,46 @@ std::vector<double> ProgramPlan::values(std::size_t sink, std::uint64_t begin, s
         return all;
     };
     return inputs_.precision == Precision::dual ? collect(double{}) : collect(float{});
+}
+
+template <class Real>
+bool ProgramPlan::sum_mixtures(const Mixtures& mixtures, unsigned threads, const Poll& poll,
+                               std::span<ExactSum> sums) const {
+    const std::uint64_t size = mixtures.batch_rows;
+    const std::size_t rows = std::min<std::size_t>(tile_rows(), std::max<std::uint64_t>(std::bit_floor(size), 4));
+    const std::size_t n_pairs = mixtures.pairs.size() / 2;
+    std::vector<std::unique_ptr<Worker<Real>>> workers(n_workers(mixtures.n_batches, threads));
+    for (auto& worker : workers) worker = std::make_unique<Worker<Real>>(*this, rows);
+    return parallel_blocks(
+        mixtures.n_batches, threads,
+        [&](std::uint64_t batch, unsigned worker, StopToken& token) {
+            const std::uint64_t begin = batch * size, end = begin + size;
+            const std::span<ExactSum> own = sums.subspan(batch * n_pairs, n_pairs);
+            // Sobol' points of a batch begin with the first of their own scramble.
+            const std::uint64_t origin = mixtures.directions.empty() ? begin / rows * rows : begin;
+            for (std::uint64_t first = origin; first < end; first += rows) {
+                const Tile<Real> tile(first, rows, begin, end);
+                if (!workers[worker]->add_mixtures(mixtures, tile, static_cast<std::uint32_t>(batch),
+                                                   static_cast<std::uint32_t>(first - begin), token, own)) {
+                    return;
+                }
+            }
+            for (ExactSum& sum : own) sum.normalise();
+        },
+        poll);
+}
+
+bool ProgramPlan::mixture_sums(const Mixtures& mixtures, unsigned threads, const Poll& poll,
+                               std::span<ExactSum> sums) const {
+    std::vector<std::uint8_t> of_entities;
+    for (const Variable& variable : inputs_.variables) of_entities.push_back(variable.of_entities ? 1 : 0);
+    if (inputs_.sinks.size() != 1 || inputs_.sinks[0].kind != Sink::Kind::values || inputs_.sinks[0].of_entities ||
+        sums.size() != mixtures.n_sums()) {
+        throw DataError("mixtures: the program has more than outputs of the study, or the sums do not fit");
+    }
+    mixtures.check(of_entities, inputs_.sinks[0].inputs.size());
+    return inputs_.precision == Precision::dual ? sum_mixtures<double>(mixtures, threads, poll, sums)
+                                                : sum_mixtures<float>(mixtures, threads, poll, sums);
 }
 
 }  // namespace flopcore

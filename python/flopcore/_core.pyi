@@ -88,7 +88,7 @@ def term_values(
 def sobol_points(
     directions: NDArray[np.uint32], first: int, n: int, seeds: NDArray[np.uint32]
 ) -> NDArray[np.uint32]: ...
-def exact_sums(columns: NDArray[np.float64], pairs: NDArray[np.uint32]) -> NDArray[np.int64]: ...
+def exact_sums(columns: NDArray[np.float64], pairs: NDArray[np.uint32]) -> NDArray[np.uint8]: ...
 def gamma_tails(
     shape: float, log_gamma: float, x: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
@@ -177,6 +177,21 @@ class ProgramPlan:
     def counter_begins(self) -> tuple[list[int], list[int]]: ...
     def evaluate(self, begin: int, end: int, threads: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
     def values(self, sink: int, begin: int, end: int) -> NDArray[np.float64]: ...
+    def mixture_sums(
+        self,
+        *,
+        input_of: NDArray[np.uint32],
+        set_of: NDArray[np.uint8],
+        n_sets: int,
+        n_plain: int,
+        pairs: NDArray[np.uint32],
+        batch_rows: int,
+        n_batches: int,
+        words: NDArray[np.uint64],
+        directions: NDArray[np.uint32],
+        scrambles: NDArray[np.uint32],
+        threads: int,
+    ) -> NDArray[np.uint8]: ...
 
 # ---------------------------------------------------------------- graph
 def op_names() -> list[str]: ...

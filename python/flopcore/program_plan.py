@@ -79,6 +79,7 @@ class ProgramSpec:
     variables: tuple[tuple[bool, TermColumns, NDArray[np.float64]], ...]
     members: tuple[NDArray[np.uint32], ...]
     sinks: tuple[_SinkFields, ...]
+    variable_names: tuple[str, ...] = ()  # of each of `variables`
 
     def build(self) -> _core.ProgramPlan:
         """Return the core's plan."""
@@ -148,7 +149,7 @@ class _Compiler:
         self._keep: list[Node] = []  # ids are those of living objects
         self._constant_at: dict[tuple[float, ...], int] = {}
         self._column_at: dict[tuple[float, ...], int] = {}
-        self._source_at: dict[tuple[str, str], tuple[Source, int]] = {}
+        self.source_at: dict[tuple[str, str], tuple[Source, int]] = {}
         self._streams = Streams()
         self._virtual: dict[tuple[int, int], int] = {}
         self._n_virtual = 0
@@ -282,8 +283,8 @@ class _Compiler:
 
     def _variable(self, source: Source, scope: str) -> int:
         place = (source.name, scope)
-        if place not in self._source_at:
-            self._source_at[place] = (source, len(self.variables))
+        if place not in self.source_at:
+            self.source_at[place] = (source, len(self.variables))
             of_entities = scope == "entity"
             keys = source.groups or (self.entities if of_entities else ("",))
             purpose = "group" if source.groups else "factor"
@@ -297,7 +298,7 @@ class _Compiler:
                     terms.append(self._streams.number(source.name, key, purpose), term, 1)
                 offsets.append(float(term.offset))
             self.variables.append((of_entities, terms.arrays(), np.array(offsets, dtype=np.float64)))
-        known, index = self._source_at[place]
+        known, index = self.source_at[place]
         if known != source:
             raise ValueError(f"variable {source.name!r} has two meanings: {known.distributions} {source.distributions}")
         return index
@@ -433,4 +434,5 @@ def compile_program(
             )
             for s, (name, sink) in enumerate(sinks)
         ),
+        variable_names=tuple(name for name, _ in c.source_at),
     )

@@ -1,27 +1,45 @@
 """Which uncertain inputs matter: variance-based indices, Shapley effects, tornado, decomposition over scenarios.
 
-Outputs are drawn in blocks and never stored; sums of them and of their products are exact (``_core.exact_sums``), so
-an index is the same for every block size and order. Its error comes from 64 independent batches.
+A model is a node of a program or an `Expr`, which the core runs, or a function of arrays. Outputs are drawn in blocks
+and never stored; sums of them and of their products are exact (`pick_freeze`), so an index is the same for every block
+size, order and number of threads. Its error comes from 64 independent batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations, pairwise
-from math import comb, sqrt
-from typing import Literal, TypeAlias
+from math import comb, lcm, sqrt
+from typing import Literal, TypeAlias, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import _core
 from .distributions import Distribution, Seed, philox_key, seed_sequence
-from .sobol import MAX_DIMS, sobol_points
+from .expr import Expr
+from .pick_freeze import (
+    BATCHES,
+    ONE,
+    UNIT,
+    CallableModel,
+    Model,
+    NodeModel,
+    PickFreeze,
+    Sampler,
+    Values,
+    evaluate,
+    whole_numbers,
+)
+from .program import Node, Operand, constant, variable, where
+from .program_expr import from_expr
+from .sinks import Category
 
 __all__ = [
     "CategoryIndex",
+    "Inputs",
     "Model",
     "ShapleyEffects",
     "SobolIndices",
@@ -34,15 +52,12 @@ __all__ = [
     "variance_split",
 ]
 
-Values: TypeAlias = NDArray[np.float64]
-Inputs: TypeAlias = Mapping[str, Values]
-Model: TypeAlias = Callable[[Inputs], ArrayLike]
-"""Takes an array of draws for each input, gives an array of outputs, one a draw."""
-Sampler: TypeAlias = Literal["sobol", "philox"]
+Inputs: TypeAlias = Mapping[str, "Distribution | Operand"]
+"""What each input of a function or dim of an `Expr` is; a node has its own."""
 
-BATCHES = 64
-_BLOCK = 1 << 14
 _EXACT_SHAPLEY = 12
+_CHUNK = 64  # mixtures whose outputs are held at once
+_NO_VARIANCE = "the output does not vary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +132,8 @@ class VarianceSplit:
     between: float
     within: float
     share_between: float
+    share_error: float
     reason: str = ""
-
-
-def _exact(columns: Values, pairs: NDArray[np.uint32]) -> list[Fraction]:
-    """Return exact sums of the columns, then of the products of the pairs."""
-    return [_fraction(limbs) for limbs in _core.exact_sums(np.ascontiguousarray(columns), pairs).tolist()]
-
-
-def _fraction(limbs: Sequence[int]) -> Fraction:
-    total = 0
-    for limb in reversed(limbs):
-        total = (total << 32) + limb
-    return Fraction(total, 1 << 1074)
 
 
 def _seed_of(seed: np.random.SeedSequence) -> int | tuple[int, ...]:
@@ -144,179 +148,160 @@ def _error(batches: Sequence[float]) -> float:
     return sqrt(sum((b - mean) ** 2 for b in batches) / (n * (n - 1)))
 
 
-def _check_inputs(inputs: Mapping[str, Distribution]) -> tuple[str, ...]:
-    names = tuple(inputs)
-    if not names:
-        raise ValueError("inputs: expected at least one")
-    for name, distribution in inputs.items():
+def _as_node(model: Node | Expr, inputs: Inputs | None) -> Node:
+    """Return what the core runs for a node, or for an expression of uncertain dims."""
+    if isinstance(model, Node):
+        if inputs is not None:
+            raise ValueError("inputs: a node has variables of its own; expected none")
+        return model
+    at = {
+        name: variable(name, value) if isinstance(value, Distribution) else value
+        for name, value in (inputs or {}).items()
+    }
+    return from_expr(model, at)
+
+
+def _distributions(inputs: Inputs | None) -> dict[str, Distribution]:
+    found = {}
+    for name, distribution in (inputs or {}).items():
         if not isinstance(distribution, Distribution):
             raise TypeError(f"input {name!r}: {distribution!r} is not a Distribution; see as_distribution")
-    return names
+        found[name] = distribution
+    if not found:
+        raise ValueError("inputs: expected at least one")
+    return found
 
 
-def _uniforms(seed: np.random.SeedSequence, labels: Sequence[str], batch: int, size: int, sampler: Sampler) -> Values:
-    """Return the uniforms of one batch, labels x size: a scramble of its own, or its part of each label's stream."""
-    if sampler == "sobol":
-        child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, batch))
-        return sobol_points(len(labels), size, rng=child)
-    key, first = philox_key(seed), batch * size
-    rows = []
-    for label in labels:
-        stream = _core.stream_hash("sensitivity", label, "")
-        words = _core.philox_words(key, stream, first // 2, (first % 2 + size + 1) // 2).reshape(-1, 2)
-        integers = (words[:, 0].astype(np.uint64) << np.uint64(20)) | (words[:, 1] >> np.uint32(12)).astype(np.uint64)
-        rows.append((integers[first % 2 : first % 2 + size].astype(np.float64) + 0.5) * 2.0**-52)
-    return np.array(rows)
-
-
-def _evaluate(model: Model, inputs: Inputs, size: int) -> Values:
-    output = np.asarray(model(inputs), dtype=np.float64)
-    if output.shape != (size,):
-        raise ValueError(f"model: gave an output of shape {output.shape} for {size} draws; expected ({size},)")
-    bad = int(np.count_nonzero(~np.isfinite(output)))
-    if bad:
-        raise ValueError(f"model: {bad} of {size} outputs are not finite")
-    return output
-
-
-def _blocks(
-    inputs: Mapping[str, Distribution], labels: Sequence[str], seed: np.random.SeedSequence, size: int, sampler: Sampler
-) -> Iterator[tuple[range, list[Values]]]:
-    """Yield some batches at a time, and for each label the values of its input in their draws, one after another."""
-    together = max(1, _BLOCK // size)
-    distributions = [inputs[label.partition("\0")[0]] for label in labels]
-    for first in range(0, BATCHES, together):
-        batches = range(first, min(first + together, BATCHES))
-        u = np.concatenate([_uniforms(seed, labels, batch, size, sampler) for batch in batches], axis=1)
-        yield batches, [np.asarray(d.ppf(row)) for d, row in zip(distributions, u, strict=True)]
-
-
-def _batch_size(n: int, sampler: str, dims: int) -> int:
-    if sampler not in ("sobol", "philox"):
-        raise ValueError(f"sampler={sampler!r}: expected 'sobol' or 'philox'")
-    size = n // BATCHES
-    if n < 2 * BATCHES or size * BATCHES != n or (sampler == "sobol" and size & (size - 1)):
-        kind = "64 times a power of two" if sampler == "sobol" else "a multiple of 64"
-        raise ValueError(f"n={n}: expected {kind}, at least 128: the error comes from 64 batches")
-    if sampler == "sobol" and dims > MAX_DIMS:
-        raise ValueError(f"{dims} columns: Sobol' points have at most {MAX_DIMS}; use sampler='philox'")
-    return size
+def _pick_freeze(
+    model: Model | Node | Expr,
+    inputs: Inputs | None,
+    n: int,
+    seed: np.random.SeedSequence,
+    sampler: Sampler | None,
+    entities: Sequence[str],
+    threads: int | None,
+) -> PickFreeze:
+    if isinstance(model, (Node, Expr)):
+        return NodeModel([_as_node(model, inputs)], n, seed, sampler, entities=entities, threads=threads)
+    return CallableModel(model, _distributions(inputs), n, seed, sampler)
 
 
 def sobol_indices(
-    model: Model,
-    inputs: Mapping[str, Distribution],
+    model: Model | Node | Expr,
+    inputs: Inputs | None = None,
     *,
     n: int = 1 << 16,
     rng: Seed = None,
-    sampler: Sampler = "sobol",
+    sampler: Sampler | None = None,
+    entities: Sequence[str] = (),
+    threads: int | None = None,
 ) -> SobolIndices:
     """Return first-order and total Sobol' indices of independent inputs.
 
     Parameters
     ----------
-    model : callable
-        From a mapping of input name to an array of draws, to an array of outputs.
-    inputs : mapping of str to Distribution
-        The inputs, in the order of the result.
+    model : Node, Expr or callable
+        A value of the study, such as ``count(flop > line)``; an exact expression; or a function from a mapping of input
+        name to an array of draws, to an array of outputs.
+    inputs : mapping of str to Distribution, optional
+        Of a function, its inputs in the order of the result; of an `Expr`, what each dim is (a number is known). A node
+        has its own: all variables of one name, of all entities, are one input.
     n : int
         Points; the model is evaluated n (inputs + 2) times.
     rng : int, sequence of int, SeedSequence or None
         Seed.
-    sampler : {"sobol", "philox"}
-        Owen-scrambled Sobol' points, a scramble for each of 64 batches (up to 32 inputs), or independent draws.
+    sampler : {"sobol", "philox"} or None
+        Owen-scrambled Sobol' points, a scramble for each of 64 batches (up to 32 inputs, none of entities), or
+        independent draws, those of a sweep; None takes points where it can.
+    entities : sequence of str
+        Of a node with values of entities: their keys.
+    threads : int or None
+        Of a node: at most this many; None means all CPUs that this process may use.
 
     Raises
     ------
     ValueError
-        For an `n` that is not 64 equal batches, or a model whose outputs are not finite or not one a draw.
+        For an `n` that is not 64 equal batches, a model whose outputs are not finite or not one a draw, or a node that
+        has a value for each entity.
 
     Notes
     -----
     With A, B independent points and A_B^i the points A with input i from B: first order
-    mean(f(B) (f(A_B^i) - f(A))) / V with f centred (Saltelli et al. 2010, table 2 b), total
+    mean(f(B) (f(A_B^i) - f(A))) / V with f less the mean of all outputs (Saltelli et al. 2010, table 2 b), total
     mean((f(A) - f(A_B^i))^2) / 2 V (Jansen 1999); V is the variance of f(A) and f(B) together.
 
     Examples
     --------
+    >>> import flopcore as fc
     >>> from flopcore.distributions import Uniform
     >>> unit = Uniform(0, 1)
-    >>> found = sobol_indices(lambda x: x["a"] + 2 * x["b"], {"a": unit, "b": unit}, n=1 << 12, rng=0)
+    >>> found = sobol_indices(fc.variable("a", unit) + 2 * fc.variable("b", unit), n=1 << 12, rng=0)
     >>> [round(s, 2) for s in found.first]
     [0.2, 0.8]
     """
-    names = _check_inputs(inputs)
-    d = len(names)
-    size = _batch_size(n, sampler, 2 * d)
     seed = seed_sequence(rng)
-    labels = [*names, *(f"{name}\0second" for name in names)]
-    # Columns f(A), f(B), f(A_B^i); products A A, B B, A B, then B i, A i, i i for each i.
-    pairs = [(0, 0), (1, 1), (0, 1)] + [(j, 2 + i) for i in range(d) for j in (1, 0, 2 + i)]
-    wanted = np.array(pairs, dtype=np.uint32)
-    sums: list[list[Fraction]] = []
-    for batches, values in _blocks(inputs, labels, seed, size, sampler):
-        length = size * len(batches)
-        base, other = dict(zip(names, values[:d], strict=True)), dict(zip(names, values[d:], strict=True))
-        outputs = [_evaluate(model, base, length), _evaluate(model, other, length)]
-        outputs += [_evaluate(model, {**base, name: other[name]}, length) for name in names]
-        columns = np.array(outputs)
-        sums += [_exact(columns[:, k * size : (k + 1) * size], wanted) for k in range(len(batches))]
-    whole = [sum(column, Fraction(0)) for column in zip(*sums, strict=True)]
-    mean = (whole[0] + whole[1]) / (2 * n)
-    variance = (whole[d + 2] + whole[d + 3]) / (2 * n) - mean**2
+    outputs = _pick_freeze(model, inputs, n, seed, sampler, entities, threads)
+    d, size = len(outputs.names), outputs.size
+    # Columns f(A), f(B), f(A_B^i) - f(A): their sums, squares and, with f(B), products.
+    pairs = [(0, ONE), (1, ONE), (0, 0), (1, 1)] + [
+        pair for i in range(2, d + 2) for pair in ((i, ONE), (1, i), (i, i))
+    ]
+    sums = outputs.sums([(), range(d), *((i,) for i in range(d))], 2, pairs)
+    a, b, a_a, b_b, *steps = (sum(column) for column in zip(*sums, strict=True))
+    mean = Fraction(a + b, 2 * n * UNIT)
+    variance = Fraction(a_a + b_b, 2 * n * UNIT) - mean**2
+    nan = (float("nan"),) * d
     result = SobolIndices(
-        names=names,
-        first=(float("nan"),) * d,
-        first_error=(float("nan"),) * d,
-        total=(float("nan"),) * d,
-        total_error=(float("nan"),) * d,
+        names=outputs.names,
+        first=nan,
+        first_error=nan,
+        total=nan,
+        total_error=nan,
         mean=float(mean),
         variance=float(variance),
         points=n,
         evaluations=n * (d + 2),
-        sampler=sampler,
+        sampler=outputs.sampler,
         seed=_seed_of(seed),
-        reason="" if variance > 0 else "the output does not vary",
+        reason="" if variance > 0 else _NO_VARIANCE,
     )
     if variance <= 0:
         return result
-    first, total = _indices(whole, n, d, mean, variance)
-    each = [_indices(batch, size, d, mean, variance) for batch in sums]
-    return SobolIndices(
-        **{
-            **{name: getattr(result, name) for name in result.__slots__},
-            "first": tuple(first),
-            "first_error": tuple(_error([batch[0][i] for batch in each]) for i in range(d)),
-            "total": tuple(total),
-            "total_error": tuple(_error([batch[1][i] for batch in each]) for i in range(d)),
-        }
+    centre = Fraction((d + 1) * a + b + sum(steps[0::3]), n * (d + 2) * UNIT)
+    first, total = _indices(steps, n, centre, variance)
+    each = [_indices(batch[4:], size, centre, variance) for batch in sums]
+    return replace(
+        result,
+        first=tuple(first),
+        first_error=tuple(_error([batch[0][i] for batch in each]) for i in range(d)),
+        total=tuple(total),
+        total_error=tuple(_error([batch[1][i] for batch in each]) for i in range(d)),
     )
 
 
-def _indices(
-    sums: Sequence[Fraction], n: int, d: int, mean: Fraction, variance: Fraction
-) -> tuple[list[float], list[float]]:
-    """Return first-order and total indices from the sums of `sobol_indices`, each rounded once."""
-    products = sums[d + 2 :]
-    a_a, a_b = products[0], products[2]
-    first, total = [], []
-    for i in range(d):
-        b_i, a_i, i_i = products[3 + 3 * i : 6 + 3 * i]
-        # f(B) - mean, times f(A_B^i) - f(A)
-        centred = b_i - a_b - mean * (sums[2 + i] - sums[0])
-        first.append(float(centred / (n * variance)))
-        total.append(float((a_a - 2 * a_i + i_i) / (2 * n * variance)))
-    return first, total
+def _indices(steps: Sequence[int], n: int, centre: Fraction, variance: Fraction) -> tuple[list[float], list[float]]:
+    """Return first-order and total indices, each rounded once.
+
+    Three sums an input: of the steps D = f(A_B^i) - f(A), of f(B) D and of D D.
+    """
+    below = UNIT * n * variance.numerator
+    first = [
+        (product * centre.denominator - centre.numerator * step) * variance.denominator / (below * centre.denominator)
+        for step, product in zip(steps[0::3], steps[1::3], strict=True)
+    ]
+    return first, [square * variance.denominator / (2 * below) for square in steps[2::3]]
 
 
 def shapley_effects(
-    model: Model,
-    inputs: Mapping[str, Distribution],
+    model: Model | Node | Expr,
+    inputs: Inputs | None = None,
     *,
     n: int = 1 << 12,
     permutations: int = 512,
     rng: Seed = None,
-    sampler: Sampler = "sobol",
+    sampler: Sampler | None = None,
+    entities: Sequence[str] = (),
+    threads: int | None = None,
 ) -> ShapleyEffects:
     """Return Shapley effects of independent inputs: shares of the variance that sum to 1.
 
@@ -324,7 +309,7 @@ def shapley_effects(
 
     Parameters
     ----------
-    model, inputs, rng, sampler
+    model, inputs, rng, sampler, entities, threads
         As for :func:`sobol_indices`.
     n : int
         Points; the model is evaluated n (2^d) times up to 12 inputs, else up to n (permutations (d - 1) + 2) times.
@@ -337,60 +322,58 @@ def shapley_effects(
     mean of f given the inputs u (Owen 2014; Song, Nelson and Staum 2016), or equally of the dual V - c(not u), which
     pick and freeze estimates without bias: half the mean of (f(A) - f(A with the inputs u from B))^2 (Jansen 1999).
     """
-    names = _check_inputs(inputs)
-    d = len(names)
-    size = _batch_size(n, sampler, 2 * d)
     seed = seed_sequence(rng)
+    outputs = _pick_freeze(model, inputs, n, seed, sampler, entities, threads)
+    d = len(outputs.names)
     exact = d <= _EXACT_SHAPLEY
-    if exact:
-        subsets = [frozenset(u) for k in range(d + 1) for u in combinations(range(d), k)]
-        orders: list[list[int]] = []
-    else:
-        orders = _orders(seed, d, permutations)
-        subsets = sorted({frozenset(order[:k]) for order in orders for k in range(d + 1)}, key=sorted)
-    place = {u: k for k, u in enumerate(subsets)}
-    labels = [*names, *(f"{name}\0second" for name in names)]
-    # With the inputs of u from B and the rest from A, half the mean square of the difference from f(A) is the variance
-    # that u and its interactions account for: V less the variance of the mean given the others.
-    gaps: list[list[Fraction]] = []
-    totals = [Fraction(0), Fraction(0)]
-    for batches, values in _blocks(inputs, labels, seed, size, sampler):
-        length = size * len(batches)
-        base, other = values[:d], values[d:]
-        reference = _evaluate(model, dict(zip(names, base, strict=True)), length)
-        found = []
-        for u in subsets:
-            mixed = {name: (other if i in u else base)[i] for i, name in enumerate(names)}
-            found.append(reference - _evaluate(model, mixed, length) if u else np.zeros(length))
-        columns = np.array([reference, *found])
-        wanted = np.array([(k, k) for k in range(len(subsets) + 1)], dtype=np.uint32)
-        for k in range(len(batches)):
-            sums = _exact(columns[:, k * size : (k + 1) * size], wanted)
-            totals = [totals[0] + sums[0], totals[1] + sums[len(subsets) + 1]]
-            gaps.append([s / (2 * size) for s in sums[len(subsets) + 2 :]])
-    variance = totals[1] / n - (totals[0] / n) ** 2
-    evaluations = n * len(subsets)
-    if variance <= 0:
-        nan = (float("nan"),) * d
-        reason = "the output does not vary"
-        return ShapleyEffects(names, nan, nan, float(variance), evaluations, _method(exact), _seed_of(seed), reason)
-    means = [sum(column, Fraction(0)) / BATCHES for column in zip(*gaps, strict=True)]
-    whole = _shapley(means, place, d, orders)
-    scale = sum(whole)
-    each = [[float(e / scale) for e in _shapley(gap, place, d, orders)] for gap in gaps]
-    return ShapleyEffects(
-        names=names,
-        effects=tuple(float(e / scale) for e in whole),
-        errors=tuple(_error([batch[i] for batch in each]) for i in range(d)),
+    orders = [] if exact else _orders(seed, d, permutations)
+    subsets = (
+        [frozenset(u) for k in range(1, d + 1) for u in combinations(range(d), k)]
+        if exact
+        else sorted({frozenset(order[:k]) for order in orders for k in range(1, d + 1)}, key=sorted)
+    )
+    (total, squares), gaps = _gaps(outputs, subsets)
+    variance = Fraction(squares, n * UNIT) - Fraction(total, n * UNIT) ** 2
+    result = ShapleyEffects(
+        names=outputs.names,
+        effects=(float("nan"),) * d,
+        errors=(float("nan"),) * d,
         variance=float(variance),
-        evaluations=evaluations,
-        method=_method(exact),
+        evaluations=n * (len(subsets) + 1),
+        method="exact" if exact else "permutations",
         seed=_seed_of(seed),
+        reason="" if variance > 0 else _NO_VARIANCE,
+    )
+    if variance <= 0:
+        return result
+    weights = _shapley_weights(subsets, d, orders)
+    each = [[sum(w * gap[k] for k, w in row) for row in weights] for gap in gaps]
+    whole = [sum(column) for column in zip(*each, strict=True)]
+    scale = sum(whole)
+    if scale == 0:
+        return replace(result, reason="no step from one set of draws to the other moves the output")
+    return replace(
+        result,
+        effects=tuple(effect / scale for effect in whole),
+        errors=tuple(_error([BATCHES * batch[i] / scale for batch in each]) for i in range(d)),
     )
 
 
-def _method(exact: bool) -> Literal["exact", "permutations"]:
-    return "exact" if exact else "permutations"
+def _gaps(outputs: PickFreeze, subsets: Sequence[Collection[int]]) -> tuple[tuple[int, int], list[list[int]]]:
+    """Return the sums of f(A) and of its square, and for each batch those of (f(A) - f(A with u from B))^2.
+
+    Half their mean is the variance that u and its interactions account for.
+    """
+    total = squares = 0
+    gaps: list[list[int]] = [[] for _ in range(BATCHES)]
+    for start in range(0, len(subsets), _CHUNK):
+        chunk = subsets[start : start + _CHUNK]
+        pairs = [(0, ONE), (0, 0), *((k, k) for k in range(1, len(chunk) + 1))]
+        for b, sums in enumerate(outputs.sums([(), *chunk], 1, pairs)):
+            gaps[b] += sums[2:]
+            if start == 0:
+                total, squares = total + sums[0], squares + sums[1]
+    return (total, squares), gaps
 
 
 def _orders(seed: np.random.SeedSequence, d: int, count: int) -> list[list[int]]:
@@ -405,92 +388,196 @@ def _orders(seed: np.random.SeedSequence, d: int, count: int) -> list[list[int]]
     return orders
 
 
-def _shapley(
-    gap: Sequence[Fraction], place: Mapping[frozenset[int], int], d: int, orders: Sequence[Sequence[int]]
-) -> list[Fraction]:
-    """Return the effects for the game whose worth of u is gap[u]; the Shapley value is that of its dual."""
-    effects = [Fraction(0)] * d
+def _shapley_weights(
+    subsets: Sequence[frozenset[int]], d: int, orders: Sequence[Sequence[int]]
+) -> list[list[tuple[int, int]]]:
+    """Return for each input the subsets that its effect is made of, and their weights up to a common factor.
+
+    The worth of u is gap[u], that of no inputs is 0; the Shapley value is that of the dual game.
+    """
+    place = {u: k for k, u in enumerate(subsets)}
+    weights: list[dict[int, int]] = [{} for _ in range(d)]
+
+    def add(i: int, u: frozenset[int], weight: int) -> None:
+        if u:
+            weights[i][place[u]] = weights[i].get(place[u], 0) + weight
+
     if orders:
         for order in orders:
             for k, i in enumerate(order):
-                effects[i] += gap[place[frozenset(order[: k + 1])]] - gap[place[frozenset(order[:k])]]
-        return [e / len(orders) for e in effects]
-    for u, k in place.items():
+                add(i, frozenset(order[: k + 1]), 1)
+                add(i, frozenset(order[:k]), -1)
+        return [list(row.items()) for row in weights]
+    common = lcm(*(comb(d - 1, k) for k in range(d)))
+    for u in subsets:
         for i in range(d):
-            if i not in u:
-                share = Fraction(1, d * comb(d - 1, len(u)))
-                effects[i] += share * (gap[place[u | {i}]] - gap[k])
-    return effects
+            joins = i in u
+            others = len(u) - joins
+            add(i, u, (1 if joins else -1) * (common // comb(d - 1, others)))
+    return [list(row.items()) for row in weights]
 
 
-def first_order_of_categories(output: ArrayLike, categories: ArrayLike) -> CategoryIndex:
-    """Return the share of a sample's variance that a categorical input accounts for, from the sample alone.
+def _batch_ends(size: int) -> list[int]:
+    return [size * k // BATCHES for k in range(BATCHES + 1)]
+
+
+def _array_sums(values: Values) -> tuple[Fraction, Fraction]:
+    """Return the exact sum and sum of squares."""
+    if not values.size:
+        return Fraction(0), Fraction(0)
+    pairs = np.array([(0, 1), (0, 0)], dtype=np.uint32)
+    total, squares = whole_numbers(_core.exact_sums(np.ascontiguousarray(values[None, :]), pairs))
+    return Fraction(total, UNIT), Fraction(squares, UNIT)
+
+
+def _finite(values: ArrayLike, what: str) -> Values:
+    array = np.asarray(values, dtype=np.float64).ravel()
+    if array.size == 0 or not bool(np.all(np.isfinite(array))):
+        raise ValueError(f"{what}: expected finite numbers, at least one")
+    return array
+
+
+def first_order_of_categories(
+    output: ArrayLike | Node,
+    categories: ArrayLike | Category,
+    *,
+    n: int = 1 << 16,
+    rng: Seed = None,
+    entities: Sequence[str] = (),
+    threads: int | None = None,
+) -> CategoryIndex:
+    """Return the share of a variance that a categorical input accounts for, without any special design of the draws.
 
     Parameters
     ----------
-    output : array
-        Outputs, one a draw.
-    categories : array of int
-        The input's category in each draw, 0, 1, ....
+    output : array or Node
+        Outputs, one a draw; or a value of the study, which is drawn and not stored.
+    categories : array of int, or Category
+        The input's category in each draw, 0, 1, ...; of a node: what it is called and its value.
+    n, rng, entities, threads
+        Of a node: how many draws, those of a sweep, and as for :func:`sobol_indices`.
+
+    Raises
+    ------
+    ValueError
+        For outputs that are not finite, and categories that are not whole numbers from 0 below the number of labels.
 
     Notes
     -----
     sum_g n_g (mean_g - mean)^2 / (N V), less its bias (G - 1) / N where nothing but chance divides the categories:
     here sum_g n_g (mean_g - mean)^2 - (G - 1) W / (N - G) over N V, W the sum of squares within. The error is a
     jackknife over 64 batches.
+
+    Examples
+    --------
+    >>> import flopcore as fc
+    >>> from flopcore.distributions import Uniform
+    >>> reading = fc.switch("reading", ["1/2", "1/2"])
+    >>> y = fc.lookup(reading, [0, 1]) + fc.variable("x", Uniform(0, 1))
+    >>> round(first_order_of_categories(y, fc.Category("reading", reading), rng=0).share, 2)
+    0.75
     """
-    y = np.asarray(output, dtype=np.float64).ravel()
-    g = np.asarray(categories).ravel()
-    if y.shape != g.shape or y.size == 0 or not np.issubdtype(g.dtype, np.integer) or int(g.min()) < 0:
+    if isinstance(output, Node) != isinstance(categories, Category):
+        raise TypeError("output and categories: expected a node and a Category, or two arrays")
+    if isinstance(output, Node) and isinstance(categories, Category):
+        cells = _node_cells(output, categories, n, rng, entities, threads)
+    else:
+        cells = _array_cells(output, categories)
+    return _category_index(cells)
+
+
+_Cell: TypeAlias = tuple[int, Fraction, Fraction]
+"""Draws of a category in a batch, the sum of their outputs, and that of the squares."""
+
+
+def _array_cells(output: object, categories: object) -> list[list[_Cell]]:
+    y, g = _finite(cast("ArrayLike", output), "output"), np.asarray(categories).ravel()
+    if y.shape != g.shape or not np.issubdtype(g.dtype, np.integer) or int(g.min()) < 0:
         raise ValueError("output and categories: expected as many finite outputs as whole numbers from 0")
-    if not bool(np.all(np.isfinite(y))):
-        raise ValueError("output: expected finite numbers")
-    groups = int(g.max()) + 1
-    pairs = np.array([(0, 0)], dtype=np.uint32)
-    ends = [len(y) * k // BATCHES for k in range(BATCHES + 1)]
     cells = []
-    for low, high in pairwise(ends):
-        row = []
-        for k in range(groups):
-            chosen = y[low:high][g[low:high] == k]
-            total, squares = _exact(chosen[None, :], pairs) if chosen.size else (Fraction(0), Fraction(0))
-            row.append((chosen.size, total, squares))
-        cells.append(row)
-    whole = [tuple(sum(batch[k][j] for batch in cells) for j in range(3)) for k in range(groups)]
-    counts = tuple(int(c[0]) for c in whole)
-    means = tuple(float(c[1] / c[0]) if c[0] else float("nan") for c in whole)
+    for low, high in pairwise(_batch_ends(y.size)):
+        chosen = [y[low:high][g[low:high] == k] for k in range(int(g.max()) + 1)]
+        cells.append([(values.size, *_array_sums(values)) for values in chosen])
+    return cells
+
+
+def _node_cells(
+    output: Node, category: Category, n: int, rng: Seed, entities: Sequence[str], threads: int | None
+) -> list[list[_Cell]]:
+    outputs: list[Node] = []
+    for k in range(len(category.labels)):
+        inside = constant(k).equals(category.node)
+        outputs += [inside, where(inside, output, 0)]
+    model = NodeModel(outputs, n, seed_sequence(rng), "philox", entities=entities, threads=threads)
+    pairs = [pair for k in range(0, len(outputs), 2) for pair in ((k, ONE), (k + 1, ONE), (k + 1, k + 1))]
+    cells = []
+    for sums in model.sums([()], 1, pairs):
+        rows = zip(sums[0::3], sums[1::3], sums[2::3], strict=True)
+        cells.append(
+            [(count // UNIT, Fraction(total, UNIT), Fraction(squares, UNIT)) for count, total, squares in rows]
+        )
+    outside = n - sum(cell[0] for batch in cells for cell in batch)
+    if outside:
+        what = f"whole numbers from 0 to {len(category.labels) - 1}"
+        raise ValueError(f"category {category.name!r}: {outside} of {n} draws are not {what}")
+    return cells
+
+
+def _category_index(cells: Sequence[Sequence[_Cell]]) -> CategoryIndex:
+    whole = [_summed(column) for column in zip(*cells, strict=True)]
+    counts = tuple(cell[0] for cell in whole)
+    means = tuple(float(cell[1] / cell[0]) if cell[0] else float("nan") for cell in whole)
     share = _between_share(whole)
     if share is None:
-        reason = "the output does not vary" if len(y) > groups else "too few draws for the categories"
+        reason = _NO_VARIANCE if sum(counts) > len(counts) else "too few draws for the categories"
         return CategoryIndex(float("nan"), float("nan"), counts, means, reason)
     left_out = []
     for batch in cells:
-        rest = [tuple(a - b for a, b in zip(w, c, strict=True)) for w, c in zip(whole, batch, strict=True)]
-        found = _between_share(rest)
+        found = _between_share([_less(*pair) for pair in zip(whole, batch, strict=True)])
         if found is None:
             return CategoryIndex(float(share), float("nan"), counts, means, "too few draws for an error")
         left_out.append(float(found))
     return CategoryIndex(float(share), (BATCHES - 1) * _error(left_out), counts, means)
 
 
-def _between_share(cells: Sequence[tuple[Fraction | int, ...]]) -> Fraction | None:
-    """Return the unbiased share between categories from counts, sums and sums of squares; None where undefined."""
+def _summed(cells: Sequence[_Cell]) -> _Cell:
+    none = Fraction(0)
+    return sum(c[0] for c in cells), sum((c[1] for c in cells), none), sum((c[2] for c in cells), none)
+
+
+def _less(whole: _Cell, part: _Cell) -> _Cell:
+    return whole[0] - part[0], whole[1] - part[1], whole[2] - part[2]
+
+
+def _between_share(cells: Sequence[_Cell]) -> Fraction | None:
+    """Return the unbiased share between categories; None where it is not defined."""
     filled = [c for c in cells if c[0]]
-    n, total = sum(c[0] for c in filled), sum(c[1] for c in filled)
+    n, total, all_squares = _summed(filled)
     if n <= len(filled):
         return None
-    squares = sum(Fraction(c[1]) ** 2 / c[0] for c in filled)
-    between = squares - Fraction(total) ** 2 / n
-    within = sum(c[2] for c in filled) - squares
+    squares = sum((c[1] ** 2 / c[0] for c in filled), Fraction(0))
+    between, within = squares - total**2 / n, all_squares - squares
     if between + within <= 0:
         return None
-    return (between - (len(filled) - 1) * Fraction(within) / (n - len(filled))) / (between + within)
+    return (between - (len(filled) - 1) * within / (n - len(filled))) / (between + within)
 
 
 def tornado(
-    model: Model, inputs: Mapping[str, Distribution], *, low: float = 0.05, high: float = 0.95
+    model: Model | Node | Expr,
+    inputs: Inputs | None = None,
+    *,
+    low: float = 0.05,
+    high: float = 0.95,
+    entities: Sequence[str] = (),
 ) -> tuple[Swing, ...]:
     """Return each input's swing, widest first: the output at its low and high quantile, the others at their medians.
+
+    Parameters
+    ----------
+    model, inputs, entities
+        As for :func:`sobol_indices`.
+    low, high : float
+        Shares, in (0, 1).
 
     Examples
     --------
@@ -498,27 +585,49 @@ def tornado(
     >>> [s.name for s in tornado(lambda x: x["a"] + 2 * x["b"], {"a": Uniform(0, 1), "b": Uniform(0, 1)})]
     ['b', 'a']
     """
-    names = _check_inputs(inputs)
     if not 0.0 < low < high < 1.0:
         raise ValueError(f"low={low!r}, high={high!r}: expected probabilities, low below high")
-    size = 2 * len(names)
-    columns = {name: np.full(size, float(d.ppf(0.5))) for name, d in inputs.items()}
-    for i, (name, d) in enumerate(inputs.items()):
-        columns[name][2 * i : 2 * i + 2] = d.ppf(np.array([low, high]))
-    output = _evaluate(model, columns, size)
-    swings = [Swing(name, float(output[2 * i]), float(output[2 * i + 1])) for i, name in enumerate(names)]
+    if isinstance(model, (Node, Expr)):
+        outputs = NodeModel([_as_node(model, inputs)], 2 * BATCHES, seed_sequence(0), "philox", entities=entities)
+        names = outputs.names
+        sets = [[end if j == i else 0 for j in range(len(names))] for i in range(len(names)) for end in (1, 2)]
+        output = outputs.at_quantiles(sets, (0.5, low, high))
+    else:
+        given = _distributions(inputs)
+        names, size = tuple(given), 2 * len(given)
+        columns = {name: np.full(size, float(d.ppf(0.5))) for name, d in given.items()}
+        for i, (name, d) in enumerate(given.items()):
+            columns[name][2 * i : 2 * i + 2] = d.ppf(np.array([low, high]))
+        output = evaluate(model, columns, size).tolist()
+    swings = [Swing(name, output[2 * i], output[2 * i + 1]) for i, name in enumerate(names)]
     return tuple(sorted(swings, key=lambda s: -abs(s.at_high - s.at_low)))
 
 
-def variance_split(samples: Mapping[str, ArrayLike], weights: Mapping[str, float] | None = None) -> VarianceSplit:
+def variance_split(
+    samples: Mapping[str, ArrayLike] | Mapping[str, Node],
+    weights: Mapping[str, float] | None = None,
+    *,
+    n: int = 1 << 16,
+    rng: Seed = None,
+    entities: Sequence[str] = (),
+    threads: int | None = None,
+) -> VarianceSplit:
     """Return how much of a variance is between scenarios and how much within them.
 
     Parameters
     ----------
-    samples : mapping of str to array
-        Outputs in each scenario: conventions, jurisdictions, readings ....
+    samples : mapping of str to array, or of str to Node
+        Outputs in each scenario: conventions, jurisdictions, readings ....; or the values of the study that they are,
+        which draw the same numbers for the same variables and are not stored.
     weights : mapping of str to float, or None
         What each scenario counts; equal if None.
+    n, rng, entities, threads
+        Of nodes: how many draws, those of a sweep, and as for :func:`sobol_indices`.
+
+    Notes
+    -----
+    Var = Var_s(mean of s) + mean_s(variance of s), with these weights. The error of the share is a jackknife over 64
+    batches, NaN for samples of fewer draws.
     """
     names = tuple(samples)
     if not names:
@@ -527,19 +636,32 @@ def variance_split(samples: Mapping[str, ArrayLike], weights: Mapping[str, float
     if min(raw) < 0 or sum(raw) <= 0:
         raise ValueError(f"weights={weights!r}: expected none negative, not all 0")
     shares = [w / sum(raw) for w in raw]
-    pairs = np.array([(0, 0)], dtype=np.uint32)
-    means, variances = [], []
-    for name in names:
-        y = np.asarray(samples[name], dtype=np.float64).ravel()
-        if y.size == 0 or not bool(np.all(np.isfinite(y))):
-            raise ValueError(f"scenario {name!r}: expected finite numbers, at least one")
-        total, squares = _exact(y[None, :], pairs)
-        means.append(total / y.size)
-        variances.append(squares / y.size - (total / y.size) ** 2)
-    mean = sum(w * m for w, m in zip(shares, means, strict=True))
-    between = sum(w * (m - mean) ** 2 for w, m in zip(shares, means, strict=True))
-    within = sum(w * v for w, v in zip(shares, variances, strict=True))
+    nodes = [sample for sample in samples.values() if isinstance(sample, Node)]
+    cells: list[list[_Cell]]
+    if nodes:
+        if len(nodes) < len(names):
+            raise TypeError("samples: expected nodes only, or arrays only")
+        model = NodeModel(nodes, n, seed_sequence(rng), "philox", entities=entities, threads=threads)
+        pairs = [pair for k in range(len(nodes)) for pair in ((k, ONE), (k, k))]
+        cells = [
+            [(model.size, Fraction(a, UNIT), Fraction(b, UNIT)) for a, b in zip(sums[0::2], sums[1::2], strict=True)]
+            for sums in model.sums([()], 1, pairs)
+        ]
+    else:
+        arrays = [_finite(cast("ArrayLike", samples[name]), f"scenario {name!r}") for name in names]
+        ends = [list(pairwise(_batch_ends(y.size))) for y in arrays]
+        cells = [
+            [(high - low, *_array_sums(y[low:high])) for y, (low, high) in zip(arrays, row, strict=True)]
+            for row in zip(*ends, strict=True)
+        ]
+    whole = [_summed(column) for column in zip(*cells, strict=True)]
+    means, variances, between, within = _split(whole, shares)
     defined = between + within > 0
+    error = float("nan")
+    if defined and all(cell[0] for batch in cells for cell in batch):
+        rest = [_split([_less(*pair) for pair in zip(whole, batch, strict=True)], shares)[2:] for batch in cells]
+        if all(b + w > 0 for b, w in rest):
+            error = (BATCHES - 1) * _error([float(b / (b + w)) for b, w in rest])
     return VarianceSplit(
         scenarios=names,
         weights=tuple(float(w) for w in shares),
@@ -548,5 +670,18 @@ def variance_split(samples: Mapping[str, ArrayLike], weights: Mapping[str, float
         between=float(between),
         within=float(within),
         share_between=float(between / (between + within)) if defined else float("nan"),
-        reason="" if defined else "the output does not vary",
+        share_error=error,
+        reason="" if defined else _NO_VARIANCE,
     )
+
+
+def _split(
+    cells: Sequence[_Cell], shares: Sequence[Fraction]
+) -> tuple[list[Fraction], list[Fraction], Fraction, Fraction]:
+    """Return means and variances of scenarios, and the variance between and within them."""
+    means = [total / count for count, total, _ in cells]
+    variances = [squares / count - mean**2 for (count, _, squares), mean in zip(cells, means, strict=True)]
+    mean = sum((w * m for w, m in zip(shares, means, strict=True)), Fraction(0))
+    between = sum((w * (m - mean) ** 2 for w, m in zip(shares, means, strict=True)), Fraction(0))
+    within = sum((w * v for w, v in zip(shares, variances, strict=True)), Fraction(0))
+    return means, variances, between, within

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from . import _core
 from .distributions import Seed, seed_sequence
 
-__all__ = ["MAX_DIMS", "sobol_points"]
+__all__ = ["MAX_DIMS", "directions", "scramble_seeds", "sobol_points"]
 
 MAX_DIMS = 64
 _BITS = 32
 
 
 @cache
-def _directions() -> NDArray[np.uint32]:
+def directions() -> NDArray[np.uint32]:
     """Return the direction numbers, dimensions x 32, from the table's polynomials and first numbers."""
     text = (Path(__file__).parent / "data" / "sobol.json").read_text(encoding="utf-8")
     rows = []
@@ -38,6 +38,11 @@ def _directions() -> NDArray[np.uint32]:
             numbers.append(number)
         rows.append([number << (_BITS - 1 - k) for k, number in enumerate(numbers)])
     return np.array(rows, dtype=np.uint32)
+
+
+def scramble_seeds(seed: np.random.SeedSequence, n_dims: int) -> NDArray[np.uint32]:
+    """Return the seed of each dimension's scramble."""
+    return np.array(seed.generate_state(n_dims, np.uint32), dtype=np.uint32)
 
 
 def sobol_points(
@@ -67,6 +72,6 @@ def sobol_points(
         raise ValueError(f"n_dims={n_dims}: Sobol' points have 1 to {MAX_DIMS} dimensions; use Philox beyond")
     if n < 0 or first < 0 or first + n > 1 << _BITS:
         raise ValueError(f"first={first}, n={n}: points are numbered from 0 to 2^32 - 1")
-    seeds = np.array(seed_sequence(rng).generate_state(n_dims if scramble else 0, np.uint32), dtype=np.uint32)
-    words = _core.sobol_points(_directions()[:n_dims], first, n, seeds)
+    seeds = scramble_seeds(seed_sequence(rng), n_dims if scramble else 0)
+    words = _core.sobol_points(directions()[:n_dims], first, n, seeds)
     return (words.astype(np.float64) + 0.5) * 2.0**-_BITS

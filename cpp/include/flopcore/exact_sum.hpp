@@ -18,16 +18,19 @@ class ExactSum {
     void add(double x);
     // x y, exactly where it does not underflow; |x y| must be below 2^1000.
     void add_product(double x, double y);
+    // The sum of x[i] y[i], or of x[i] where y is null, over any number of places; all below 2^501.
+    void add_products(const double* x, const double* y, std::size_t n);
     // Limbs in [0, 2^32) but for the last: equal sums have equal limbs.
     void normalise();
     [[nodiscard]] const Limbs& limbs() const { return limbs_; }
 
   private:
     Limbs limbs_{};
+    std::size_t pending_ = 0;  // additions of add_products since the limbs were normalised
 };
 
-// Sums of the columns, [column], then of products of the pairs of columns, [pair]. Throws DataError when a value is not
-// finite or a product is beyond 2^1000.
+// Sums of products of the pairs of columns, [pair]; n_columns stands for a column of ones. Throws DataError when a
+// value is not finite or beyond 2^500.
 void exact_sums(std::span<const double> columns, std::size_t n_columns, std::span<const std::uint32_t> pairs,
                 std::span<ExactSum> sums);
 

@@ -4,10 +4,13 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "flopcore/checked.hpp"
+#include "flopcore/exact_sum.hpp"
+#include "flopcore/mixtures.hpp"
 #include "flopcore/parallel.hpp"
 #include "flopcore/simd.hpp"
 #include "flopcore/sweep.hpp"
@@ -89,9 +92,17 @@ class ProgramPlan {
     // Inputs of the sink of that index, of Kind::values, in draws [begin, end): [input][entity or 1][draw].
     [[nodiscard]] std::vector<double> values(std::size_t sink, std::uint64_t begin, std::uint64_t end) const;
 
+    // Of the first input of the first sink, of Kind::values and of the study, at the mixtures: [batch][pair] sums,
+    // which are 0 before. False: the poll asked to stop. Throws DataError for an output that is not finite or beyond
+    // 2^500.
+    [[nodiscard]] bool mixture_sums(const Mixtures& mixtures, unsigned threads, const Poll& poll,
+                                    std::span<ExactSum> sums) const;
+
   private:
     template <class Real>
     class Worker;
+    template <class Real>
+    bool sum_mixtures(const Mixtures& mixtures, unsigned threads, const Poll& poll, std::span<ExactSum> sums) const;
     template <class Real>
     bool run(std::uint64_t begin, std::uint64_t end, unsigned threads, const Poll& poll, ProgramState& state) const;
     void check() const;
