@@ -33,7 +33,7 @@ def from_expr(expr: Expr | Number, at: Mapping[str, Operand]) -> Node:
     >>> import flopcore as fc
     >>> from flopcore.distributions import LogUniform
     >>> tokens = fc.dim("batch") * fc.dim("seq")
-    >>> from_expr(6 * tokens, {"batch": 8, "seq": variable("seq", LogUniform(1024, 8192))})
+    >>> from_expr(6 * tokens, {"batch": 8, "seq": fc.variable("seq", LogUniform(1024, 8192))})
     <Node mul of study>
     """
     return _from_expr(expr, at, {})

@@ -45,6 +45,7 @@ class Truncated(Distribution):
 
     Examples
     --------
+    >>> from flopcore.distributions import Normal
     >>> Truncated(Normal(0, 1), low=0).ppf(0.0)
     np.float64(0.0)
     """
