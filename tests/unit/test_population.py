@@ -62,6 +62,17 @@ def test_the_bundled_table_is_large_exact_and_sourced() -> None:
     assert set(Counter(model.domain for model in models)) >= {"language", "biology", "vision", "games", "multimodal"}
 
 
+def test_each_row_says_how_far_it_was_checked() -> None:
+    """And the guide's numbers are those of the table."""
+    models = Population.bundled()
+    found = Counter(model.checked for model in models)
+    guide = (Path(__file__).parents[2] / "docs" / "DATA.md").read_text(encoding="utf-8")
+    for label, count in found.items():
+        assert f"`{label}` ({count} rows)" in " ".join(guide.split()), label
+    assert found["no"] < len(models) / 10
+    assert all(model.note for model in models if model.checked == "differs")
+
+
 def test_every_derived_figure_follows_from_its_inputs() -> None:
     """Recomputed here independently of the loader's check: to half a unit of three digits or better."""
     derived = 0

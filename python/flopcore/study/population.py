@@ -32,6 +32,7 @@ DOMAINS = (
 )
 METHODS = ("reported", "operation_counting", "hardware", "third_party", "undisclosed")
 CONFIDENCES = ("confident", "likely", "speculative", "unlabelled")
+CHECKS = ("source", "table", "differs", "no")
 FORMULAS = ("6ND", "kND", "NLHU", "per_example", "pf_days")
 
 _DERIVED = ("operation_counting", "hardware")
@@ -149,6 +150,7 @@ class Model:
     capability: Capability | None = None
     url: str = ""
     note: str = ""
+    checked: str = ""
     domains: tuple[str, ...] = ()
     notable: bool | None = None
     band: Number | None = None
@@ -199,6 +201,7 @@ class Model:
             "source": self.source,
             "url": self.url or None,
             "note": self.note or None,
+            "checked": self.checked or None,
             "band": _json(self.band),
             "possibly_over": _json(self.possibly_over),
         }
@@ -333,6 +336,7 @@ def _read_model(row: Row) -> Model:
         source=row.text("source"),
         url=row.text("url", required=False),
         note=row.text("note", required=False),
+        checked=row.choice("checked", CHECKS, default="no"),
     )
     if model.parameters_total and model.parameters_active and model.parameters_active > model.parameters_total:
         row.fail("parameters_active", "exceeds parameters_total", "the active ones are a part of all")
