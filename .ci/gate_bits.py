@@ -1,6 +1,7 @@
 """Print a digest of what some sweeps count: builds of different compilers and options must print the same.
 
-The sweeps are those of tests/isa: every operation, distribution family and sink, both precisions, all instruction sets.
+The sweeps are those of tests/isa: every operation, distribution family, sampler and sink, both precisions, and all
+instruction sets.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def main() -> int:
             swept = fc.sweep(population["study"](), population["LINES"], draws=5001, rng=9, precision=precision)
             whole = [
                 programs["state"](precision=precision),
+                programs["state"](precision=precision, sampler="sobol"),
                 swept.exceed_counts.tolist(),
                 swept.count_histogram.tolist(),
             ]

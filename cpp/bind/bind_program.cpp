@@ -17,7 +17,7 @@ namespace py = pybind11;
 namespace flopcore::bind {
 namespace {
 
-using VariableColumns = std::tuple<bool, TermColumns, Array<double>>;
+using VariableColumns = std::tuple<bool, TermColumns, Array<double>, Array<std::uint32_t>, std::uint64_t>;
 using SinkFields = std::tuple<std::string, std::uint8_t, bool, bool, std::uint32_t, Array<std::uint32_t>, Array<double>,
                               std::uint32_t, Array<std::uint32_t>, std::uint32_t, bool>;
 
@@ -66,8 +66,9 @@ ProgramPlan make_program(std::array<std::uint32_t, 2> key, bool single, std::uin
     inputs.columns = to_vector(columns);
     inputs.code = to_code(code);
     inputs.section_ends = to_vector(section_ends);
-    for (const auto& [of_entities, terms, offsets] : variables) {
-        inputs.variables.push_back({of_entities, std::apply(to_terms, terms), to_vector(offsets)});
+    for (const auto& [of_entities, terms, offsets, directions, scramble] : variables) {
+        inputs.variables.push_back(
+            {of_entities, std::apply(to_terms, terms), to_vector(offsets), to_vector(directions), scramble});
     }
     for (const auto& rows : members) inputs.members.push_back(to_vector(rows));
     for (const SinkFields& fields : sinks) inputs.sinks.push_back(to_sink(fields));

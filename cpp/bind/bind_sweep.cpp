@@ -109,6 +109,22 @@ void bind_sweep(py::module_& m) {
         },
         py::arg("kind"), py::arg("scale"), py::arg("half"), py::arg("single"), py::arg("words"));
     m.def(
+        "words_of_scores",
+        [](const Array<double>& scores, bool single) {
+            const auto n = static_cast<std::size_t>(scores.size());
+            std::vector<std::uint64_t> words(n);
+            if (single) {
+                const std::vector<float> narrow(scores.data(), scores.data() + n);
+                std::vector<std::uint32_t> found(n);
+                simd::kernels().words_of_scores_f32(narrow.data(), n, found.data());
+                words.assign(found.begin(), found.end());
+            } else {
+                simd::kernels().words_of_scores_f64(scores.data(), n, words.data());
+            }
+            return to_array(std::move(words), {static_cast<py::ssize_t>(n)});
+        },
+        py::arg("scores"), py::arg("single"));
+    m.def(
         "quantile_values",
         [](const Array<std::uint64_t>& table_words, const Array<double>& table_fields, bool single,
            const Array<std::uint64_t>& words) {

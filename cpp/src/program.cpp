@@ -2,6 +2,7 @@
 #include "flopcore/program.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <memory>
@@ -25,7 +26,8 @@ bool is_arithmetic(simd::Opcode op) { return op < simd::Opcode::draw; }
 // Instructions that the base ISA takes half a microsecond an element for: its fused multiply-adds are emulated.
 bool is_slow(simd::Opcode op) {
     using simd::Opcode;
-    return op == Opcode::draw || op == Opcode::pow || (op >= Opcode::log && op <= Opcode::exp10);
+    return op == Opcode::draw || op == Opcode::couple || op == Opcode::pow ||
+           (op >= Opcode::log && op <= Opcode::exp10);
 }
 
 }  // namespace
@@ -42,6 +44,7 @@ class ProgramPlan::Worker {
           rows_(rows),
           words_(rows),
           kept_words_(rows),
+          scores_(rows),
           registers_(rows * in_.n_registers),
           slots_(rows * in_.n_slots * in_.n_entities),
           scalars_(in_.constants.begin(), in_.constants.end()),
@@ -177,6 +180,8 @@ class ProgramPlan::Worker {
         switch (it.op) {
             case simd::Opcode::draw:
                 return draw(it.a, m, tile, reg(it.to));
+            case simd::Opcode::couple:
+                return couple(in_.variables[it.a], m, reg(it.b), tile.n_rows, reg(it.to));
             case simd::Opcode::store:
                 return void(std::copy_n(reg(it.a), tile.n_rows, slot(it.to, m)));
             case simd::Opcode::load:
@@ -205,8 +210,7 @@ class ProgramPlan::Worker {
             std::fill_n(words_.data(), tile.n_rows, static_cast<Word>(mixtures_->words[set] >> (53 - kWordBits)));
             return add_term(lanes_, term, words_.data(), tile.n_rows, Real{1}, to);
         }
-        const simd::Address address{{in_.key[0], in_.key[1]}, term.stream, set};
-        lanes_.draw(address, tile.first_block, tile.n_blocks, words_.data());
+        draw_words(variable, term, set, tile);
         add_term(lanes_, term, tile.only_rows(words_.data(), kept_words_.data()), tile.n_rows, Real{1}, to);
     }
 
@@ -223,6 +227,40 @@ class ProgramPlan::Worker {
             words_[i] = static_cast<Word>(((std::uint64_t{points[i]} << 21) + (1u << 20)) >> (53 - kWordBits));
         }
         add_term(lanes_, variable.terms[0], words_.data(), n, Real{1}, to);
+    }
+
+    void draw_words(const Variable& variable, const Term& term, std::uint32_t set, const Tile<Real>& tile) {
+        constexpr unsigned kRest = kWordBits - 32;
+        constexpr Word kRestMask = (Word{1} << kRest) - 1;
+        const simd::Address address{{in_.key[0], in_.key[1]}, term.stream, set};
+        lanes_.draw(address, tile.first_block, tile.n_blocks, words_.data());
+        if (variable.directions.empty()) return;
+        const std::uint64_t first = tile.first_block * Tile<Real>::kPer;
+        const simd::Address scramble{{in_.key[0], in_.key[1]}, variable.scramble, 0};
+        std::array<std::uint32_t, 4> seeds{};
+        lanes_.k.philox(&scramble, first >> 32, 1, seeds.data());
+        points_.resize(rows_);
+        sobol_words(variable.directions, static_cast<std::uint32_t>(first), points_);
+        owen_scramble(points_, seeds[0]);
+        for (std::size_t i = 0; i < rows_; ++i) {
+            Word& word = words_[tile.slot_of(i)];
+            word = static_cast<Word>(Word{points_[i]} << kRest | (word & kRestMask));
+        }
+    }
+
+    // The variable at given normal scores; `to` may be their register.
+    void couple(const Variable& variable, std::size_t m, const Real* scores, std::size_t n_rows, Real* to) {
+        const std::size_t place = variable.of_entities ? m : 0;
+        const Term& term = variable.terms[place];
+        std::copy_n(scores, n_rows, scores_.data());
+        std::fill_n(to, n_rows, static_cast<Real>(variable.offsets[place]));
+        if (term.scale == 0.0) return;
+        if (term.kind == Term::Kind::normal) {
+            lanes_.add_scaled(scores_.data(), n_rows, static_cast<Real>(term.scale), to);
+        } else {
+            lanes_.words_of_scores(scores_.data(), n_rows, words_.data());
+            add_term(lanes_, term, words_.data(), n_rows, Real{1}, to);
+        }
     }
 
     // Both sets of draws of the study's variables, so that a mixture copies what it takes.
@@ -299,6 +337,7 @@ class ProgramPlan::Worker {
     const std::size_t rows_;
     std::vector<Word> words_;
     std::vector<Word> kept_words_;
+    std::vector<Real> scores_;
     std::vector<Real> registers_;
     std::vector<Real> slots_;
     std::vector<Real> scalars_;

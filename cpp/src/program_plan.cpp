@@ -35,6 +35,7 @@ unsigned n_operands(Opcode op) {
         case Opcode::select:
             return 3;
         case Opcode::draw:
+        case Opcode::couple:
         case Opcode::store:
         case Opcode::load:
         case Opcode::order:
@@ -81,6 +82,11 @@ void ProgramPlan::check_code() const {
             case Opcode::draw:
                 require(it.a < in.variables.size() && (entities || !in.variables[it.a].of_entities),
                         where + "no such variable here");
+                break;
+            case Opcode::couple:
+                require(it.a < in.variables.size() && it.b < in.n_registers &&
+                            (entities || !in.variables[it.a].of_entities),
+                        where + "no such variable or scores here");
                 break;
             case Opcode::store:
                 require(entities && it.a < in.n_registers && it.to < in.n_slots, where + "cannot be stored");
@@ -158,6 +164,8 @@ void ProgramPlan::check() const {
     for (const Variable& variable : in.variables) {
         const std::size_t n = variable.of_entities ? in.n_entities : 1;
         require(variable.terms.size() == n && variable.offsets.size() == n, "terms of a variable do not fit");
+        require(variable.directions.empty() || (variable.directions.size() == 32 && !variable.of_entities),
+                "direction numbers of a variable do not fit");
         for (const Term& term : variable.terms) {
             require(std::isfinite(term.scale) && term.half >= 0.0 && term.half < 1.0, "a term is out of range");
         }

@@ -25,9 +25,12 @@ struct Tile {
         slots.reserve(n_rows);
         for (std::uint64_t draw = low; draw < high; ++draw) {
             const std::size_t i = static_cast<std::size_t>(draw - first_draw);
-            slots.push_back(static_cast<std::uint32_t>((i % kPer) * n_blocks + i / kPer));
+            slots.push_back(static_cast<std::uint32_t>(slot_of(i)));
         }
     }
+
+    // Where the words of the i-th draw of the tile's blocks lie.
+    [[nodiscard]] std::size_t slot_of(std::size_t i) const { return (i % kPer) * n_blocks + i / kPer; }
 
     // Moves the rows of the range to the front, in draw order; a full tile stays as it is.
     template <class T>

@@ -35,8 +35,9 @@ from .frontends import (
 )
 from .graph import Graph, Tensor, ops
 from .module_tree import Module, module_tree
-from .program import Node, column, constant, lookup, switch, variable, where
+from .program import Node, column, constant, lookup, where
 from .program_expr import from_expr
+from .program_inputs import correlated, switch, variable
 from .program_result import ProgramResult
 from .sensitivity import (
     first_order_of_categories,
@@ -58,7 +59,7 @@ from .study.impute import impute
 from .study.population import Population
 from .study.scenario import Scenario
 from .study.studyfile import Study
-from .sweep import Entity, Factor, Program, SweepResult, draw_values, rel_error, sweep
+from .sweep import Entity, Factor, Program, Sobol, SweepResult, draw_values, rel_error, sweep
 from .thresholds import Threshold, ThresholdPolicy, thresholds
 from .user_ops import TensorType, register_op, unregister_op, user_ops
 
@@ -101,6 +102,7 @@ __all__ = [
     "Row",
     "Scenario",
     "ShapeError",
+    "Sobol",
     "StoredTensor",
     "Study",
     "SweepResult",
@@ -125,6 +127,7 @@ __all__ = [
     "constant",
     "convention",
     "conventions",
+    "correlated",
     "count",
     "dim",
     "draw_values",

@@ -85,6 +85,7 @@ def log(x: NDArray[np.float64]) -> NDArray[np.float64]: ...
 def term_values(
     kind: int, scale: float, half: float, single: bool, words: NDArray[np.uint64]
 ) -> NDArray[np.float64]: ...
+def words_of_scores(scores: NDArray[np.float64], single: bool) -> NDArray[np.uint64]: ...
 def sobol_points(
     directions: NDArray[np.uint32], first: int, n: int, seeds: NDArray[np.uint32]
 ) -> NDArray[np.uint32]: ...
@@ -170,7 +171,7 @@ class ProgramPlan:
         columns: NDArray[np.float64],
         code: NDArray[np.uint32],
         section_ends: NDArray[np.uint64],
-        variables: Sequence[tuple[bool, _TermColumns, NDArray[np.float64]]],
+        variables: Sequence[tuple[bool, _TermColumns, NDArray[np.float64], NDArray[np.uint32], int]],
         members: Sequence[NDArray[np.uint32]],
         sinks: Sequence[_SinkFields],
     ) -> None: ...

@@ -188,6 +188,8 @@ class NodeModel(PickFreeze):
                 raise ValueError(f"{node!r} has a value for each entity; take total, count or a rank of it")
         sink = CoreSink("values", tuple(outputs))
         self.spec = compile_program([("output", sink)], tuple(entities), philox_key(seed), "double")
+        if self.spec.is_correlated:
+            raise ValueError("outputs: some of their inputs are correlated; shares of variance need independent inputs")
         self.plan = self.spec.build()
         self.threads = 0 if threads is None else threads
         variables = self.spec.variable_names

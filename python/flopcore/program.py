@@ -1,20 +1,20 @@
 """What is computed in each draw: a graph of values over uncertain variables, a population's columns and constants.
 
-A `Node` is a value of the study (one a draw) or of its entities (one a draw and entity). Nodes are built from
-`variable`, `column` and `constant` with Python's operators and the functions below, and are immutable. What is known
-without a draw is computed here, in exact fractions; logarithms of known numbers have 50 digits.
+A `Node` is a value of the study (one a draw) or of its entities (one a draw and entity). Nodes are built from the
+inputs of `program_inputs`, `column` and `constant` with Python's operators and the functions below, and are immutable.
+What is known without a draw is computed here, in exact fractions; logarithms of known numbers have 50 digits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import ceil
 from typing import Literal, TypeAlias, cast
 
-from .distributions import DIGITS, Discrete, Distribution, Sample, Uniform
+from .distributions import DIGITS
 from .program_exact import EXACT
 from .quantity import Number, parse_quantity
 
@@ -38,9 +38,7 @@ __all__ = [
     "percentile",
     "smallest",
     "sqrt",
-    "switch",
     "total",
-    "variable",
     "where",
 ]
 
@@ -152,20 +150,6 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """An uncertain input: its name, which is the address of its random numbers, and what is known of it.
-
-    `space` tells of what the drawn term is an offset: of the value, or of its log10. `groups` names the group of each
-    entity where entities of a group have one draw, else it is empty.
-    """
-
-    name: str
-    distributions: tuple[Distribution, ...]
-    space: Literal["linear", "log10"]
-    groups: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Rank:
     """An order statistic: the k-th largest, or the value at a share, of some entities (None: of all)."""
 
@@ -215,118 +199,6 @@ def column(values: Sequence[Number | float | str | Decimal]) -> Node:
     if not exact:
         raise ValueError("column: expected a value for each entity")
     return _known(exact, "entity")
-
-
-def _groups(name: str, per: Scope | Sequence[str]) -> tuple[str, ...]:
-    """Return the group of each entity where `per` lists them."""
-    if isinstance(per, str):
-        if per not in ("study", "entity"):
-            raise ValueError(f"variable {name!r}: per={per!r}; expected 'study', 'entity' or the group of each entity")
-        return ()
-    groups = tuple(per)
-    if not groups or not all(isinstance(group, str) and group for group in groups):
-        raise ValueError(f"variable {name!r}: per={list(groups)!r}; expected a text that is not empty for each entity")
-    return groups
-
-
-def _each(
-    name: str, distribution: Distribution | Sequence[Distribution] | Mapping[str, Distribution], groups: tuple[str, ...]
-) -> tuple[Distribution, ...]:
-    """Return one distribution for all, or one for each entity."""
-    if isinstance(distribution, Distribution):
-        return (distribution,)
-    if isinstance(distribution, Mapping):
-        missing = sorted(set(groups) - set(distribution))
-        if missing or not groups:
-            what = f"no distribution for the groups {missing}" if groups else "give per= the group of each entity"
-            raise ValueError(f"variable {name!r}: a mapping has distributions by group; {what}")
-        return tuple(distribution[group] for group in groups)
-    if groups:
-        raise ValueError(f"variable {name!r}: per= lists groups; expected one distribution, or a mapping by group")
-    return tuple(distribution)
-
-
-def variable(
-    name: str,
-    distribution: Distribution | Sequence[Distribution] | Mapping[str, Distribution],
-    *,
-    per: Scope | Sequence[str] = "study",
-) -> Node:
-    """Return an uncertain input.
-
-    Parameters
-    ----------
-    name : str
-        The address of its random numbers: the same name is the same draws in every program, scenario and sweep.
-    distribution : Distribution, sequence of Distribution, or mapping of str to Distribution
-        What is known of it; a sequence has one for each entity, a mapping one for each group.
-    per : {"study", "entity"} or sequence of str
-        One draw for the study; one for each entity, addressed by its key; or one for each group of entities, addressed
-        by the group's name, where a sequence names the group of each entity. A sequence of distributions is always per
-        entity.
-
-    Raises
-    ------
-    TypeError
-        For what is not a Distribution.
-    ValueError
-        For an empty name, groups without a distribution, or distributions of which some may be negative and others are
-        drawn by their logarithm.
-
-    Examples
-    --------
-    >>> from flopcore.distributions import LogNormal
-    >>> params, tokens = variable("N", LogNormal(7e10, 0.1)), variable("D", LogNormal(15e12, 0.2))
-    >>> 6 * params * tokens
-    <Node mul of study>
-    >>> variable("bias of the lab", LogNormal(1, 0.3), per=["A", "A", "B"])
-    <Node exp10 of entity>
-    """
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"variable name {name!r}: expected a text that is not empty")
-    groups = _groups(name, per)
-    each = _each(name, distribution, groups)
-    for one in each:
-        if not isinstance(one, Distribution):
-            raise TypeError(f"variable {name!r}: {one!r} is not a Distribution; use Fixed for a number")
-    if not each:
-        raise ValueError(f"variable {name!r}: expected a distribution for each entity")
-    scope: Scope = "study" if isinstance(distribution, Distribution) and per == "study" else "entity"
-    # Point masses are drawn as they are, to meet a threshold exactly; all else by its logarithm if it has one.
-    exact = any(isinstance(one, (Discrete, Sample)) for one in each)
-    spaces: tuple[Literal["linear", "log10"], ...] = ("linear", "log10") if exact else ("log10", "linear")
-    for space in spaces:
-        try:
-            terms = [one.log10_term() if space == "log10" else one.linear_term() for one in each]
-        except ValueError as error:
-            reason = error
-            continue
-        if any(term.half >= 1.0 for term in terms):
-            continue  # uniform from next to 0: its logarithm has no lower end in float64
-        size = len(groups) or (0 if isinstance(distribution, Distribution) else len(each))
-        raw = Node("draw", (), Source(name, each, space, groups), scope, size)
-        return Node("exp10", (raw,), None, scope, size) if space == "log10" else raw
-    raise ValueError(f"variable {name!r}: {reason}")
-
-
-def switch(name: str, probabilities: Sequence[Number | float | str], *, per: Scope | Sequence[str] = "study") -> Node:
-    """Return an uncertain choice: 0, 1, ... with these probabilities, which sum to 1.
-
-    Examples
-    --------
-    >>> convention = switch("convention", ["1/4", "3/4"])
-    >>> lookup(convention, [1, 2]).scope
-    'study'
-    """
-    shares = [Fraction(parse_quantity(p, name=f"switch {name!r}")) for p in probabilities]
-    if not shares or any(p < 0 for p in shares) or sum(shares) != 1:
-        raise ValueError(f"switch {name!r}: probabilities {[str(p) for p in shares]} are not shares that sum to 1")
-    word = variable(name, Uniform(-1, 1), per=per)
-    choice, below = constant(0) if per == "study" else word * 0, Fraction(0)
-    for share in shares[:-1]:
-        below += share
-        choice = choice + (2 * below - 1 < word)
-    return choice
 
 
 def _apply(op: str, *operands: Operand, payload: Hashable = None) -> Node:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from .program import Node, Rank, Source
+from .program import Node, Rank
+from .program_inputs import Source
 from .sweep_plan import Terms
 
 __all__ = ["bounds_of"]
@@ -84,6 +85,10 @@ def _draw(node: Node, args: list[Interval]) -> Interval:
         offset = float(term.offset)
         if term.kind == "constant":
             ends.append((offset, offset))
+            continue
+        if node.op == "couple" and term.kind == "normal":
+            reach = term.scale * float(np.maximum(abs(args[0][0]), abs(args[0][1])).max())
+            ends.append((offset - reach, offset + reach))
             continue
         words = np.array([0, 2**53 - 1], dtype=np.uint64)
         if term.table is not None:
@@ -174,6 +179,7 @@ def _rank(node: Node, args: list[Interval]) -> Interval:
 
 _RULES = {
     "draw": _draw,
+    "couple": _draw,
     "add": _add,
     "sub": _sub,
     "mul": _mul,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from .distributions import DIGITS, Fixed, log10_exact
 
 if TYPE_CHECKING:
-    from .program import Node, Source
+    from .program import Node
+    from .program_inputs import Source
 
 __all__ = ["EXACT", "exact_values"]
 

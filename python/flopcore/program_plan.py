@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Literal, TypeAlias, cast
 
 import numpy as np
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 
 from . import _core
 from .distributions import LogTerm
-from .program import Node, Rank, Source
+from .program import Node, Rank
+from .program_inputs import Source
+from .sobol import directions
 from .sweep_plan import Precision, Streams, TermColumns, Terms
 
 __all__ = ["CoreSink", "ProgramSpec", "compile_program"]
@@ -23,7 +26,7 @@ SinkKind: TypeAlias = Literal["exceed", "table", "moments", "histogram", "values
 _SINKS: tuple[SinkKind, ...] = ("exceed", "table", "moments", "histogram", "values")
 # In the order of Opcode in cpp/include/flopcore/simd.hpp.
 _ARITHMETIC = "fill add sub mul div min max pow less less_equal equal select log log10 exp exp10 sqrt floor lookup"
-_OPCODES = (*_ARITHMETIC.split(), "draw", "store", "load", "order", "sink")
+_OPCODES = (*_ARITHMETIC.split(), "draw", "couple", "store", "load", "order", "sink")
 _CODES = {name: code for code, name in enumerate(_OPCODES)}
 _START = {"total": 0.0, "highest": -np.inf, "lowest": np.inf}
 _JOIN = {"total": "add", "highest": "max", "lowest": "min"}
@@ -46,6 +49,7 @@ class CoreSink:
     joint: bool = False
 
 
+_VariableFields: TypeAlias = tuple[bool, TermColumns, NDArray[np.float64], NDArray[np.uint32], int]
 _SinkFields: TypeAlias = tuple[
     str,
     int,
@@ -76,10 +80,15 @@ class ProgramSpec:
     columns: NDArray[np.float64]
     code: NDArray[np.uint32]
     section_ends: NDArray[np.uint64]
-    variables: tuple[tuple[bool, TermColumns, NDArray[np.float64]], ...]
+    variables: tuple[_VariableFields, ...]
     members: tuple[NDArray[np.uint32], ...]
     sinks: tuple[_SinkFields, ...]
     variable_names: tuple[str, ...] = ()  # of each of `variables`
+
+    @property
+    def is_correlated(self) -> bool:
+        """Whether some of the inputs are correlated."""
+        return bool(np.any(self.code[:, 0] == _CODES["couple"]))
 
     def build(self) -> _core.ProgramPlan:
         """Return the core's plan."""
@@ -132,14 +141,15 @@ class _Step:
 class _Compiler:
     """Holds what grows while nodes are turned into steps."""
 
-    def __init__(self, entities: Sequence[str]) -> None:
+    def __init__(self, entities: Sequence[str], dimensions: Mapping[str, int]) -> None:
         self.entities = entities
+        self.dimensions = dimensions
         self.nodes: list[Node] = []
         self.args: list[tuple[int, ...]] = []
         self.stage: list[int] = []
         self.constants: list[float] = []
         self.columns: list[tuple[float, ...]] = []
-        self.variables: list[tuple[bool, TermColumns, NDArray[np.float64]]] = []
+        self.variables: list[_VariableFields] = []
         self.members: list[tuple[int, ...]] = []
         self.slots: dict[int, int] = {}
         self.sections: list[list[_Step]] = []
@@ -149,7 +159,8 @@ class _Compiler:
         self._keep: list[Node] = []  # ids are those of living objects
         self._constant_at: dict[tuple[float, ...], int] = {}
         self._column_at: dict[tuple[float, ...], int] = {}
-        self.source_at: dict[tuple[str, str], tuple[Source, int]] = {}
+        self.source_at: dict[tuple[Source, str], int] = {}
+        self._meaning: dict[tuple[str, str], Source] = {}
         self._streams = Streams()
         self._virtual: dict[tuple[int, int], int] = {}
         self._n_virtual = 0
@@ -251,6 +262,11 @@ class _Compiler:
         if node.op == "draw":
             variable = self._variable(cast("Source", node.payload), node.scope)
             steps.append(_Step("draw", self.register(i, section), (), (("raw", variable),)))
+        elif node.op == "couple":
+            variable = self._variable(cast("Source", node.payload), node.scope)
+            score = self.register(args[0], section)
+            operands: tuple[tuple[str, int], ...] = (("raw", variable), ("reg", score))
+            steps.append(_Step("couple", self.register(i, section), (score,), operands))
         elif node.op == "rank":
             rank, members = cast("Rank", node.payload).place(len(self.entities))
             if members not in self.members:
@@ -282,9 +298,13 @@ class _Compiler:
         self.sections[section].append(step)
 
     def _variable(self, source: Source, scope: str) -> int:
-        place = (source.name, scope)
-        if place not in self.source_at:
-            self.source_at[place] = (source, len(self.variables))
+        if source.space != "score":  # which any meaning of the name may be made of
+            known = self._meaning.setdefault((source.name, scope), source)
+            if known != source:
+                several = [f"{s.distributions}{' of a copula' if s.copula else ''}" for s in (known, source)]
+                raise ValueError(f"variable {source.name!r} has two meanings: {' and '.join(several)}")
+        if (source, scope) not in self.source_at:
+            self.source_at[source, scope] = len(self.variables)
             of_entities = scope == "entity"
             keys = source.groups or (self.entities if of_entities else ("",))
             purpose = "group" if source.groups else "factor"
@@ -297,11 +317,13 @@ class _Compiler:
                 else:
                     terms.append(self._streams.number(source.name, key, purpose), term, 1)
                 offsets.append(float(term.offset))
-            self.variables.append((of_entities, terms.arrays(), np.array(offsets, dtype=np.float64)))
-        known, index = self.source_at[place]
-        if known != source:
-            raise ValueError(f"variable {source.name!r} has two meanings: {known.distributions} {source.distributions}")
-        return index
+            numbers, scramble = np.empty(0, dtype=np.uint32), 0
+            if not of_entities and source.copula is None and source.name in self.dimensions:
+                numbers = directions()[self.dimensions[source.name]]
+                scramble = self._streams.number(source.name, "", "scramble")
+            offset = np.array(offsets, dtype=np.float64)
+            self.variables.append((of_entities, terms.arrays(), offset, numbers, scramble))
+        return self.source_at[source, scope]
 
 
 def _last_uses(sections: list[list[_Step]], inputs: list[list[int]], study: set[int]) -> dict[int, int]:
@@ -359,16 +381,20 @@ def _resolve(steps: Sequence[_Step], place: dict[int, int], n_constants: int) ->
 
 
 def compile_program(
-    sinks: Sequence[tuple[str, CoreSink]], entities: Sequence[str], key: list[int], precision: Precision
+    sinks: Sequence[tuple[str, CoreSink]],
+    entities: Sequence[str],
+    key: list[int],
+    precision: Precision,
+    dimensions: Mapping[str, int] = MappingProxyType({}),
 ) -> ProgramSpec:
-    """Return the plan of some sinks; `key` is two words.
+    """Return the plan of some sinks; `key` is two words, `dimensions` those of Sobol' points that draw inputs.
 
     Raises
     ------
     ValueError
         For columns that do not fit the entities, a variable with two meanings, or numbers beyond float64.
     """
-    c = _Compiler(entities)
+    c = _Compiler(entities, dimensions)
     inputs = [[c.add(node) for node in sink.inputs] for _, sink in sinks]
     sink_stage = [max(c.stage[i] for i in nodes) for nodes in inputs]
     n_nodes = len(c.nodes)
@@ -434,5 +460,5 @@ def compile_program(
             )
             for s, (name, sink) in enumerate(sinks)
         ),
-        variable_names=tuple(name for name, _ in c.source_at),
+        variable_names=tuple(source.name for source, _ in c.source_at),
     )

@@ -21,6 +21,7 @@ from .sink_results import (
     TableResult,
 )
 from .sweep_plan import Precision
+from .sweep_replicates import Sobol
 from .sweep_tables import read_result, to_dataset, to_frame, to_json, write_result
 from .thresholds import Threshold
 
@@ -91,6 +92,7 @@ class ProgramResult:
     plan_digest: str
     versions: dict[str, str]
     elapsed: float = field(repr=False)
+    sampler: Sobol | None = None
 
     def __repr__(self) -> str:
         return f"ProgramResult({', '.join(self.sinks)}; {self.draws} draws, seed={self.seed})"
@@ -122,9 +124,15 @@ class ProgramResult:
             "spawn_key": list(self.spawn_key),
             "stream_version": self.stream_version,
             "plan_digest": self.plan_digest,
+            "sampler": self._sampler(),
             "versions": dict(self.versions),
             "elapsed": self.elapsed,
         }
+
+    def _sampler(self) -> object:
+        if self.sampler is None:
+            return "philox"
+        return {"sobol": self.sampler.dimension_of(), "replicates": self.sampler.replicates}
 
     def _thresholds(self) -> list[Threshold]:
         return [line for _, leaf in self._leaves() if isinstance(leaf, ExceedResult) for line in leaf.thresholds]
@@ -166,5 +174,6 @@ _CLASSES: tuple[type, ...] = (
     ExceedResult,
     MomentsResult,
     QuantileResult,
+    Sobol,
     TableResult,
 )

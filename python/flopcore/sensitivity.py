@@ -33,8 +33,9 @@ from .pick_freeze import (
     evaluate,
     whole_numbers,
 )
-from .program import Node, Operand, constant, variable, where
+from .program import Node, Operand, constant, where
 from .program_expr import from_expr
+from .program_inputs import variable
 from .sinks import Category
 
 __all__ = [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from math import ceil, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +51,26 @@ class Measure:
     error: Values | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class SinkResult(ABC):
-    """The counters of one sink, labelled."""
+    """The counters of one sink, labelled.
 
-    __slots__ = ()
+    `replicates` has those of each scramble where the sweep took Sobol' points, whose draws are not independent: the
+    spread between scrambles is then the error of every estimate.
+    """
+
+    replicates: tuple[SinkResult, ...] = field(default=(), kw_only=True, repr=False)
+
+    def _error(self, estimate: Callable[[Any], Values], independent: Callable[[], Values]) -> Values:
+        """Return the standard error of an estimate: of replicates if there are any, else of independent draws."""
+        if not self.replicates:
+            return independent()
+        n = len(self.replicates)
+        values = [estimate(replicate) for replicate in self.replicates]
+        mean = sum(values[1:], values[0]) / n
+        squares = [(value - mean) ** 2 for value in values]
+        error: Values = np.sqrt(sum(squares[1:], squares[0]) / (n * (n - 1)))
+        return error
 
     @abstractmethod
     def measures(self) -> tuple[Measure, ...]:
@@ -65,12 +82,14 @@ class SinkResult(ABC):
 
     def state(self) -> list[object]:
         """Return everything exact in it, to compare two results."""
-        return [_plain(getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
+        return [_plain(getattr(self, own.name)) for own in fields(self)]
 
 
 def _plain(value: object) -> object:
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, SinkResult):
+        return value.state()
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
@@ -134,7 +153,8 @@ class ExceedResult(SinkResult):
     def probability_error(self) -> Values:
         """Return the Monte Carlo standard error of `probability`."""
         error = _shares(self.exceed_counts, self.n_rows[:, None])[1]
-        return error if self.rows is not None else error[0]
+        independent = error if self.rows is not None else error[0]
+        return self._error(ExceedResult.probability, lambda: independent)
 
     def measures(self) -> tuple[Measure, ...]:
         """Return the probabilities."""
@@ -183,7 +203,7 @@ class CountResult(ExceedResult):
 
     def mc_error(self) -> Values:
         """Return the Monte Carlo standard error of `expected`."""
-        return self.count_sd() / sqrt(self.draws)
+        return self._error(CountResult.expected, lambda: self.count_sd() / sqrt(self.draws))
 
     def count_quantile(self, q: float | Fraction | str) -> Counts:
         """Return the smallest number that at least a share `q` of the draws does not exceed."""
@@ -240,10 +260,16 @@ class TableResult(SinkResult):
         """Return the share of each combination in all rows."""
         return _shares(self.counts, np.array(self.counts.sum()))[0]
 
+    def share_error(self) -> Values:
+        """Return the Monte Carlo standard error of `share`; rows of several entities in a draw count as independent."""
+        return self._error(TableResult.share, lambda: _shares(self.counts, np.array(self.counts.sum()))[1])
+
     def measures(self) -> tuple[Measure, ...]:
         """Return counts and shares."""
-        share, error = _shares(self.counts, np.array(self.counts.sum()))
-        return Measure("rows", self.axes, self.counts), Measure("share", self.axes, share, error)
+        return (
+            Measure("rows", self.axes, self.counts),
+            Measure("share", self.axes, self.share(), self.share_error()),
+        )
 
     def means(self) -> list[tuple[int, Fraction, Fraction]]:
         """Return rows, sum and sum of squares of each indicator."""
@@ -305,7 +331,9 @@ class MomentsResult(SinkResult):
 
     def mc_error(self) -> Values:
         """Return the Monte Carlo standard error of `mean`."""
-        return self.sd() / np.sqrt(np.where(self.n_rows > 0, self.n_rows, 1))[..., None]
+        return self._error(
+            MomentsResult.mean, lambda: self.sd() / np.sqrt(np.where(self.n_rows > 0, self.n_rows, 1))[..., None]
+        )
 
     def measures(self) -> tuple[Measure, ...]:
         """Return means, standard deviations and covariances."""
@@ -373,6 +401,9 @@ class QuantileResult(SinkResult):
 
         The share below a quantile is known to sqrt(q (1 - q) / n) (binomial order statistics).
         """
+        return self._error(QuantileResult.quantile, self._order_statistics_error)
+
+    def _order_statistics_error(self) -> Values:
         table = []
         for row in self.counts:
             n = float(row.sum())

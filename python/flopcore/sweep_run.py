@@ -7,6 +7,7 @@ cut, where they run, and whether a run was interrupted in between are matters of
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 import warnings
@@ -30,9 +31,12 @@ __all__ = [
     "Progress",
     "RelError",
     "Spec",
+    "Stops",
     "Totals",
     "Until",
+    "doubling_stops",
     "evaluate_range",
+    "fixed_stops",
     "rel_error",
     "run",
 ]
@@ -42,6 +46,9 @@ Counts: TypeAlias = tuple[NDArray[np.int64], ...]
 Progress: TypeAlias = Callable[[int, int], None] | Literal["bar"]
 Mean: TypeAlias = tuple[int, Fraction, Fraction]
 """Rows, sum and sum of squares, exact, of something that is averaged."""
+
+Stops: TypeAlias = Callable[[], Iterator[int]]
+"""Gives numbers of draws, ascending without end."""
 
 _FIRST_RANGE = 4096
 _RANGE_SECONDS = 0.2
@@ -177,12 +184,22 @@ def evaluate_range(spec: Spec, begin: int, end: int) -> Counts:
     return _built[digest].evaluate(begin, end, 1)
 
 
-def _stops(draws: int, until: Until | None) -> Iterator[int]:
+def fixed_stops() -> Iterator[int]:
     """Yield the numbers of draws after which `until` is asked: fixed, so that a result never depends on speed."""
     stop = _BATCH
-    while until is not None and stop < draws:
+    while True:
         yield stop
         stop += max(1, stop // (4 * _BATCH)) * _BATCH
+
+
+def doubling_stops() -> Iterator[int]:
+    """Yield powers of two, where Sobol' points are balanced."""
+    return (_BATCH << k for k in itertools.count())
+
+
+def _stops(draws: int, until: Until | None, stops: Stops) -> Iterator[int]:
+    if until is not None:
+        yield from itertools.takewhile(lambda stop: stop < draws, stops())
     yield draws
 
 
@@ -294,6 +311,7 @@ def run(
     executor: Executor | None = None,
     until: Until | None = None,
     plan: Plan | None = None,
+    stops: Stops = fixed_stops,
 ) -> Totals:
     """Return the totals of `draws` draws, or of as many as `until` asks for; see :func:`flopcore.sweep`.
 
@@ -309,6 +327,8 @@ def run(
         As for :func:`flopcore.sweep`; `threads` 0 means all.
     plan : Plan, optional
         What `spec` builds, if that was done already.
+    stops : callable
+        Gives the numbers of draws after which `until` is asked.
     """
     totals = Totals(0, zero)
     store = None if checkpoint is None else Checkpoint(checkpoint, spec.digest())
@@ -321,7 +341,7 @@ def run(
     built = [] if plan is None else [plan]
     whole = progress is None and store is None
     with _reporting(progress, draws) as report:
-        for stop in _stops(draws, until):
+        for stop in _stops(draws, until, stops):
             if stop < totals.draws:
                 continue  # an earlier run asked here and went on
             growth = (

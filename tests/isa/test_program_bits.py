@@ -9,7 +9,17 @@ import pytest
 import flopcore as fc
 from flopcore import _core
 from flopcore import program as p
-from flopcore.distributions import LogNormal, LogUniform, Normal, Uniform, philox_key, seed_sequence
+from flopcore.distributions import (
+    Gamma,
+    GaussianCopula,
+    LogNormal,
+    LogUniform,
+    Normal,
+    Triangular,
+    Uniform,
+    philox_key,
+    seed_sequence,
+)
 from flopcore.program_plan import compile_program
 from flopcore.sinks import flatten
 
@@ -28,6 +38,15 @@ def program():
     risk = p.exp(slope * p.log(weight + 1)) + p.sqrt(p.maximum(slope, 0)) + p.floor(3 * slope) / 7
     wide = p.log10(p.exp10(slope * 3) + weight) ** "1.5" - p.minimum(slope, weight)
     near = flop >= p.largest(flop) / 10
+    copula = GaussianCopula(["params", "tokens", "efficiency"], [[1, 0.7, -0.2], [0.7, 1, 0.1], [-0.2, 0.1, 1]])
+    marginals = {"params": LogNormal(1, 0.2), "tokens": Triangular(1, 2, 9), "efficiency": LogUniform(0.2, 0.6)}
+    shared, own = (
+        fc.correlated(copula, marginals),
+        fc.correlated(
+            GaussianCopula(["u", "v"], [[1, 0.5], [0.5, 1]]), {"u": Uniform(1, 2), "v": Gamma(2)}, per="entity"
+        ),
+    )
+    flop = flop * shared["params"] * own["u"]
     cut = p.percentile(flop, "0.8", among=[i % 3 > 0 for i in range(len(KEYS))])
     return fc.Program(
         {
@@ -36,6 +55,7 @@ def program():
             "cut": fc.Exceed(cut, LINES, by=fc.Category("which", which, "abc")),
             "near": fc.Table([fc.Category("near", p.count(near), range(38)), fc.Category("which", which, "abc")]),
             "confusion": fc.Confusion(flop > cut, p.where(near, risk, 0) > 1),
+            "correlated": fc.Moments({"D": shared["tokens"], "e": shared["efficiency"], "v": p.largest(own["v"])}),
             "moments": fc.Moments({"cut": p.log10(cut), "total": p.total(risk), "slope": slope}),
             "by": fc.Moments({"cut": p.log10(cut), "slope": slope}, by=fc.Category("which", which, "abc")),
             "entities": fc.Moments({"risk": risk, "wide": wide}, max_abs={"wide": 1000}),

@@ -90,6 +90,24 @@ def test_normal_ppf_and_cdf(every_isa):
         assert abs(mp.mpf(float(p)) - exact) <= 1e-15 * exact * (1 + a * a)
 
 
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_words_of_scores(every_isa, precision):
+    """What correlated inputs are drawn by: the probability of a score, in steps of a word from the nearer end."""
+    width = WIDTH[precision]
+    far = [0.0, -0.0, 1e-300, -1e-300, 5.0, 7.9, 8.2, 8.3, 12.0, 38.6, 45.0, 1e9]
+    scores = np.array([*far, *(-s for s in far), *np.random.default_rng(2).uniform(-9, 9, 400)])
+    scores = np.float32(scores).astype(float) if precision == "single" else scores
+    words = _core.words_of_scores(scores, precision == "single")
+    for z, word in zip(scores, words.tolist(), strict=True):
+        assert 0 <= word < 2**width
+        tail = word if z < 0 else 2**width - 1 - word
+        exact = mp.erfc(abs(mp.mpf(float(z))) / mp.sqrt(2)) / 2 * 2**width
+        # Rounded down to whole steps, of which the last is the middle's.
+        assert -2e-15 * exact * (1 + z * z) <= exact - tail <= 1 + 2e-15 * exact * (1 + z * z)
+    ordered = _core.words_of_scores(np.sort(scores), precision == "single")
+    assert np.all(np.diff(ordered.astype(np.int64)) >= 0)
+
+
 def test_exp_and_log(every_isa):
     x = np.concatenate([np.linspace(-700, 700, 401), [-744.0, -1e-20, 0.0, 1e-20, 709.7]])
     for a, y in zip(x, _core.exp(x), strict=True):

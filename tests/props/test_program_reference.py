@@ -10,8 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flopcore as fc
+from flopcore import _core
 from flopcore import program as p
-from flopcore.distributions import Fixed, LogNormal, LogUniform, Normal, Uniform, philox_key, seed_sequence
+from flopcore.distributions import (
+    Fixed,
+    GaussianCopula,
+    LogNormal,
+    LogUniform,
+    Normal,
+    Triangular,
+    Uniform,
+    philox_key,
+    seed_sequence,
+)
+from flopcore.program_plan import CoreSink, compile_program
 from flopcore.reference import program as reference
 
 KEYS = ("a", "b", "c")
@@ -29,6 +41,9 @@ POSITIVE = st.one_of(
 BINARY = ["add", "sub", "mul", "div", "minimum", "maximum", "less", "at_most", "equals", "pow", "and", "or"]
 UNARY = ["log", "log10", "exp", "exp10", "sqrt", "floor", "neg", "not", "square", "root"]
 RANKED = ["total", "largest", "smallest", "second", "percentile"]
+COPULA = GaussianCopula(["cn", "cl", "cu", "ct"], np.eye(4) * 0.4 + 0.6)
+MARGINALS = {"cn": LogNormal(1e9, 1), "cl": LogUniform(1, 50), "cu": Uniform(-1, 3), "ct": Triangular(1, 2, 9)}
+CORRELATED = [fc.correlated(COPULA, MARGINALS, per=per) for per in ("study", "entity", ["one", "one", "two"])]
 DO = {
     "add": lambda x, y: x + y,
     "sub": lambda x, y: x - y,
@@ -108,6 +123,44 @@ def test_values_of_nodes(nodes, precision, begin, seed):
             expected = np.array(evaluator.values(node))
             got = values[name][..., d].reshape(-1)
             assert np.array_equal(got, expected, equal_nan=True), (name, node)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.sampled_from(CORRELATED), PRECISIONS, st.integers(0, 2**40), st.integers(0, 99))
+def test_values_of_correlated_inputs(nodes, precision, begin, seed):
+    values = fc.draw_values(nodes, draws=2, begin=begin, entities=KEYS, rng=seed, precision=precision)
+    for d, evaluator in enumerate(evaluators(precision, seed, begin, 2)):
+        for name, node in nodes.items():
+            assert values[name][..., d].reshape(-1).tolist() == evaluator.values(node), name
+
+
+@settings(max_examples=30, deadline=None)
+@given(graphs(), PRECISIONS, st.integers(0, 2**32 - 9), st.integers(0, 1023), st.integers(0, 99))
+def test_values_drawn_by_sobol_points(nodes, precision, point, replicate, seed):
+    dimensions = {"t": 0, "s": 63, "cl": 17, "absent": 1}
+    key = tuple(philox_key(seed_sequence(seed)))
+    wanted = [node for node in nodes if node.scope == "study" and node.known is None] + [CORRELATED[0]["cu"]]
+    sinks = [(str(i), CoreSink("values", (node,))) for i, node in enumerate(wanted)]
+    plan = compile_program(sinks, KEYS, list(key), precision, dimensions).build()
+    begin = (replicate << 32) + point
+    expected = [reference.Evaluator(KEYS, key, precision, draw, dimensions) for draw in (begin, begin + 1)]
+    try:
+        values = [plan.values(i, begin, begin + 2) for i in range(len(wanted))]
+    except ValueError as error:
+        hypothesis.assume("is not a number" not in str(error))
+        raise
+    for node, value in zip(wanted, values, strict=True):
+        got = [evaluator.values(node)[0] for evaluator in expected]
+        assert np.array_equal(value, np.array(got), equal_nan=True), node
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-60, 60) | st.floats(-9, 9), min_size=1, max_size=20), PRECISIONS)
+def test_the_word_of_a_score(scores, precision):
+    single = precision == "single"
+    scores = [float(np.float32(s)) if single else s for s in scores]
+    words = _core.words_of_scores(np.array(scores), single)
+    assert words.tolist() == [reference.word_of_score(s, 32 if single else 53) for s in scores]
 
 
 @settings(max_examples=40, deadline=None)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import flopcore as fc
-from flopcore import program as fc_program
+from flopcore import program_inputs as fc_program
 from flopcore.distributions import (
     Beta,
     Discrete,

@@ -294,9 +294,12 @@ def test_rel_error_is_compared_exactly():
 
 
 def test_the_draws_at_which_until_is_asked_are_fixed():
-    stops = list(sweep_run._stops(10**6, fc.rel_error(0.1)))
+    fixed = sweep_run.fixed_stops
+    stops = list(sweep_run._stops(10**6, fc.rel_error(0.1), fixed))
     assert stops[:6] == [65536 * k for k in (1, 2, 3, 4, 5, 6)]
     assert stops[-1] == 10**6
     assert stops == sorted(set(stops))
-    assert len(list(sweep_run._stops(10**12, fc.rel_error(0.1)))) < 100
-    assert list(sweep_run._stops(10**6, None)) == [10**6]
+    assert len(list(sweep_run._stops(10**12, fc.rel_error(0.1), fixed))) < 100
+    assert list(sweep_run._stops(10**6, None, fixed)) == [10**6]
+    powers = list(sweep_run._stops(10**6, fc.rel_error(0.1), sweep_run.doubling_stops))
+    assert powers == [65536 << k for k in range(4)] + [10**6]

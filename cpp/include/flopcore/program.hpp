@@ -18,10 +18,15 @@
 namespace flopcore {
 
 // An uncertain input: one term for the study, or one for each entity, around an offset. A scale of 0 is a known value.
+// One of the study may be drawn by a dimension of Sobol' points: draw i is then point i mod 2^32 of replicate i / 2^32,
+// whose scramble has the first Philox word of block "replicate" of the stream `scramble` as its seed. The bits below
+// the 32 of a point are those of the variable's own stream.
 struct Variable {
     bool of_entities = false;
     std::vector<Term> terms;
     std::vector<double> offsets;
+    std::vector<std::uint32_t> directions{};  // 32 numbers, or none: Philox alone
+    std::uint64_t scramble = 0;
 };
 
 // Where values end. `inputs` are registers; a sink of entities is reached once per entity, any other once per draw.

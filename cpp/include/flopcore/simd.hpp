@@ -42,7 +42,7 @@ struct Address {
 };
 
 // What an instruction of a program does with registers of draws; docs/NUMERICS.md has the meanings and bounds. The last
-// five are for the engine that runs the program, the others for the kernel run_code.
+// six are for the engine that runs the program, the others for the kernel run_code.
 enum class Opcode : uint8_t {
     fill,
     add,
@@ -63,11 +63,12 @@ enum class Opcode : uint8_t {
     sqrt,
     floor,
     lookup,
-    draw,   // to: register, a: variable
-    store,  // a: register to keep for a later stage, to: slot
-    load,   // to: register, a: slot
-    order,  // to: register, a: slot, b: rank from the smallest, c: which members
-    sink,   // to: sink
+    draw,    // to: register, a: variable
+    couple,  // to: register, a: variable, b: register of the normal scores that take the place of its random words
+    store,   // a: register to keep for a later stage, to: slot
+    load,    // to: register, a: slot
+    order,   // to: register, a: slot, b: rank from the smallest, c: which members
+    sink,    // to: sink
 };
 
 struct Instruction {
@@ -101,6 +102,9 @@ struct Kernels {
     // Values of a table at words of 32 and of 53 bits.
     void (*quantiles_f32)(const uint32_t* words, size_t n, const QuantileRows* table, double* out);
     void (*quantiles_f64)(const uint64_t* words, size_t n, const QuantileRows* table, double* out);
+    // Words of 32 and of 53 bits at the probabilities of standard normal scores.
+    void (*words_of_scores_f32)(const float* scores, size_t n, uint32_t* words);
+    void (*words_of_scores_f64)(const double* scores, size_t n, uint64_t* words);
     // acc += scale * x.
     void (*add_scaled_f32)(const float* x, size_t n, float scale, float* acc);
     void (*add_scaled_f64)(const double* x, size_t n, double scale, double* acc);

@@ -30,6 +30,9 @@ struct Lanes<float> {
     void quantiles(const Word* w, std::size_t n, const QuantileRows& table, double* out) const {
         k.quantiles_f32(w, n, &table, out);
     }
+    void words_of_scores(const float* scores, std::size_t n, Word* words) const {
+        k.words_of_scores_f32(scores, n, words);
+    }
     void add_scaled(const float* v, std::size_t n, float scale, float* x) const { k.add_scaled_f32(v, n, scale, x); }
     void count_above(const float* x, std::size_t n, const float* t, std::size_t nt, std::int64_t* counts) const {
         k.count_above_f32(x, n, t, nt, counts);
@@ -74,6 +77,9 @@ struct Lanes<double> {
     }
     void quantiles(const Word* w, std::size_t n, const QuantileRows& table, double* out) const {
         k.quantiles_f64(w, n, &table, out);
+    }
+    void words_of_scores(const double* scores, std::size_t n, Word* words) const {
+        k.words_of_scores_f64(scores, n, words);
     }
     void add_scaled(const double* v, std::size_t n, double scale, double* x) const { k.add_scaled_f64(v, n, scale, x); }
     void count_above(const double* x, std::size_t n, const double* t, std::size_t nt, std::int64_t* counts) const {

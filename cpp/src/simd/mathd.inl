@@ -166,17 +166,36 @@ void norm_ppf_array(const double* __restrict q, size_t n, double* __restrict out
     }
 }
 
-// Normal CDF to 4e-16 relative times (1 + x^2); underflows to 0 below x = -38.5.
+// Probability that a normal is below -|x|, to 4e-16 relative times (1 + x^2); 0 beyond |x| = 38.5.
+inline double normal_tail_beyond(double x) {
+    const double a = x < 0.0 ? -x : x;
+    const double b = a < 40.0 ? a : 40.0;
+    const double s = b * 0x1.6a09e667f3bcdp-1;
+    const double square = b * b, rest = fused(b, b, -square);
+    const double t = (s - 3.75) / (s + 3.75);
+    const double scaled = polynomial(k_erfc_f64, t) / (1.0 + 2.0 * s);
+    return 0.5 * scaled * exp_of(-0.5 * square) * (1.0 - 0.5 * rest);
+}
+
 void norm_cdf_array(const double* __restrict x, size_t n, double* __restrict out) {
     for (size_t i = 0; i < n; ++i) {
-        const double a = x[i] < 0.0 ? -x[i] : x[i];
-        const double b = a < 40.0 ? a : 40.0;
-        const double s = b * 0x1.6a09e667f3bcdp-1;
-        const double square = b * b, rest = fused(b, b, -square);
-        const double t = (s - 3.75) / (s + 3.75);
-        const double scaled = polynomial(k_erfc_f64, t) / (1.0 + 2.0 * s);
-        const double tail = 0.5 * scaled * exp_of(-0.5 * square) * (1.0 - 0.5 * rest);
+        const double tail = normal_tail_beyond(x[i]);
         const double value = x[i] < 0.0 ? tail : 1.0 - tail;
         out[i] = x[i] != x[i] ? x[i] : value;
+    }
+}
+
+// The word of a normal score's probability: whole steps of the tail probability, counted from the nearer end.
+template <unsigned bits, class Real, class Word>
+void words_of_scores(const Real* __restrict scores, size_t n, Word* __restrict words) {
+    constexpr uint64_t kLargest = (uint64_t{1} << bits) - 1;
+    constexpr double kSteps = static_cast<double>(uint64_t{1} << bits), kMiddle = kSteps / 2.0 - 1.0;
+#pragma omp simd
+    for (size_t i = 0; i < n; ++i) {
+        const double z = static_cast<double>(scores[i]);
+        const double steps = normal_tail_beyond(z) * kSteps;
+        const double whole = round_down(steps < kMiddle ? steps : kMiddle);
+        const uint64_t tail = __builtin_bit_cast(uint64_t, whole + 0x1p52) & kFraction;
+        words[i] = static_cast<Word>(z < 0.0 ? tail : kLargest - tail);
     }
 }

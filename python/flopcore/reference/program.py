@@ -8,16 +8,18 @@ from __future__ import annotations
 import math
 import operator
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations_with_replacement
+from types import MappingProxyType
 from typing import Any
 
 from . import sampling
 from .philox import draw_word, stream_hash
 from .sampling import Arithmetic, Precision
+from .sobol import owen_scramble, sobol_word
 
-__all__ = ["Evaluator", "bin_of", "count_above", "count_moments", "count_table"]
+__all__ = ["Evaluator", "bin_of", "count_above", "count_moments", "count_table", "word_of_score"]
 
 Values = list[float]
 """One value, or one an entity."""
@@ -40,10 +42,20 @@ class Evaluator:
         Of every value.
     draw : int
         Its number.
+    dimensions : mapping of str to int
+        Of Sobol' points, for the study's own inputs that they draw; the draw is then replicate 2^32 + point.
     """
 
-    def __init__(self, entities: Sequence[str], key: tuple[int, int], precision: Precision, draw: int) -> None:
+    def __init__(
+        self,
+        entities: Sequence[str],
+        key: tuple[int, int],
+        precision: Precision,
+        draw: int,
+        dimensions: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self._entities, self._key, self._precision, self._draw = entities, key, precision, draw
+        self._dimensions = dimensions
         self._done: dict[int, tuple[Any, Values]] = {}  # by identity; the node is kept, so that its id stays its own
 
     def values(self, node: Any) -> Values:
@@ -70,12 +82,15 @@ class Evaluator:
                 node.payload, node.payload.groups or (self._entities if node.scope == "entity" else [""])
             )
         args = [self.values(arg) for arg in node.args]
+        if node.op == "couple":
+            return self._drawn(node.payload, [""] * n, args[0])
         if node.op in ("total", "highest", "lowest", "rank"):
             return [self._over_entities(node, args[0])]
         rows = zip(*(arg if len(arg) == n else arg * n for arg in args), strict=True)
         return [self._operation(node, list(row)) for row in rows]
 
-    def _drawn(self, source: Any, keys: Sequence[str]) -> Values:
+    def _drawn(self, source: Any, keys: Sequence[str], scores: Sequence[float] = ()) -> Values:
+        """Return the input at each key's random words, or at the words of each one's normal score."""
         values = []
         arithmetic = Arithmetic(self._precision)
         purpose = "group" if source.groups else "factor"
@@ -86,11 +101,32 @@ class Evaluator:
             if term.kind == "constant":
                 values.append(float(offset))
                 continue
-            word = draw_word(self._key, stream_hash(purpose, source.name, key), self._draw, self._precision)
-            extra = (Fraction(term.half),) if term.kind == "log_linear" else ()
+            if scores and term.kind == "normal":
+                values.append(
+                    float(arithmetic.fma(arithmetic.round(Fraction(term.scale)), Fraction(scores[m]), offset))
+                )
+                continue
+            if scores:
+                word = word_of_score(scores[m], arithmetic.word_bits)
+            else:
+                word = draw_word(self._key, stream_hash(purpose, source.name, key), self._draw, self._precision)
+            if not scores and not key and source.name in self._dimensions:
+                word = self._sobol_word(source.name, word)
+            extra: tuple[Any, ...] = (Fraction(term.half),) if term.kind == "log_linear" else ()
+            if term.kind == "table":
+                starts, rows = term.table.starts.tolist(), term.table.fields.tolist()
+                extra = (starts, [[Fraction(x) for x in row] for row in rows])
             add = getattr(sampling, f"add_{term.kind}")
             values.append(float(add(self._precision, word, *extra, Fraction(term.scale), offset)))
         return values
+
+    def _sobol_word(self, name: str, word: int) -> int:
+        """Return the scrambled coordinate of the draw's point, and below its 32 bits those of the word."""
+        replicate, point = divmod(self._draw, 2**32)
+        seed = draw_word(self._key, stream_hash("scramble", name, ""), 4 * replicate, "single")
+        high = owen_scramble(sobol_word(self._dimensions[name], point), seed)
+        step: int = 1 << Arithmetic(self._precision).word_bits - 32
+        return high * step + word % step
 
     def _over_entities(self, node: Any, values: Values) -> float:
         if node.op == "rank":
@@ -201,6 +237,21 @@ def _pow(x: float, y: float) -> float:
         product = y * log
         return math.nan if math.isnan(product) else _exp(product)
     return _exp(float(_DOUBLE.round(Fraction(y) * Fraction(log))))
+
+
+def word_of_score(score: float, bits: int) -> int:
+    """Return the word at the probability of a standard normal score: steps of the tail, counted from the nearer end."""
+    b = min(abs(Fraction(score)), Fraction(40))
+    s = _DOUBLE.round(b * _number("0x1.6a09e667f3bcdp-1"))
+    square = _DOUBLE.round(b * b)
+    rest = _DOUBLE.fma(b, b, -square)
+    t = _DOUBLE.round(_DOUBLE.round(s - Fraction(15, 4)) / _DOUBLE.round(s + Fraction(15, 4)))
+    scaled = _DOUBLE.round(_DOUBLE.polynomial("erfc", t) / _DOUBLE.round(1 + 2 * s))
+    exponential = Fraction(_exp(float(-square / 2)))
+    product = _DOUBLE.round(scaled / 2 * exponential)
+    tail = _DOUBLE.round(product * _DOUBLE.round(1 - rest / 2))
+    steps = min(math.floor(tail * (1 << bits)), (1 << bits - 1) - 1)
+    return steps if score < 0 else (1 << bits) - 1 - steps
 
 
 _FUNCTIONS = {"exp": _exp, "exp10": _exp10, "log": _log, "log10": _log10}

@@ -33,6 +33,11 @@ class Arithmetic:
         """Width of the significand."""
         return 24 if self.precision == "single" else 53
 
+    @property
+    def word_bits(self) -> int:
+        """Width of a random word."""
+        return 32 if self.precision == "single" else 53
+
     def round(self, value: Fraction) -> Fraction:
         """Return the nearest representable number, subnormals included; no routine comes near the upper bound."""
         if value == 0:
