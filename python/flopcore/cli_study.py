@@ -156,6 +156,14 @@ def _table_of(name: str) -> Callable[[Mapping[str, Any]], None]:
     help="Models without a figure: left out, estimated, or counted apart.",
 )
 @click.option(
+    "--band",
+    "bands",
+    type=_Pair("LABEL=FACTOR", "likely=5"),
+    multiple=True,
+    help="What a label of confidence means: the one-sided factor of the central interval; repeatable.",
+)
+@click.option("--factor", metavar="NUMBER", help="A way of counting: every figure times this, such as 1/2 or 4/3.")
+@click.option(
     "--capability",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -188,6 +196,8 @@ def hooker(
     estimate_error: Literal["resample", "shrink"],
     new_runs: bool,
     missing: Literal["exclude", "impute", "censored"],
+    bands: tuple[tuple[str, str], ...],
+    factor: str | None,
     capability: Path | None,
     metrics: tuple[tuple[str, str], ...],
     without_metric: Literal["impute", "exclude"],
@@ -206,6 +216,7 @@ def hooker(
     from .study.capability import read_capability, with_capability
     from .study.hooker import LINES, IndexOptions, run_hooker
     from .study.population import Population
+    from .study.scenario import Scenario
     from .thresholds import thresholds
 
     if as_csv and as_json:
@@ -227,9 +238,16 @@ def hooker(
         models = models.new_runs()
     if capability is not None:
         models = with_capability(models, read_capability(capability))
+    with usage():
+        scenario = (
+            None if factor is None else Scenario(f"every figure x {factor}", parse_quantity(factor, name="--factor"))
+        )
+        meaning = models.bands.replaced({label: parse_quantity(text, name=label) for label, text in bands})
     with usage(), progress_bar(quiet) as progress:
         found = run_hooker(
             models,
+            bands=meaning,
+            scenario=scenario,
             thresholds=over,
             estimate_error=estimate_error,
             missing=missing,

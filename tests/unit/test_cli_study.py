@@ -6,6 +6,8 @@ from pathlib import Path
 
 from command_line import document, fails, run
 
+LABELS = ("confident", "likely", "speculative", "unlabelled")
+
 
 def test_hooker_takes_scores_missing_figures_runs_and_a_checkpoint(tmp_path: Path) -> None:
     scores = tmp_path / "scores.csv"
@@ -49,6 +51,17 @@ def test_hooker_takes_an_index_and_columns_of_ones_own(tmp_path: Path) -> None:
     assert document("study", "forecast", "--data", path, *own)["population"] == "own.csv"
     assert "domain ('Domain')" in fails(4, "study", "forecast", "--data", path, *own[:6])
     assert "is not FIELD=COLUMN" in fails(2, "study", "forecast", "--data", path, "--column", "name")
+
+
+def test_hooker_takes_bands_and_a_way_of_counting() -> None:
+    options = ("study", "hooker", "--draws", "50", "--seed", "2", "--factor", "1/2")
+    found = document(*options, *(p for label in LABELS for p in ("--band", f"{label}=1")))
+    assert found["population"]["bands"]["factor"] == dict.fromkeys(LABELS, 1)
+    assert found["scenario"] == "every figure x 1/2"
+    halved = [sum(model["flop"] > line["threshold"] for model in found["models"]) for line in found["thresholds"]]
+    assert [line["point"] for line in found["thresholds"]] == [line["p05"] for line in found["thresholds"]] == halved
+    assert "'sure' unknown" in fails(2, *options, "--band", "sure=1")
+    assert "below 1" in fails(2, *options, "--band", "likely=0.5")
 
 
 def test_forecast_prints_and_refuses(tmp_path: Path) -> None:

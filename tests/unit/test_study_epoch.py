@@ -40,6 +40,47 @@ def test_columns_of_either_vintage_are_read(write: Write) -> None:
     assert b.open_weights is True
 
 
+OCTOBER_2024 = (
+    "System,Domain,Organization,Country (from Organization),Publication date,Link,Notability criteria,Parameters,"
+    "Training compute (FLOP),Training dataset size (datapoints),Epochs,Training time (hours),Training hardware,"
+    "Hardware quantity,Hardware utilization,Training compute cost (2023 USD),Confidence,Base model,"
+    "Finetune compute (FLOP),Model accessibility,Training compute estimation method"
+)
+APRIL_2025 = OCTOBER_2024.replace("System", "Model").replace("(from Organization)", "(of organization)")
+JULY_2026 = (
+    APRIL_2025.replace("(datapoints)", "(total)").replace("Hardware utilization", "Hardware utilization (MFU)")
+    + ",Task,Training compute lower bound,Training compute upper bound,Training chip-hours,Numerical format,"
+    "Post-training compute (FLOP),Possibly over 1e23 FLOP,Open model weights?"
+)
+ROW = {
+    "Organization": "Lab", "Domain": "Biology", "Publication date": "2024-01-02", "Country": "China",
+    "Training compute (FLOP)": "1.0692E+025", "Confidence": "Likely", "Parameters": "1e9", "Epochs": "2",
+    "Training dataset size": "5e12", "Base model": "B", "Finetune compute (FLOP)": "1e20", "Link": "https://example.org",
+    "Notability criteria": "SOTA improvement", "Training hardware": "NVIDIA A100", "Training time (hours)": "10",
+    "Hardware quantity": "8", "Hardware utilization": "0.4", "Training compute cost (2023 USD)": "1e6",
+    "Model accessibility": "Open weights (unrestricted)", "Training compute estimation method": "Hardware",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("header", [OCTOBER_2024, APRIL_2025, JULY_2026], ids=["2024-10", "2025-04", "2026-07"])
+def test_every_vintage_gives_the_same_model(write: Write, header: str) -> None:
+    """Column names of October 2024, April 2025 and July 2026, and the empty columns that a spreadsheet leaves."""
+    cells = []
+    for column in header.split(","):
+        plain = column.split(" (")[0] if column.startswith(("Country", "Training dataset", "Hardware util")) else column
+        cells.append("M" if column in ("System", "Model") else ROW.get(plain, ""))
+    (model,) = read_epoch(write(",".join(cells) + ",,", header=header + ",,"))
+    assert (model.name, model.country, model.training_flop) == ("M", "China", 10692 * 10**21)
+    assert (model.parameters_total, model.examples, model.epochs, model.own_flop) == (10**9, 5 * 10**12, 2, 10**20)
+    assert model.hardware == Hardware("NVIDIA A100", 80, Fraction(2, 5))
+    assert (model.open_weights, model.notable, model.cost_usd, model.method) == (True, True, 10**6, "hardware")
+
+
+def test_a_column_that_stands_twice_is_an_error(write: Write) -> None:
+    with pytest.raises(DataError, match=r"'Confidence' stands in 2 columns"):
+        read_epoch(write("M,2024-01-02,Lab,Language,1e24,Likely,Confident", header=HEADER + ",Confidence"))
+
+
 def test_own_columns_can_be_named(write: Write) -> None:
     path = write("M,2024-01-02,Language,1e24,Likely", header="title,when,Domain,flop,Confidence")
     with pytest.raises(DataError, match=r"no column for name .*date .*training_flop"):

@@ -14,7 +14,7 @@ from flopcore import _core
 from flopcore.distributions import log10_exact
 from flopcore.quantity import Number
 
-from .counting import FactorCount
+from .counting import FACTORS, FactorCount
 from .effective import Missed
 from .gaming import Dodge
 from .population import Model
@@ -174,13 +174,19 @@ def _h5(models: Sequence[Model]) -> Iterator[Claim]:
 
 
 def _h6(models: Sequence[Model]) -> Iterator[Claim]:
-    before = [model.training_flop for model in models if model.date < ESSAY and model.training_flop is not None]
+    before = [Fraction(m.training_flop) for m in models if m.date < ESSAY and m.training_flop is not None]
     at26, at25 = (sum(flop >= 10**exponent for flop in before) for exponent in (26, 25))
+    ways = "; ".join(
+        f"times {float(factor):.3g}: {sum(f * factor >= 10**26 for f in before)} and "
+        f"{sum(f * factor >= 10**25 for f in before)}"
+        for factor in FACTORS
+        if factor != 1
+    )
     yield Claim(
         "H6",
         "section 1, Fig. 2",
         "no model meets 1e26 FLOP, a handful meet 1e25 (July 2024)",
-        f"before {ESSAY}: {at26} at 1e26 or more, {at25} at 1e25 or more",
+        f"before {ESSAY}: {at26} at 1e26 or more, {at25} at 1e25 or more; {ways}",
         at26 == 0 and 0 < at25 <= 15,
     )
 

@@ -213,6 +213,10 @@ def _places(present: tuple[str, ...], columns: Mapping[str, str], source: str) -
             places[name] = column
         elif name in _NEEDED or name in columns:
             missing.append(f"{name} ({' or '.join(repr(alias) for alias in tried)})")
+    twice = [column for column in dict.fromkeys(places.values()) if present.count(column) > 1]
+    if twice:
+        found = "; ".join(f"{column!r} stands in {present.count(column)} columns" for column in twice)
+        raise DataError(f"{source}: {found}; keep one of each")
     if missing:
         raise DataError(f"{source}: no column for {', '.join(missing)}; name yours with columns=")
     return places

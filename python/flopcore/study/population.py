@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
@@ -103,6 +103,15 @@ class Bands:
             raise ValueError(f"bands: factor of {', '.join(low)} is below 1")
         if not 0 < self.coverage < 1:
             raise ValueError(f"bands: coverage={self.coverage} is not between 0 and 1")
+
+    def replaced(self, factors: Mapping[str, Number]) -> Bands:
+        """Return the table with other factors for some labels; an unknown label is a ValueError."""
+        unknown = [label for label in factors if label not in CONFIDENCES]
+        if unknown:
+            raise ValueError(f"bands: {', '.join(map(repr, unknown))} unknown; there are {', '.join(CONFIDENCES)}")
+        source = "; ".join(part for part in (self.source, "replaced: " + ", ".join(factors)) if part)
+        pairs = tuple((label, factors.get(label, factor)) for label, factor in self.factor)
+        return Bands(pairs, self.coverage, source) if factors else self
 
     def of(self, label: str) -> Number:
         """Return the factor of a label."""
