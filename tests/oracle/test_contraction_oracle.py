@@ -188,6 +188,20 @@ def test_decompositions_are_those_of_lapack() -> None:
         assert 2 * (found["mac"] + found["div"]) == 4 * n * (n + 1)
 
 
+def test_solves_are_a_factorisation_and_two_triangular_solves() -> None:
+    for n, columns in ((1, 1), (4, 3), (6, 6)):
+        factors = amounts(node("lu_factor", [(n, n)]))
+        lower = amounts(node("triangular_solve", [(n, n), (n, columns)], unit_diagonal=True))
+        upper = amounts(node("triangular_solve", [(n, n), (n, columns)]))
+        parts = {name: factors.get(name, 0) + lower.get(name, 0) + upper.get(name, 0) for name in ("mac", "div", "cmp")}
+        found = [amounts(node("solve", [(n, n), (n, columns)]))]
+        if columns == n:
+            found.append(amounts(node("inverse", [(n, n)])))
+        for each in found:
+            assert {name: each.get(name, 0) for name in parts} == parts
+        assert amounts(node("determinant", [(n, n)])).get("mac", 0) == factors.get("mac", 0)
+
+
 def eliminated(m: int, n: int) -> int:
     """Products and quotients of an elimination, counted as it is done."""
     total = 0

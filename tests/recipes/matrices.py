@@ -21,7 +21,15 @@ def square(r: Recipe, op: str) -> Value:
 
 def solve(r: Recipe, op: str) -> Value:
     lead, n, m, dtype = batch(r), r.dim(), r.dim(), r.dtype()
-    return r.node(op, [r.leaf([*lead, n, n], dtype=dtype), r.leaf([*lead, n, m], dtype=dtype)], {}, [*lead, n, m])
+    attrs: dict[str, Any] = {}
+    if op == "triangular_solve":
+        r.option(attrs, "unit_diagonal", (True, False))
+    return r.node(op, [r.leaf([*lead, n, n], dtype=dtype), r.leaf([*lead, n, m], dtype=dtype)], attrs, [*lead, n, m])
+
+
+def lu_factor(r: Recipe, op: str) -> Value:
+    a = r.leaf([r.dim() for _ in range(r.size(2, 3))], dtype=r.dtype())
+    return r.several(op, [a], {}, [a.dims, [*a.dims[:-2], None]])[0]
 
 
 def tall(r: Recipe, op: str) -> Value:
@@ -47,7 +55,8 @@ def fft(r: Recipe, op: str) -> Value:
 
 RECIPES = {
     **dict.fromkeys(of_family("square_matrix"), square),
-    "solve": solve,
+    **dict.fromkeys(("solve", "triangular_solve"), solve),
+    "lu_factor": lu_factor,
     **dict.fromkeys(("qr", "svd"), tall),
     "fft": fft,
 }

@@ -96,24 +96,8 @@ def mixture_of_experts(r: Recipe, op: str) -> Value:
     return r.node(op, inputs, attrs, x.dims)
 
 
-def square(r: Recipe, op: str) -> Value:
-    size, lead = r.dim(), [r.dim() for _ in range(r.choose.integer(0, 1))]
-    a = r.leaf([*lead, size, size], dtype=r.dtype())
-    if op == "cholesky":
-        return r.node(op, [a], {}, a.dims)
-    attrs: dict[str, Any] = {}
-    r.option(attrs, "unit_diagonal", (True, False))
-    b = r.leaf([*lead, size, r.dim()], dtype=a.dtype)
-    return r.node(op, [a, b], attrs, b.dims)
-
-
-def lu_factor(r: Recipe, op: str) -> Value:
-    a = r.leaf([r.dim() for _ in range(r.size(2, 3))], dtype=r.dtype())
-    return r.several(op, [a], {}, [a.dims, [*a.dims[:-2], None]])[0]
-
-
 RECIPES = {
     "rnn": layer, "gru": layer, "lstm": layer, "selective_scan": selective_scan, "state_space_dual": state_space_dual,
-    "gated_delta_rule": gated_delta_rule, "associative_scan": associative_scan, "cholesky": square,
-    "mixture_of_experts": mixture_of_experts, "triangular_solve": square, "lu_factor": lu_factor,
+    "gated_delta_rule": gated_delta_rule, "associative_scan": associative_scan,
+    "mixture_of_experts": mixture_of_experts,
 }  # fmt: skip

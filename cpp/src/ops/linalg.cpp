@@ -1,5 +1,6 @@
-// Factorisations and solves of the matrices in the last two dims, and the discrete Fourier transform. Textbook counts;
-// where a method iterates, the leading terms its source gives.
+// Factorisations and solves of the matrices in the last two dims, and the discrete Fourier transform. Textbook counts
+// (Golub and Van Loan 2013, Matrix Computations; LAPACK Working Note 41, appendix C), a product that is added or taken
+// away as a mac; where a method iterates, the leading terms its source gives.
 #include <bit>
 
 #include "rules.hpp"
@@ -14,6 +15,10 @@ ExprRef pairs(ExprStore& exprs, ExprRef n) { return exprs.scale(exprs.mul(n, exp
 // 1 + 4 + ... + (n - 1)^2
 ExprRef squares(ExprStore& exprs, ExprRef n) {
     return exprs.scale(exprs.mul(exprs.mul(n, exprs.sub(n, one())), exprs.sub(times(exprs, n, 2), one())), {1, 6});
+}
+// n (n - 1) (n + 1) / 6
+ExprRef tetrahedron(ExprStore& exprs, ExprRef n) {
+    return exprs.scale(exprs.mul(exprs.mul(n, exprs.sub(n, one())), exprs.add(n, one())), {1, 6});
 }
 
 std::span<const ExprRef> batch_of(const TensorView& x) { return x.shape().first(x.rank - 2U); }
@@ -47,8 +52,7 @@ void emit_per_matrix(CountContext& context, Feature feature, ExprRef each) {
 }
 
 void emit(CountContext& context, const Elimination& work) {
-    emit_per_matrix(context, Feature::kMul, work.updates);
-    emit_per_matrix(context, Feature::kAdd, work.updates);
+    emit_per_matrix(context, Feature::kMac, work.updates);
     emit_per_matrix(context, Feature::kDiv, work.divisions);
     emit_per_matrix(context, Feature::kCmp, work.comparisons);
 }
@@ -70,11 +74,8 @@ void infer_determinant(InferContext& context) {
 void count_determinant(CountContext& context) {
     ExprStore& exprs = context.exprs;
     const ExprRef n = context.inputs[0].dim(-1);
-    const Elimination work = eliminate(exprs, n);
-    emit_per_matrix(context, Feature::kMul, exprs.add(work.updates, exprs.sub(n, one())));
-    emit_per_matrix(context, Feature::kAdd, work.updates);
-    emit_per_matrix(context, Feature::kDiv, work.divisions);
-    emit_per_matrix(context, Feature::kCmp, work.comparisons);
+    emit(context, eliminate(exprs, n));
+    emit_per_matrix(context, Feature::kMul, exprs.sub(n, one()));
 }
 
 namespace {
@@ -104,6 +105,42 @@ void infer_solve(InferContext& context) {
 
 void count_solve(CountContext& context) { count_with_solves(context, context.inputs[1].dim(-1)); }
 
+void count_cholesky(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const ExprRef n = context.inputs[0].dim(-1);
+    emit_per_matrix(context, Feature::kMac, tetrahedron(exprs, n));
+    emit_per_matrix(context, Feature::kDiv, pairs(exprs, n));
+    emit_per_matrix(context, Feature::kSqrt, n);
+}
+
+void count_triangular_solve(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const ExprRef n = context.inputs[0].dim(-1), columns = context.inputs[1].dim(-1);
+    emit_per_matrix(context, Feature::kMac, exprs.mul(columns, pairs(exprs, n)));
+    if (context.attrs.integer(AttrKey::kUnitDiagonal) == 0)
+        emit_per_matrix(context, Feature::kDiv, exprs.mul(columns, n));
+}
+
+void infer_lu_factor(InferContext& context) {
+    const TensorView& a = context.inputs[0];
+    require_rank(a, 2, "the matrix");
+    push_shape(context, a.shape(), a.dtype);
+    push_matrices(context, DType::kInt32, batch_of(a), {context.exprs.min(a.dim(-2), a.dim(-1))});
+}
+
+void count_lu_factor(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const TensorView& a = context.inputs[0];
+    const ExprRef m = a.dim(-2), n = a.dim(-1), k = exprs.min(m, n);
+    // Step i = 1 .. k picks a pivot of m - i + 1, divides the m - i below it, and updates (m - i) (n - i).
+    const ExprRef after = exprs.add(k, one());
+    const ExprRef sum = pairs(exprs, after);  // 1 + ... + k
+    const ExprRef below = exprs.sub(exprs.mul(k, m), sum);
+    const ExprRef updates =
+        exprs.add(exprs.sub(exprs.mul(exprs.mul(k, m), n), exprs.mul(exprs.add(m, n), sum)), squares(exprs, after));
+    emit(context, {updates, below, below});
+}
+
 void infer_qr(InferContext& context) {
     const TensorView& x = context.inputs[0];
     require_tall(context.exprs, x);
@@ -115,9 +152,7 @@ void infer_qr(InferContext& context) {
 void count_qr(CountContext& context) {
     ExprStore& exprs = context.exprs;
     const ExprRef m = context.inputs[0].dim(-2), n = context.inputs[0].dim(-1);
-    const ExprRef later = exprs.mul(pairs(exprs, n), exprs.sub(times(exprs, m, 2), one()));
-    emit_per_matrix(context, Feature::kMul, exprs.mul(m, exprs.mul(n, n)));
-    emit_per_matrix(context, Feature::kAdd, exprs.add(exprs.mul(n, exprs.sub(m, one())), later));
+    emit_per_matrix(context, Feature::kMac, exprs.mul(m, exprs.mul(n, n)));
     emit_per_matrix(context, Feature::kDiv, exprs.mul(m, n));
     emit_per_matrix(context, Feature::kSqrt, n);
 }

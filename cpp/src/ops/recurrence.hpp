@@ -1,4 +1,4 @@
-// Recurrences, mixtures of experts and decompositions of matrices: rows of one table, each with functions of its own.
+// Recurrences and mixtures of experts: rows of one table, each with functions of its own.
 #pragma once
 
 #include "attrs.hpp"
@@ -28,7 +28,6 @@ constexpr AttrSpec kMixture[] = {{K::kTopK, A::kInt, true},
                                  {K::kActivation, A::kChoice, false, 2, kActivationChoices},
                                  {K::kScoring, A::kChoice, false, 0, kScoringChoices},
                                  {K::kDispatch, A::kChoice, false, 0, kDispatchChoices}};
-constexpr AttrSpec kTriangular[] = {{K::kUnitDiagonal, A::kBool}};
 
 constexpr OpRule kRules[] = {
     // clang-format off
@@ -40,9 +39,6 @@ constexpr OpRule kRules[] = {
     {Op::kGatedDeltaRule, 4, 5, 0, false, {}, infer_gated_delta_rule, count_gated_delta_rule},
     {Op::kAssociativeScan, 1, 2, 0, false, kScan, infer_associative_scan, count_associative_scan},
     {Op::kMixtureOfExperts, 4, 8, slots({1, 2, 3, 4, 5, 6, 7}), false, kMixture, infer_mixture_of_experts, count_mixture_of_experts},
-    {Op::kCholesky, 1, 1, 0, false, {}, infer_cholesky, count_cholesky},
-    {Op::kTriangularSolve, 2, 2, 0, false, kTriangular, infer_triangular_solve, count_triangular_solve},
-    {Op::kLuFactor, 1, 1, 0, false, {}, infer_lu_factor, count_lu_factor},
     // clang-format on
 };
 

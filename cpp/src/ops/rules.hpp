@@ -53,12 +53,6 @@ void infer_associative_scan(InferContext& context);
 void count_associative_scan(CountContext& context);
 void infer_mixture_of_experts(InferContext& context);
 void count_mixture_of_experts(CountContext& context);
-void infer_cholesky(InferContext& context);
-void count_cholesky(CountContext& context);
-void infer_triangular_solve(InferContext& context);
-void count_triangular_solve(CountContext& context);
-void infer_lu_factor(InferContext& context);
-void count_lu_factor(CountContext& context);
 
 // The count of a rule that is its charges and flags.
 void count_charges(CountContext& context);
@@ -168,11 +162,15 @@ void infer_weight_norm(InferContext& context);
 void measure_weight_norm(CountContext& context, Sizes& sizes);
 
 void infer_square(InferContext& context);
+void count_cholesky(CountContext& context);
 void infer_determinant(InferContext& context);
 void count_determinant(CountContext& context);
 void count_inverse(CountContext& context);
 void infer_solve(InferContext& context);
 void count_solve(CountContext& context);
+void count_triangular_solve(CountContext& context);
+void infer_lu_factor(InferContext& context);
+void count_lu_factor(CountContext& context);
 void infer_qr(InferContext& context);
 void count_qr(CountContext& context);
 void infer_eigh(InferContext& context);

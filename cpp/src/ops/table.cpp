@@ -73,6 +73,7 @@ constexpr AttrSpec kOneHot[] = {
     {K::kAxis, A::kInt, false, -1}, {K::kSize, A::kDim, true}, {K::kDtype, A::kDtype, true}};
 constexpr AttrSpec kDropout[] = {{K::kMode, A::kChoice, false, 0, ops::kModeChoices}, {K::kRatio, A::kRatio}};
 constexpr AttrSpec kFft[] = {{K::kAxis, A::kInt, false, -1}, {K::kOnesided, A::kBool}, {K::kDtype, A::kDtype, true}};
+constexpr AttrSpec kTriangular[] = {{K::kUnitDiagonal, A::kBool}};
 constexpr AttrSpec kReshape[] = {{K::kShape, A::kDims, true}};
 constexpr AttrSpec kFlatten[] = {{K::kAxis, A::kInt, false, 1}, {K::kEndAxis, A::kInt, false, -1}};
 constexpr AttrSpec kTranspose[] = {{K::kPermutation, A::kInts, true}};
@@ -222,6 +223,9 @@ constexpr OpRule kCharged[] = {
     {Op::kDeterminant, 1, 1, 0, false, {}, ops::infer_determinant, ops::count_determinant},
     {Op::kInverse, 1, 1, 0, false, {}, ops::infer_square, ops::count_inverse},
     {Op::kSolve, 2, 2, 0, false, {}, ops::infer_solve, ops::count_solve, {}, {}, {}, ops::kAlike},
+    {Op::kCholesky, 1, 1, 0, false, {}, ops::infer_square, ops::count_cholesky},
+    {Op::kTriangularSolve, 2, 2, 0, false, kTriangular, ops::infer_solve, ops::count_triangular_solve, {}, {}, {}, ops::kAlike},
+    {Op::kLuFactor, 1, 1, 0, false, {}, ops::infer_lu_factor, ops::count_lu_factor},
     {Op::kQr, 1, 1, 0, false, {}, ops::infer_qr, ops::count_qr},
     {Op::kEigh, 1, 1, 0, false, {}, ops::infer_eigh, ops::count_eigh},
     {Op::kSvd, 1, 1, 0, false, {}, ops::infer_svd, ops::count_svd},

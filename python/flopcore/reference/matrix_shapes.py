@@ -32,8 +32,15 @@ def _eigh(inputs: Inputs, attrs: Attrs) -> list[Shape]:
 def _solve(inputs: Inputs, attrs: Attrs) -> Shape:
     a, b = _square(inputs, attrs), given(inputs, 1)
     if len(b) != len(a) or b[:-1] != a[:-1]:
-        raise ShapeError(f"solve of {a} with right-hand sides {b}")
+        raise ShapeError(f"a solve with {a} and right-hand sides {b}")
     return b
+
+
+def _lu_factor(inputs: Inputs, attrs: Attrs) -> list[Shape]:
+    a = given(inputs, 0)
+    if len(a) < 2:
+        raise ShapeError(f"{a} holds no matrices")
+    return [a, (*a[:-2], min(a[-2:]))]
 
 
 def _tall(inputs: Inputs) -> Shape:
@@ -65,6 +72,8 @@ RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "determinant": _determinant,
     "eigh": _eigh,
     "solve": _solve,
+    "triangular_solve": _solve,
+    "lu_factor": _lu_factor,
     "qr": _qr,
     "svd": _svd,
     "fft": _fft,

@@ -1,4 +1,4 @@
-"""Output shapes of recurrences, mixtures of experts and decompositions; see `flopcore.reference.shapes`."""
+"""Output shapes of recurrences and mixtures of experts; see `flopcore.reference.shapes`."""
 
 from __future__ import annotations
 
@@ -115,27 +115,6 @@ def _mixture_of_experts(inputs: Inputs, attrs: Attrs) -> Shape:
     return x
 
 
-def _square(inputs: Inputs, attrs: Attrs) -> Shape:
-    a = given(inputs, 0)
-    if len(a) < 2 or a[-1] != a[-2]:
-        raise ShapeError(f"a square matrix is needed, not {a}")
-    return a
-
-
-def _triangular_solve(inputs: Inputs, attrs: Attrs) -> Shape:
-    a, b = _square(inputs, attrs), given(inputs, 1)
-    if len(b) != len(a) or b[:-1] != a[:-1]:
-        raise ShapeError(f"triangular_solve of {a} and {b}")
-    return b
-
-
-def _lu_factor(inputs: Inputs, attrs: Attrs) -> list[Shape]:
-    a = given(inputs, 0)
-    if len(a) < 2:
-        raise ShapeError(f"lu_factor of {a}")
-    return [a, (*a[:-2], min(a[-2:]))]
-
-
 RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "rnn": _rnn,
     "gru": _gru,
@@ -145,7 +124,4 @@ RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "gated_delta_rule": _gated_delta_rule,
     "associative_scan": _associative_scan,
     "mixture_of_experts": _mixture_of_experts,
-    "cholesky": _square,
-    "triangular_solve": _triangular_solve,
-    "lu_factor": _lu_factor,
 }
