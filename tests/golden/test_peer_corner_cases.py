@@ -5,6 +5,7 @@ Numbers are those measured with torch 2.13, fvcore 0.1.5, torchprofile 0.1.0, ul
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -127,6 +128,16 @@ def test_a_recurrent_layer_is_work() -> None:
     assert tally.flop("ultralytics-thop") == tally.flop("thop-0.1.1") == 168_960
     assert tally.flop("torch-2.13-cpu") == tally.flop("fvcore-0.1.5") == 0
     assert tally.flop("torch-2.13") == 2 * 163_840  # on meta tensors it runs as products
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4)])
+def test_products_with_a_vector_are_silently_nothing(shape: tuple[int, ...]) -> None:
+    """torch.dot and torch.mv have no formula; a vector from the left runs as a matrix of one row, and has."""
+    right = counted(lambda g: g.matmul(g.input("a", shape), g.input("b", (4,))))
+    assert right.flop("torch") == 2 * math.prod(shape)
+    assert right.flop("torch-2.13") == right.flop("torch-2.13-cpu") == 0
+    left = counted(lambda g: g.matmul(g.input("a", (4,)), g.input("b", (4, 5))))
+    assert left.flop("torch-2.13") == 2 * 20
 
 
 def test_products_are_the_same_however_they_are_written() -> None:

@@ -70,7 +70,10 @@ void infer_matmul_shape(InferContext& context, DType dtype) {
     if (b.rank > 1) context.out.push(b.dim(-1));
 }
 
-void count_matmul(CountContext& context) { emit_dots(context, context.y.elements, context.inputs[0].dim(-1)); }
+void count_matmul(CountContext& context) {
+    if (context.inputs[1].rank == 1) context.flag(Variant::kVector);
+    emit_dots(context, context.y.elements, context.inputs[0].dim(-1));
+}
 
 void infer_linear(InferContext& context) {
     const TensorView &x = context.inputs[0], &weight = context.inputs[1];

@@ -382,6 +382,8 @@ class _NodeEvaluation:
                 return attrs["approximate"] == "tanh"
             case "train":
                 return attrs["mode"] == "train"
+            case "vector":
+                return len(self._tensor("b").shape) == 1
             case "global":
                 return all(size == 1 for size in cast("list[int]", attrs["output_size"]))
         raise DataError(f"ops.toml names a flag {name!r} without a rule")
