@@ -114,25 +114,26 @@ py::object extent_of(const Tally& tally, const Entry& entry, ExtentId id) {
 std::string dtype_name(DType dtype) { return std::string(info(dtype).name); }
 
 py::dict describe_row(const Tally& tally, const Entry& entry) {
+    const EntryKind& kind = tally.kind_of(entry);
     py::list variant;
     for (std::size_t v = 0; v < kVariants.size(); ++v)
-        if ((entry.variant >> v) & 1U) variant.append(std::string(kVariants[v]));
+        if ((kind.variant >> v) & 1U) variant.append(std::string(kVariants[v]));
     py::dict result;
     result["site"] = entry.site;
     result["name"] = std::string(tally.texts()[entry.name]);
-    result["op"] = std::string(tally.name_of(entry.op));
+    result["op"] = std::string(tally.name_of(kind.op));
     result["variant"] = py::tuple(variant);
-    result["phase"] = std::string(kPhases[static_cast<std::size_t>(entry.phase)]);
-    result["dtypes"] = py::make_tuple(dtype_name(entry.dtypes.input), dtype_name(entry.dtypes.weight),
-                                      dtype_name(entry.dtypes.accumulate), dtype_name(entry.dtypes.output));
+    result["phase"] = std::string(kPhases[static_cast<std::size_t>(kind.phase)]);
+    result["dtypes"] = py::make_tuple(dtype_name(kind.dtypes.input), dtype_name(kind.dtypes.weight),
+                                      dtype_name(kind.dtypes.accumulate), dtype_name(kind.dtypes.output));
     result["scope"] = std::string(tally.texts()[entry.scope]);
-    result["origin"] = std::string(tally.texts()[entry.origin]);
+    result["origin"] = std::string(tally.texts()[kind.origin]);
     return result;
 }
 
 py::dict describe_entry(const Tally& tally, std::size_t i) {
     const Entry& entry = tally.entries()[i];
-    const std::span<const AmountTag> tags = tally.signature(entry.signature);
+    const std::span<const AmountTag> tags = tally.kind_of(entry).tags;
     py::list amounts;
     for (std::size_t a = 0; a < tags.size(); ++a)
         amounts.append(py::make_tuple(std::string(kFeatures[static_cast<std::size_t>(tags[a].feature)]),

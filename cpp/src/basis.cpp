@@ -95,7 +95,7 @@ class Folder {
         for (std::uint32_t at = block.entries_begin; at < block.entries_end; ++at) {
             if (kinds[at] == kNoKind) continue;
             const Entry& entry = tally_.entries()[at];
-            const std::span<const AmountTag> tags = tally_.signature(entry.signature);
+            const std::span<const AmountTag> tags = tally_.kind_of(entry).tags;
             for (std::uint32_t i = 0; i < tags.size(); ++i) {
                 const ExprRef base = tally_.amount_base(entry.amounts_begin + i);
                 const auto collect = [&](std::size_t side, ExprRef amount) {

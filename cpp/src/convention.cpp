@@ -41,7 +41,8 @@ class Pricer {
         denominator_ = common_denominator();
         scaled_.push_back(scale(convention.weights));
         for (const Override& over : convention.overrides) scaled_.push_back(scale(over.weights));
-        charges_.resize(tally.n_signatures() * scaled_.size());
+        plain_.resize(tally.kinds().size());
+        again_.resize(tally.kinds().size());
         if (by == GroupBy::kKind) kinds_ = tally.node_kinds();
         for (std::uint32_t i = 0; i < convention.overrides.size(); ++i)
             for (std::size_t op = 0; op <= kOpCount; ++op)
@@ -175,10 +176,9 @@ class Pricer {
     }
 
     // Index in scaled_: 0 for the default, 1 + i for override i.
-    [[nodiscard]] std::size_t weights_of(const Entry& entry, Phase phase) const {
-        for (const std::uint32_t i : candidates_[op_row(entry.op)]) {
-            if (matches(convention_.overrides[i], entry.variant, entry.dtypes.input, phase,
-                        tally_.texts()[entry.origin]))
+    [[nodiscard]] std::size_t weights_of(const EntryKind& kind, Phase phase) const {
+        for (const std::uint32_t i : candidates_[op_row(kind.op)]) {
+            if (matches(convention_.overrides[i], kind.variant, kind.dtypes.input, phase, tally_.texts()[kind.origin]))
                 return i + 1;
         }
         return 0;
@@ -189,11 +189,11 @@ class Pricer {
         const Entry& entry = tally_.entries()[at];
         switch (by_) {
             case GroupBy::kOp:
-                return static_cast<std::uint32_t>(entry.op);
+                return static_cast<std::uint32_t>(tally_.kind_of(entry).op);
             case GroupBy::kModule:
                 return entry.scope;
             case GroupBy::kDtype:
-                return static_cast<std::uint32_t>(entry.dtypes.input);
+                return static_cast<std::uint32_t>(tally_.kind_of(entry).dtypes.input);
             case GroupBy::kPhase:
                 return static_cast<std::uint32_t>(phase);
             case GroupBy::kFeature:
@@ -227,7 +227,7 @@ class Pricer {
         return {};
     }
 
-    struct Charge {  // one row of a signature that costs something
+    struct Charge {  // one row of a kind of entries that costs something
         std::uint32_t position;
         Feature feature;
         ExtentId extent;
@@ -235,16 +235,25 @@ class Pricer {
         Int128 numerator;
     };
 
-    // What the weights charge of a signature; worked out once per pair.
-    const std::vector<Charge>& charges(std::uint32_t signature, std::size_t weights) {
-        auto& known = charges_[signature * scaled_.size() + weights];
+    struct Charges {
+        Phase phase;
+        std::vector<Charge> rows;
+    };
+
+    // What is charged of a kind of entries; worked out once.
+    const Charges& charges(std::uint32_t number, bool recompute) {
+        std::optional<Charges>& known = (recompute ? again_ : plain_)[number];
         if (!known) {
+            const EntryKind& kind = tally_.kinds()[number];
             known.emplace();
-            const std::span<const AmountTag> tags = tally_.signature(signature);
-            for (std::uint32_t i = 0; i < tags.size(); ++i) {
-                const Int128 numerator = scaled_[weights][static_cast<std::size_t>(tags[i].feature)];
+            known->phase = recompute && kind.phase == Phase::kForward ? Phase::kRecompute : kind.phase;
+            if (!((convention_.phases >> static_cast<unsigned>(known->phase)) & 1U)) return *known;
+            const ScaledWeights& weights = scaled_[weights_of(kind, known->phase)];
+            for (std::uint32_t i = 0; i < kind.tags.size(); ++i) {
+                const AmountTag tag = kind.tags[i];
+                const Int128 numerator = weights[static_cast<std::size_t>(tag.feature)];
                 if (numerator != 0)
-                    known->push_back({i, tags[i].feature, tags[i].extent, ExprRef::fits(numerator), numerator});
+                    known->rows.push_back({i, tag.feature, tag.extent, ExprRef::fits(numerator), numerator});
             }
         }
         return *known;
@@ -281,12 +290,10 @@ class Pricer {
                              // The few rows a convention charges lie too far apart for the hardware to foresee.
                              if (at + kAhead < block.entries_end)
                                  __builtin_prefetch(bases.data() + entries[at + kAhead].amounts_begin);
-                             const Phase phase =
-                                 recompute && entry.phase == Phase::kForward ? Phase::kRecompute : entry.phase;
-                             if (!((convention_.phases >> static_cast<unsigned>(phase)) & 1U)) continue;
-                             for (const Charge& charge : charges(entry.signature, weights_of(entry, phase))) {
+                             const Charges& found = charges(entry.kind, recompute);
+                             for (const Charge& charge : found.rows) {
                                  if (by_ != GroupBy::kNone) {
-                                     const std::uint32_t key = group_key(at, phase, charge.feature, recompute);
+                                     const std::uint32_t key = group_key(at, found.phase, charge.feature, recompute);
                                      if (key != open_key) sum = &sums[key], open_key = key;
                                  }
                                  sum->add(cost_.exprs, amount(entry, charge), charge.numerator, charge.plain);
@@ -318,7 +325,7 @@ class Pricer {
     Int128 denominator_ = 1;
     std::vector<ScaledWeights> scaled_;                                // default, then one per override
     std::array<std::vector<std::uint32_t>, kOpCount + 1> candidates_;  // by op_row
-    std::vector<std::optional<std::vector<Charge>>> charges_;          // by signature, then weights
+    std::vector<std::optional<Charges>> plain_, again_;                // by kind of entry; again_ in a recomputation
     NodeKinds kinds_;                                                  // of the tally, where groups are kinds
     std::vector<Groups> blocks_;                                       // what one run of each block costs
     std::vector<Groups> recomputed_;  // the same within a recomputation, if there is any

@@ -75,7 +75,6 @@ TensorId Graph::push_tensor(std::span<const ExprRef> dims, DType dtype, NodeId p
                         .rank = static_cast<std::uint8_t>(dims.size()),
                         .dtype = dtype,
                         .parameter = op == Op::kParameter,
-                        .leaf = is_leaf(op),
                         .plain_leaf = is_leaf(op) && std::ranges::all_of(dims, &ExprRef::is_small)});
     dims_.append(dims);
     producer_.push_back(producer);

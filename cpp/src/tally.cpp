@@ -25,13 +25,13 @@ std::size_t Tally::memory_bytes() const {
     std::size_t total = exprs_.memory_bytes() + blocks_.capacity() * sizeof(TallyBlock) +
                         frames_.capacity() * sizeof(Frame) + entries_.memory_bytes() + amount_base_.memory_bytes() +
                         extents_.capacity() * sizeof(Extent);
-    for (const std::vector<AmountTag>& signature : signatures_) total += signature.capacity() * sizeof(AmountTag);
+    for (const EntryKind& kind : kinds_) total += sizeof(EntryKind) + kind.tags.capacity() * sizeof(AmountTag);
     return total;
 }
 
 std::string Tally::describe(const Entry& entry) const {
     const std::string_view scope = texts_[entry.scope], name = texts_[entry.name];
-    std::string text = std::string(name_of(entry.op)) + " node ";
+    std::string text = std::string(name_of(kind_of(entry).op)) + " node ";
     if (!scope.empty() || !name.empty())
         text += "'" + std::string(scope) + (!scope.empty() && !name.empty() ? "." : "") + std::string(name) + "' ";
     return text + "(#" + std::to_string(entry.site) + ")";
@@ -51,12 +51,12 @@ NodeKinds Tally::node_kinds() const {
     }
     NodeKinds result;
     std::map<std::tuple<Op, Phase, DType, std::uint32_t, std::uint32_t>, std::uint32_t> known;
-    const auto number = [&](std::uint32_t i, Phase phase) {
-        const Entry& entry = entries_[i];
-        const auto [place, fresh] =
-            known.try_emplace({entry.op, phase, entry.dtypes.input, entry.variant, entry.origin},
-                              static_cast<std::uint32_t>(result.kinds.size()));
-        if (fresh) result.kinds.push_back({entry.op, phase, entry.dtypes.input, entry.variant, entry.origin, i, 0});
+    const auto number = [&](std::uint32_t i, bool again) {
+        const EntryKind& kind = kind_of(entries_[i]);
+        const Phase phase = again && kind.phase == Phase::kForward ? Phase::kRecompute : kind.phase;
+        const auto [place, fresh] = known.try_emplace({kind.op, phase, kind.dtypes.input, kind.variant, kind.origin},
+                                                      static_cast<std::uint32_t>(result.kinds.size()));
+        if (fresh) result.kinds.push_back({kind.op, phase, kind.dtypes.input, kind.variant, kind.origin, i, 0});
         ++result.kinds[place->second].n_entries;
         return place->second;
     };
@@ -64,10 +64,8 @@ NodeKinds Tally::node_kinds() const {
     if (std::ranges::find(recomputed, 1) != recomputed.end()) result.recomputed.assign(entries_.size(), kNoKind);
     for (std::size_t block = 0; block < blocks_.size(); ++block) {
         for (std::uint32_t i = blocks_[block].entries_begin; i < blocks_[block].entries_end; ++i) {
-            const Phase phase = entries_[i].phase;
-            if (plain[block]) result.plain[i] = number(i, phase);
-            if (recomputed[block])
-                result.recomputed[i] = number(i, phase == Phase::kForward ? Phase::kRecompute : phase);
+            if (plain[block]) result.plain[i] = number(i, false);
+            if (recomputed[block]) result.recomputed[i] = number(i, true);
         }
     }
     return result;

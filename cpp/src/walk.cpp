@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "flopcore/error_context.hpp"
@@ -11,6 +13,24 @@ namespace flopcore {
 
 // Amounts to reserve per node; more are found in networks of norms alone. Pages that are not used cost nothing.
 constexpr std::size_t kUsualAmounts = 10;
+
+// What nodes have in common but for their sizes (op, attributes, and rank, dtype and weight of each tensor), with all
+// that follows from it: worked out once, and a node is then recognised by comparing a word per tensor.
+struct Form {
+    // What makes a form; words are those of TensorRecord, kNoTensor for an input that is not given.
+    const OpRule* rule;
+    std::uint32_t attrs, origin, n_outputs;
+    std::vector<std::uint32_t> words;
+
+    OpRule user{};  // the rule of an op of the user's
+    std::vector<TensorView> inputs{}, outputs{};
+    std::vector<const ExprRef*> dims{};  // what dims_begin of an input counts from
+    RowDTypes dtypes{};
+    CountContext count;                     // as it is but for amounts, extents and flags
+    std::uint32_t kind = kNoKind;           // of the last entry
+    std::uint32_t n_tags = 0, variant = 0;  // of that kind
+    alignas(8) std::array<AmountTag, kMaxAmounts> tags{};
+};
 
 class Walker {
   public:
@@ -99,22 +119,19 @@ class Walker {
     }
 
     [[nodiscard]] ExprRef elements(const ExprRef* dims, std::size_t rank) {
-        std::int64_t twice = 2;  // the handle of a small integer is twice its value, so this ends as the handle
-        for (std::size_t i = 0; i < rank; ++i)
-            if (!dims[i].is_small() || __builtin_mul_overflow(twice, dims[i].value(), &twice)) [[unlikely]]
+        std::int64_t twice = 2,
+                     any = 0;  // the handle of a small integer is twice its value, so this ends as the handle
+        for (std::size_t i = 0; i < rank; ++i) {
+            any |= dims[i].bits();
+            if (__builtin_mul_overflow(twice, dims[i].value(), &twice)) [[unlikely]]
                 return elements_slow(dims, rank);
-        return ExprRef::small(twice >> 1);
+        }
+        return (any & 1) == 0 ? ExprRef::small(twice >> 1) : elements_slow(dims, rank);
     }
     [[nodiscard]] ExprRef elements_slow(const ExprRef* dims, std::size_t rank) {
         ExprRef product = ExprRef::small(1);
         for (std::size_t i = 0; i < rank; ++i) product = tally_.exprs_.mul(product, dims[i]);
         return product;
-    }
-
-    [[nodiscard]] TensorView view(TensorId id, bool weight_slot) {
-        const TensorRecord& t = graph_.tensor_record(id);
-        const ExprRef* dims = dims_of(t);
-        return {dims, t.rank, t.dtype, weight_slot || t.parameter, elements(dims, t.rank)};
     }
 
     void walk_block(BlockId block) {
@@ -201,21 +218,18 @@ class Walker {
 
     void walk_node(NodeId id) {
         const NodeRecord& node = graph_.node_record(id);
-        const OpRule& rule = rules_[static_cast<std::size_t>(node.op)];
-        see_inputs(node, rule);
-        context_.attrs = pool_->view(node.attrs);
-        if (bound_) infer(rule, node);
-        see_outputs(node);
-        count_node(rule, context_);
-        add_entry(id, node);
+        Form& form = see_inputs(node);
+        if (bound_) infer(form, node);
+        see_outputs(form, node);
+        count_node(*form.rule, form.count);
+        add_entry(id, node, form);
     }
 
     // What the user's op said when the node was added, with the dims bound.
     void walk_user(NodeId id) {
         const NodeRecord& node = graph_.node_record(id);
         const UserCount& count = graph_.user_count(node);
-        const OpRule rule{.op = node.op, .min_inputs = 0, .max_inputs = 0, .weight_slots = count.weight_slots};
-        see_inputs(node, rule);
+        Form& form = see_inputs(node);
         if (bound_) {
             shape_.clear();
             for (std::uint32_t i = 0; i < node.n_outputs; ++i) {
@@ -225,79 +239,190 @@ class Walker {
             }
             write_outputs(node);
         }
-        see_outputs(node);
+        see_outputs(form, node);
         const auto bound = [&](ExprRef amount) {
             if (bound_) amount = substituted(amount, bindings_);
             if (amount.is_small() && amount.value() < 0) throw ShapeError("an amount is negative once dims are bound");
             return amount;
         };
         for (const Extent& each : count.extents)
-            (void)context_.add_extent({each.kind, each.grade, bound(each.nominal), bound(each.used)});
+            (void)form.count.add_extent({each.kind, each.grade, bound(each.nominal), bound(each.used)});
         for (std::size_t i = 0; i < count.tags.size(); ++i)
-            context_.emit(count.tags[i].feature, bound(count.bases[i]), count.tags[i].extent);
-        count_sizes(rule, context_);
-        add_entry(id, node);
+            form.count.emit(count.tags[i].feature, bound(count.bases[i]), count.tags[i].extent);
+        count_sizes(*form.rule, form.count);
+        add_entry(id, node, form);
     }
 
-    void see_inputs(const NodeRecord& node, const OpRule& rule) {
+    // The form of a node, with the dims of its inputs in place.
+    Form& see_inputs(const NodeRecord& node) {
         const std::span<const TensorId> ids = graph_.node_inputs(node);
-        if (ids.size() > views_.size()) views_.resize(ids.size());
-        TensorView* views = views_.data();
-        for (std::size_t i = 0; i < ids.size(); ++i)
-            views[i] = ids[i] == kNoTensor ? TensorView{} : view(ids[i], rule.weight_slot(i));
-        context_.inputs = {views, ids.size()};
+        const std::uint32_t last = ids.empty() || ids.back() == kNoTensor ? 0 : graph_.tensor_record(ids.back()).form();
+        Form*& recent =
+            recent_[(static_cast<std::uint32_t>(node.op) + 31 * attrs_of(node) + last + (last >> 11)) % recent_.size()];
+        if (recent == nullptr || !place_inputs(*recent, node, ids)) [[unlikely]] {
+            recent = &form_of(node, ids);
+            const bool placed = place_inputs(*recent, node, ids);
+            FLOPCORE_ASSERT(placed);
+            (void)placed;
+        }
+        return *recent;
+    }
+
+    // What tells forms of one op apart beside their tensors: the attributes, or what a user's op says of its inputs.
+    [[nodiscard]] std::uint32_t attrs_of(const NodeRecord& node) const {
+        return is_user(node.op) ? graph_.user_count(node).weight_slots : node.attrs;
+    }
+
+    // Returns false when the node is of another form.
+    bool place_inputs(Form& form, const NodeRecord& node, std::span<const TensorId> ids) {
+        if (form.rule->op != node.op || form.attrs != attrs_of(node) || form.inputs.size() != ids.size() ||
+            form.origin != node.origin)
+            return false;
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            if (ids[i] == kNoTensor) {
+                if (form.words[i] != kNoTensor) return false;
+                continue;
+            }
+            const TensorRecord& t = graph_.tensor_record(ids[i]);
+            if (form.words[i] != t.form()) return false;
+            TensorView& view = form.inputs[i];
+            view.dims = form.dims[i] + t.dims_begin;
+            view.elements = elements(view.dims, view.rank);
+        }
+        return form.n_outputs == node.n_outputs &&
+               form.words[ids.size()] == graph_.tensor_record(node.first_output).form();
+    }
+
+    Form& form_of(const NodeRecord& node, std::span<const TensorId> ids) {
+        std::vector<std::uint32_t> words;
+        for (const TensorId id : ids) words.push_back(id == kNoTensor ? kNoTensor : graph_.tensor_record(id).form());
+        for (std::uint32_t i = 0; i < node.n_outputs; ++i)
+            words.push_back(graph_.tensor_record(node.first_output + i).form());
+        std::string key(reinterpret_cast<const char*>(words.data()), words.size() * sizeof(words[0]));
+        for (const std::uint32_t each :
+             {static_cast<std::uint32_t>(node.op), attrs_of(node), node.origin, node.n_outputs})
+            key.append(reinterpret_cast<const char*>(&each), sizeof each);
+        std::unique_ptr<Form>& known = forms_[key];
+        if (!known) known = make_form(node, ids, std::move(words));
+        return *known;
+    }
+
+    std::unique_ptr<Form> make_form(const NodeRecord& node, std::span<const TensorId> ids,
+                                    std::vector<std::uint32_t> words) {
+        auto form = std::make_unique<Form>(Form{.rule = nullptr,
+                                                .attrs = attrs_of(node),
+                                                .origin = node.origin,
+                                                .n_outputs = node.n_outputs,
+                                                .words = std::move(words),
+                                                .count = {.exprs = tally_.exprs_, .extents = tally_.extents_}});
+        if (is_user(node.op))
+            form->user = {.op = node.op, .min_inputs = 0, .max_inputs = 0, .weight_slots = attrs_of(node)};
+        form->rule = is_user(node.op) ? &form->user : &rules_[static_cast<std::size_t>(node.op)];
+        const OpRule& rule = *form->rule;
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            form->inputs.emplace_back();
+            form->dims.push_back(nullptr);
+            if (ids[i] == kNoTensor) continue;
+            const TensorRecord& t = graph_.tensor_record(ids[i]);
+            form->inputs[i] = {nullptr, t.rank, t.dtype, rule.weight_slot(i) || t.parameter, {}};
+            // Bound dims are the walk's own, but for leaves of plain numbers.
+            form->dims[i] = t.plain_leaf ? graph_dims_ : own_dims_;
+        }
+        for (std::uint32_t i = 0; i < node.n_outputs; ++i) {
+            const TensorRecord& t = graph_.tensor_record(node.first_output + i);
+            form->outputs.push_back({nullptr, t.rank, t.dtype, t.parameter, {}});
+        }
+        CountContext& count = form->count;
+        count.rule = &rule;
+        if (!is_user(node.op)) count.attrs = pool_->view(node.attrs);
+        count.inputs = form->inputs;
+        count.outputs = form->outputs;
+        count.element_bytes = element_bytes(rule, *form);
+        form->dtypes = row_dtypes(*form);
+        return form;
+    }
+
+    static std::uint32_t element_bytes(const OpRule& rule, const Form& form) {
+        const unsigned bits = info(form.outputs.front().dtype).bits;
+        if (bits % 8 != 0 || rule.gathers || rule.cache_slots != 0) return 0;
+        for (const TensorView& t : form.outputs)
+            if (info(t.dtype).bits != bits) return 0;
+        for (std::size_t i = 0; i < form.inputs.size(); ++i)
+            if (form.words[i] != kNoTensor && info(form.inputs[i].dtype).bits != bits) return 0;
+        return bits / 8;
     }
 
     // The outputs, and room for what is counted of them.
-    void see_outputs(const NodeRecord& node) {
-        context_.y = view(node.first_output, false);
-        context_.outputs = node.n_outputs == 1 ? std::span(&context_.y, 1) : output_views(node);
-        context_.variant = 0;
-        context_.n_amounts = 0;
-        context_.bases = tally_.amount_base_.room(kMaxAmounts);
-        context_.n_extents = 0;
+    void see_outputs(Form& form, const NodeRecord& node) {
+        CountContext& count = form.count;
+        for (std::uint32_t i = 0; i < form.n_outputs; ++i) {
+            TensorView& y = form.outputs[i];
+            y.dims = dims_of(graph_.tensor_record(node.first_output + i));
+            y.elements = elements(y.dims, y.rank);
+        }
+        count.y = form.outputs.front();
+        count.variant = 0;
+        count.n_amounts = 0;
+        count.bases = tally_.amount_base_.room(kMaxAmounts);
+        count.n_extents = 0;
     }
 
-    void add_entry(NodeId id, const NodeRecord& node) {
+    void add_entry(NodeId id, const NodeRecord& node, Form& form) {
+        const CountContext& count = form.count;
+        if (form.n_tags != count.n_amounts || form.variant != count.variant || form.kind == kNoKind ||
+            !same_tags(form.tags, count.tags, count.n_amounts)) [[unlikely]]
+            note_kind(form);
         Entry& entry = *tally_.entries_.room(1);
         entry.site = id;
         entry.name = node.name;
         entry.scope = node.scope;
-        entry.origin = node.origin;
+        entry.kind = form.kind;
         entry.amounts_begin = static_cast<std::uint32_t>(tally_.amount_base_.size());
-        entry.extents_begin = static_cast<std::uint32_t>(tally_.extents_.size()) - context_.n_extents;
-        entry.dtypes = row_dtypes(context_.inputs);
-        entry.op = node.op;
-        entry.phase = context_.phase;
-        entry.variant = context_.variant;
-        entry.signature = signature(node.op);
+        entry.extents_begin = static_cast<std::uint32_t>(tally_.extents_.size()) - count.n_extents;
         tally_.entries_.commit(1);
-        tally_.amount_base_.commit(context_.n_amounts);
+        tally_.amount_base_.commit(count.n_amounts);
     }
 
-    // The number of the sequence of tags just emitted; mostly that of the last node of the same op.
-    std::uint32_t signature(Op op) {
-        LastSignature& last = last_signature_[op_row(op)];
-        const std::uint32_t n = context_.n_amounts;
-        if (last.n != n || std::memcmp(last.tags.data(), context_.tags.data(), n * sizeof(AmountTag)) != 0)
-            [[unlikely]] {
-            const std::span<const AmountTag> tags(context_.tags.data(), n);
-            const auto known = std::ranges::find_if(tally_.signatures_,
-                                                    [&](const auto& each) { return std::ranges::equal(each, tags); });
-            last.id = static_cast<std::uint32_t>(known - tally_.signatures_.begin());
-            last.n = n;
-            last.tags = context_.tags;
-            if (known == tally_.signatures_.end()) tally_.signatures_.emplace_back(tags.begin(), tags.end());
-        }
-        return last.id;
+    static bool same_tags(const std::array<AmountTag, kMaxAmounts>& a, const std::array<AmountTag, kMaxAmounts>& b,
+                          std::uint32_t n) {
+        constexpr std::uint32_t kAtOnce = sizeof(std::uint64_t) / sizeof(AmountTag);
+        static_assert(kMaxAmounts % kAtOnce == 0 && sizeof(AmountTag) == 2);
+        const auto word = [](const std::array<AmountTag, kMaxAmounts>& tags, std::uint32_t i) {
+            std::uint64_t bits;
+            std::memcpy(&bits, tags.data() + i, sizeof bits);
+            return bits;
+        };
+        std::uint32_t i = 0;
+        for (; i + kAtOnce <= n; i += kAtOnce)
+            if (word(a, i) != word(b, i)) return false;
+        return i == n || (word(a, i) ^ word(b, i)) << (16 * (kAtOnce - (n - i))) == 0;
     }
 
-    void infer(const OpRule& rule, const NodeRecord& node) {
-        infer_.attrs = context_.attrs;
-        infer_.inputs = context_.inputs;
-        infer_.rule = &rule;
+    // The kind of what was just counted.
+    void note_kind(Form& form) {
+        const CountContext& count = form.count;
+        const std::span<const AmountTag> tags(count.tags.data(), count.n_amounts);
+        const auto known = std::ranges::find_if(tally_.kinds_, [&](const EntryKind& kind) {
+            return kind.op == form.rule->op && kind.phase == count.phase && kind.variant == count.variant &&
+                   kind.origin == form.origin && kind.dtypes == form.dtypes && std::ranges::equal(kind.tags, tags);
+        });
+        form.kind = static_cast<std::uint32_t>(known - tally_.kinds_.begin());
+        form.n_tags = count.n_amounts;
+        form.variant = count.variant;
+        form.tags = count.tags;
+        if (known == tally_.kinds_.end())
+            tally_.kinds_.push_back({.op = form.rule->op,
+                                     .phase = count.phase,
+                                     .dtypes = form.dtypes,
+                                     .variant = count.variant,
+                                     .origin = form.origin,
+                                     .tags = {tags.begin(), tags.end()}});
+    }
+
+    void infer(Form& form, const NodeRecord& node) {
+        InferContext context{tally_.exprs_, form.count.attrs, form.inputs, shape_, form.rule};
         shape_.clear();
-        rule.infer(infer_);
+        form.rule->infer(context);
         write_outputs(node);
     }
 
@@ -319,20 +444,15 @@ class Walker {
         }
     }
 
-    [[nodiscard]] std::span<const TensorView> output_views(const NodeRecord& node) {
-        outputs_.clear();
-        for (std::uint32_t i = 0; i < node.n_outputs; ++i) outputs_.push_back(view(node.first_output + i, false));
-        return outputs_;
-    }
-
     // Of the first input that is no weight; of the first weight, else of the second operand; of the sums (by attribute,
     // else as the output); of the output. One stands in for a missing other.
-    [[nodiscard]] RowDTypes row_dtypes(std::span<const TensorView> inputs) const {
-        const DType out = context_.y.dtype;
+    static RowDTypes row_dtypes(const Form& form) {
+        const DType out = form.outputs.front().dtype;
         RowDTypes dtypes{out, out, out, out};
         bool seen_input = false, seen_weight = false, seen_second = false;
-        for (const TensorView& t : inputs) {
-            if (!t.given()) continue;
+        for (std::size_t i = 0; i < form.inputs.size(); ++i) {
+            const TensorView& t = form.inputs[i];
+            if (form.words[i] == kNoTensor) continue;
             if (t.weight) {
                 if (!seen_weight) dtypes.weight = t.dtype, seen_weight = true;
             } else if (!seen_input) {
@@ -343,7 +463,7 @@ class Walker {
         }
         if (!seen_input) dtypes.input = dtypes.weight;
         if (!seen_weight && !seen_second) dtypes.weight = dtypes.input;
-        if (const auto sums = context_.attrs.scalar(AttrKey::kAccumulate))
+        if (const auto sums = form.count.attrs.scalar(AttrKey::kAccumulate))
             dtypes.accumulate = static_cast<DType>(sums->value());
         return dtypes;
     }
@@ -383,17 +503,9 @@ class Walker {
     ExprRef* walk_dims_ = nullptr;
     std::vector<std::optional<ExprRef>> substitution_;  // by id of the expression
     std::vector<std::uint32_t> position_;               // graph block -> tally block
-    std::vector<TensorView> views_ = std::vector<TensorView>(8);
-    std::vector<TensorView> outputs_;
     ShapeWriter shape_;
-    struct LastSignature {
-        std::uint32_t n = kNoTensor;  // of none yet
-        std::uint32_t id = 0;
-        std::array<AmountTag, kMaxAmounts> tags{};
-    };
-    std::array<LastSignature, kOpCount + 1> last_signature_{};  // by op_row
-    InferContext infer_{.exprs = tally_.exprs_, .attrs = {}, .inputs = {}, .out = shape_};
-    CountContext context_{.exprs = tally_.exprs_, .extents = tally_.extents_};
+    std::unordered_map<std::string, std::unique_ptr<Form>> forms_;  // by the bytes of what makes them
+    std::array<Form*, 1024> recent_{};  // by a few bits of what makes them; a guess, checked at each node
 };
 
 Tally walk(const Graph& graph, std::span<const Binding> bindings) { return Walker(graph, bindings).run(); }

@@ -2,6 +2,7 @@
 // calls, loops and ifs run. Structure of arrays, 32-bit ids, append-only, inputs before outputs: a walk is a loop.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <functional>
 #include <set>
@@ -49,10 +50,14 @@ struct TensorRecord {
     std::uint32_t dims_begin;
     std::uint8_t rank;
     DType dtype;
-    bool parameter : 1;
-    bool leaf : 1;
-    bool plain_leaf : 1;  // a leaf of numbers alone
+    bool parameter;
+    bool plain_leaf;  // a leaf of numbers alone
+    // All but where the dims lie, as one word.
+    [[nodiscard]] std::uint32_t form() const {
+        return static_cast<std::uint32_t>(std::bit_cast<std::uint64_t>(*this) >> 32);
+    }
 };
+static_assert(sizeof(TensorRecord) == 8 && std::endian::native == std::endian::little);
 struct NodeRecord {
     std::uint32_t inputs_begin, n_inputs;
     TensorId first_output;

@@ -35,29 +35,43 @@ inline constexpr std::size_t kMaxRank = 64;
 // Collects the output shapes of one node: begin(), then push() each dim, for every output in turn.
 class ShapeWriter {
   public:
-    void clear() { size_ = begin_ = n_outputs_ = 0; }
+    ShapeWriter() { clear(); }
+    ShapeWriter(const ShapeWriter&) = delete;
+    ShapeWriter& operator=(const ShapeWriter&) = delete;
+    ShapeWriter(ShapeWriter&&) = default;  // dims stay where they are
+    ShapeWriter& operator=(ShapeWriter&&) = default;
+    ~ShapeWriter() = default;
+
+    void clear() {
+        next_ = end_ = dims_.data();
+        n_outputs_ = 0;
+    }
     void begin(DType dtype) {
-        if (size_ > full_ || n_outputs_ == outputs_.size()) [[unlikely]]
+        if (static_cast<std::size_t>(dims_.data() + dims_.size() - next_) < kMaxRank || n_outputs_ == outputs_.size())
+            [[unlikely]]
             grow();
-        outputs_[n_outputs_++] = {size_, dtype};
-        begin_ = size_;
+        outputs_[n_outputs_++] = {static_cast<std::size_t>(next_ - dims_.data()), dtype};
+        end_ = next_ + kMaxRank;
     }
     void push(ExprRef dim) {
-        if (size_ - begin_ == kMaxRank) throw ShapeError("a tensor has at most 64 dims");
-        dims_[size_++] = dim;
+        if (next_ == end_) [[unlikely]]
+            throw ShapeError("a tensor has at most 64 dims");
+        *next_++ = dim;
     }
     [[nodiscard]] std::size_t n_outputs() const { return n_outputs_; }
     [[nodiscard]] std::span<const ExprRef> dims(std::size_t output) const {
-        const std::size_t end = output + 1 < n_outputs_ ? outputs_[output + 1].begin : size_;
-        return {dims_.data() + outputs_[output].begin, end - outputs_[output].begin};
+        const ExprRef* begin = dims_.data() + outputs_[output].begin;
+        const ExprRef* end = output + 1 < n_outputs_ ? dims_.data() + outputs_[output + 1].begin : next_;
+        return {begin, end};
     }
     [[nodiscard]] DType dtype(std::size_t output) const { return outputs_[output].dtype; }
 
   private:
     void grow() {
+        const auto size = static_cast<std::size_t>(next_ - dims_.data());
         dims_.resize(2 * dims_.size());
         outputs_.resize(2 * outputs_.size());
-        full_ = dims_.size() - kMaxRank;
+        next_ = dims_.data() + size;
     }
     struct Output {
         std::size_t begin;
@@ -65,8 +79,9 @@ class ShapeWriter {
     };
     std::vector<ExprRef> dims_ = std::vector<ExprRef>(2 * kMaxRank);
     std::vector<Output> outputs_ = std::vector<Output>(4);
-    std::size_t full_ = kMaxRank;  // dims beyond which there is no room for another output
-    std::size_t size_ = 0, begin_ = 0, n_outputs_ = 0;
+    ExprRef* next_ = nullptr;
+    ExprRef* end_ = nullptr;  // of the room that the open output may take
+    std::size_t n_outputs_ = 0;
 };
 
 struct OpRule;
@@ -93,7 +108,8 @@ struct CountContext {
     TensorView y{};                         // the first output
     std::span<const TensorView> outputs{};  // all of them
     Phase phase = Phase::kForward;
-    std::uint32_t variant = 0;  // bits by Variant
+    std::uint32_t element_bytes = 0;  // of all tensors, if that is one whole number and each is read once and in full
+    std::uint32_t variant = 0;        // bits by Variant
     std::uint32_t n_amounts = 0;
     ExtentId n_extents = 0;
     ExprRef* bases = nullptr;

@@ -25,20 +25,27 @@ inline constexpr std::array<std::string_view, 4> kFrameKinds = {"call", "loop", 
 
 struct RowDTypes {
     DType input, weight, accumulate, output;
+    friend bool operator==(RowDTypes, RowDTypes) = default;
+};
+
+// What the rows of entries have in common but for their amounts; a million equal layers have one kind.
+struct EntryKind {
+    Op op;
+    Phase phase;
+    RowDTypes dtypes;
+    std::uint32_t variant;
+    std::uint32_t origin;         // text
+    std::vector<AmountTag> tags;  // of each row
 };
 
 // The rows of one site and phase: one record that is always read whole (hence not split into columns). Row i is of
-// feature signature[i].feature, with base amount_base(amounts_begin + i) and, where signature[i].extent is k > 0, the
+// feature tags[i].feature of the kind, with base amount_base(amounts_begin + i) and, where tags[i].extent is k > 0, the
 // extent extents()[extents_begin + k - 1].
 struct Entry {
     NodeId site;
-    std::uint32_t name, scope, origin;  // texts
+    std::uint32_t name, scope;  // texts
+    std::uint32_t kind;         // in kinds()
     std::uint32_t amounts_begin, extents_begin;
-    RowDTypes dtypes;
-    std::uint32_t variant;
-    std::uint32_t signature;
-    Op op;
-    Phase phase;
 };
 
 // `times` runs of a block inside another. Blocks are positions in Tally::blocks(). The branches of one site lie side by
@@ -63,7 +70,8 @@ struct TallyBlock {
     ExprRef active;      // the parameters that one token goes through
 };
 
-// What nodes have in common that a convention cannot tell apart.
+// What nodes have in common that a convention cannot tell apart: kinds of entries without their features and all
+// dtypes.
 struct NodeKind {
     Op op;
     Phase phase;
@@ -89,9 +97,8 @@ class Tally {
     [[nodiscard]] std::span<const Frame> frames() const { return frames_; }
     [[nodiscard]] std::span<const Entry> entries() const { return entries_.span(); }
     [[nodiscard]] std::span<const Extent> extents() const { return extents_; }
-    // The features of entries, shared: a million equal layers have one signature.
-    [[nodiscard]] std::size_t n_signatures() const { return signatures_.size(); }
-    [[nodiscard]] std::span<const AmountTag> signature(std::size_t i) const { return signatures_[i]; }
+    [[nodiscard]] std::span<const EntryKind> kinds() const { return kinds_; }
+    [[nodiscard]] const EntryKind& kind_of(const Entry& entry) const { return kinds_[entry.kind]; }
     [[nodiscard]] std::span<const ExprRef> amount_bases() const { return amount_base_.span(); }
     [[nodiscard]] ExprRef amount_base(std::size_t i) const { return amount_base_[i]; }
     [[nodiscard]] const ExprStore& exprs() const { return exprs_; }
@@ -119,7 +126,7 @@ class Tally {
     std::vector<std::string> user_ops_;  // that of op kOpCount + i
     Column<Entry> entries_;
     Column<ExprRef> amount_base_;
-    std::vector<std::vector<AmountTag>> signatures_;
+    std::vector<EntryKind> kinds_;
     std::vector<Extent> extents_;
 };
 

@@ -1,5 +1,6 @@
 // Convolutions: dot products over windows, of which taps that fall on padding (or are cropped away) are an extent.
 #include <algorithm>
+#include <type_traits>
 
 #include "rules.hpp"
 #include "shapes.hpp"
@@ -9,29 +10,68 @@ namespace {
 
 enum AutoPadding : std::int64_t { kExplicit, kValid, kSameUpper, kSameLower };  // order of the choices in the table
 
-constexpr std::int64_t kMostUnrolled = 1024;  // taps along one dim that are added up term by term
+constexpr std::int64_t kMostUnrolled = 1024;                // taps along one dim that are added up term by term
+constexpr std::int64_t kPlainSize = std::int64_t{1} << 40;  // below, taps are counted in plain integers unchecked
 
-// One spatial dim of a convolution: positions of the window, and taps (position x kernel) in all and inside the input.
-struct SpatialDim {
-    ExprRef positions, taps, used;
+// The arithmetic of an ExprStore on integers that are known to be far from 2^63.
+struct PlainNumbers {
+    [[nodiscard]] static std::int64_t number(std::int64_t value) { return value; }
+    [[nodiscard]] static std::int64_t add(std::int64_t a, std::int64_t b) { return a + b; }
+    [[nodiscard]] static std::int64_t sub(std::int64_t a, std::int64_t b) { return a - b; }
+    [[nodiscard]] static std::int64_t mul(std::int64_t a, std::int64_t b) { return a * b; }
+    [[nodiscard]] static std::int64_t min(std::int64_t a, std::int64_t b) { return std::min(a, b); }
+    [[nodiscard]] static std::int64_t max(std::int64_t a, std::int64_t b) { return std::max(a, b); }
+    [[nodiscard]] static std::int64_t floordiv(std::int64_t a, std::int64_t b) {
+        return b == 1 ? a : a >= 0 ? a / b : -((b - 1 - a) / b);
+    }
+    [[nodiscard]] static std::int64_t ceildiv(std::int64_t a, std::int64_t b) { return -floordiv(-a, b); }
 };
 
-// Sum over the taps t of one dim of max(0, high(t) - max(0, ceil((begin - dilation t) / stride))): the positions from
-// the first at which the tap has passed the begin padding to the last before it leaves the other end.
-template <class High>
-ExprRef taps_inside(ExprStore& exprs, const Window& w, ExprRef begin, High high) {
-    const auto positions = [&](ExprRef offset) {  // of the tap at this offset, dilation t
-        const ExprRef low = exprs.max(exprs.ceildiv(exprs.sub(begin, offset), ExprRef::small(w.stride)), ExprRef());
-        return exprs.max(exprs.sub(high(offset), low), ExprRef());
-    };
-    if (w.kernel > kMostUnrolled) {
-        const ExprRef tap = exprs.symbol({.name = "tap", .min = 0, .max = w.kernel - 1, .multiple_of = 1});
-        const ExprRef body = positions(exprs.mul(tap, ExprRef::small(w.dilation)));
-        return exprs.sum(body, "tap", ExprRef(), ExprRef::small(w.kernel));
+struct ExactNumbers {
+    ExprStore& exprs;
+    [[nodiscard]] static ExprRef number(std::int64_t value) { return ExprRef::small(value); }
+    [[nodiscard]] ExprRef add(ExprRef a, ExprRef b) const { return exprs.add(a, b); }
+    [[nodiscard]] ExprRef sub(ExprRef a, ExprRef b) const { return exprs.sub(a, b); }
+    [[nodiscard]] ExprRef mul(ExprRef a, ExprRef b) const { return exprs.mul(a, b); }
+    [[nodiscard]] ExprRef min(ExprRef a, ExprRef b) const { return exprs.min(a, b); }
+    [[nodiscard]] ExprRef max(ExprRef a, ExprRef b) const { return exprs.max(a, b); }
+    [[nodiscard]] ExprRef floordiv(ExprRef a, ExprRef b) const { return exprs.floordiv(a, b); }
+    [[nodiscard]] ExprRef ceildiv(ExprRef a, ExprRef b) const { return exprs.ceildiv(a, b); }
+};
+
+// Positions of the tap at this offset (dilation x tap): from the first at which it has passed the begin padding,
+// ceil((begin - offset) / stride), to the last before it leaves the other end; high(offset) is the one after that.
+template <class Numbers, class N, class High>
+N tap_positions(const Numbers& numbers, const Window& w, N begin, N offset, High high) {
+    const N none = Numbers::number(0);
+    const N low = numbers.max(numbers.ceildiv(numbers.sub(begin, offset), Numbers::number(w.stride)), none);
+    return numbers.max(numbers.sub(high(offset), low), none);
+}
+
+// Their sum over all taps.
+template <class Numbers, class N, class High>
+N taps_inside(const Numbers& numbers, const Window& w, N begin, High high) {
+    if constexpr (std::is_same_v<Numbers, ExactNumbers>) {
+        if (w.kernel > kMostUnrolled) {
+            ExprStore& exprs = numbers.exprs;
+            const ExprRef tap = exprs.symbol({.name = "tap", .min = 0, .max = w.kernel - 1, .multiple_of = 1});
+            const ExprRef offset = exprs.mul(tap, ExprRef::small(w.dilation));
+            const ExprRef body = tap_positions(numbers, w, begin, offset, high);
+            return exprs.sum(body, "tap", ExprRef(), ExprRef::small(w.kernel));
+        }
     }
-    ExprRef used;
-    for (std::int64_t t = 0; t < w.kernel; ++t) used = exprs.add(used, positions(ExprRef::small(t * w.dilation)));
+    N used = Numbers::number(0);
+    for (std::int64_t tap = 0; tap < w.kernel; ++tap)
+        used = numbers.add(used, tap_positions(numbers, w, begin, Numbers::number(tap * w.dilation), high));
     return used;
+}
+
+// rule(numbers, size), in plain integers where they do.
+template <class Rule>
+ExprRef of_size(ExprStore& exprs, const Window& w, ExprRef size, Rule rule) {
+    if (size.is_small() && size.value() < kPlainSize && w.kernel <= kMostUnrolled)
+        return ExprRef::small(rule(PlainNumbers{}, size.value()));
+    return rule(ExactNumbers{exprs}, size);
 }
 
 bool is_same(const AttrView& attrs) { return attrs.integer(AttrKey::kAutoPadding) >= kSameUpper; }
@@ -43,20 +83,21 @@ bool is_padded(const AttrView& attrs) {
 }
 
 // Total padding of a dim such that a window of this span has ceil(size / stride) positions.
-ExprRef same_padding(ExprStore& exprs, ExprRef size, std::int64_t span, std::int64_t stride) {
-    const ExprRef step = ExprRef::small(stride);
-    const ExprRef reach = exprs.mul(exprs.sub(exprs.ceildiv(size, step), one()), step);
-    return exprs.max(exprs.sub(exprs.add(reach, ExprRef::small(span)), size), ExprRef());
+template <class Numbers, class N>
+N same_padding(const Numbers& numbers, N size, std::int64_t span, N stride) {
+    const N reach = numbers.mul(numbers.sub(numbers.ceildiv(size, stride), Numbers::number(1)), stride);
+    return numbers.max(numbers.sub(numbers.add(reach, Numbers::number(span)), size), Numbers::number(0));
 }
 
 // The windows of a convolution, or (transposed) of the convolution whose gradient it is.
 class ConvWindows {
   public:
-    ConvWindows(const AttrView& attrs, std::size_t n)
-        : windows_(attrs, n), mode_(attrs.integer(AttrKey::kAutoPadding)) {
+    // Unchecked where the rule has inferred the shape with them before.
+    ConvWindows(const AttrView& attrs, std::size_t n, bool checked = false)
+        : windows_(attrs, n, checked), mode_(attrs.integer(AttrKey::kAutoPadding)) {
+        if (checked || mode_ == kExplicit) return;
         const auto padding = attrs.list(AttrKey::kPadding);
-        if (mode_ != kExplicit && padding && is_padded_list(*padding))
-            shape_error("padding is given, so auto_padding must be explicit");
+        if (padding && is_padded_list(*padding)) shape_error("padding is given, so auto_padding must be explicit");
     }
 
     [[nodiscard]] ExprRef positions(ExprStore& exprs, std::size_t i, ExprRef size, ExprRef kernel) const {
@@ -68,22 +109,28 @@ class ConvWindows {
 
     [[nodiscard]] ExprRef used(ExprStore& exprs, std::size_t i, ExprRef size, ExprRef kernel) const {
         const Window w = windows_.at(i, kernel);
-        const std::int64_t span = w.dilation * (w.kernel - 1);
-        ExprRef begin = ExprRef::small(w.pad_begin), slack = ExprRef::small(w.pad_begin + w.pad_end - span);
-        if (mode_ >= kSameUpper) {
-            const ExprRef total = same_padding(exprs, size, span + 1, w.stride), two = ExprRef::small(2);
-            begin = mode_ == kSameUpper ? exprs.floordiv(total, two) : exprs.ceildiv(total, two);
-            slack = ExprRef();
-        }
-        // The last position starts at or before size - 1 + slack, so it bounds every tap together with the far end.
-        const ExprRef last = exprs.sub(size, one());
-        return taps_inside(exprs, w, begin, [&](ExprRef offset) {
-            const ExprRef end = exprs.add(last, exprs.min(exprs.sub(begin, offset), slack));
-            return exprs.add(exprs.floordiv(end, ExprRef::small(w.stride)), one());
-        });
+        return of_size(exprs, w, size, [&](const auto& numbers, auto n) { return used(numbers, w, n); });
     }
 
   private:
+    template <class Numbers, class N>
+    [[nodiscard]] N used(const Numbers& numbers, const Window& w, N size) const {
+        const std::int64_t span = w.dilation * (w.kernel - 1);
+        const N stride = Numbers::number(w.stride), one = Numbers::number(1), two = Numbers::number(2);
+        N begin = Numbers::number(w.pad_begin), slack = Numbers::number(w.pad_begin + w.pad_end - span);
+        if (mode_ >= kSameUpper) {
+            const N total = same_padding(numbers, size, span + 1, stride);
+            begin = mode_ == kSameUpper ? numbers.floordiv(total, two) : numbers.ceildiv(total, two);
+            slack = Numbers::number(0);
+        }
+        // The last position starts at or before size - 1 + slack, so it bounds every tap together with the far end.
+        const N last = numbers.sub(size, one);
+        return taps_inside(numbers, w, begin, [&](N offset) {
+            const N end = numbers.add(last, numbers.min(numbers.sub(begin, offset), slack));
+            return numbers.add(numbers.floordiv(end, stride), one);
+        });
+    }
+
     static bool is_padded_list(std::span<const ExprRef> padding) {
         return std::ranges::any_of(padding, [](ExprRef each) { return each != ExprRef(); });
     }
@@ -160,7 +207,7 @@ void count_conv(CountContext& context) {
         context.emit(Feature::kMac, exprs.mul(y.elements, product(exprs, weight.shape().subspan(1))));
     } else {
         const std::size_t n = x.rank - 2U;
-        const ConvWindows windows(context.attrs, n);
+        const ConvWindows windows(context.attrs, n, true);
         ExprRef taps = one(), used = one();
         for (std::size_t i = 0; i < n; ++i) {
             taps = exprs.mul(taps, exprs.mul(y.dims[2 + i], weight.dims[2 + i]));
@@ -215,10 +262,13 @@ void count_conv_transpose(CountContext& context) {
             const Window w = windows.at(i, weight.dims[2 + i]);
             const std::int64_t room = w.dilation * (w.kernel - 1) - w.pad_end + (extra.empty() ? 0 : extra[i].value());
             taps = exprs.mul(taps, exprs.mul(size, weight.dims[2 + i]));
-            used = exprs.mul(used, taps_inside(exprs, w, ExprRef::small(w.pad_begin), [&](ExprRef offset) {
-                                 const ExprRef beyond =
-                                     exprs.floordiv(exprs.sub(ExprRef::small(room), offset), ExprRef::small(w.stride));
-                                 return exprs.add(size, exprs.min(beyond, ExprRef()));
+            used = exprs.mul(used, of_size(exprs, w, size, [&](const auto& numbers, auto whole) {
+                                 const auto number = [&](std::int64_t value) { return numbers.number(value); };
+                                 return taps_inside(numbers, w, number(w.pad_begin), [&](auto offset) {
+                                     const auto beyond =
+                                         numbers.floordiv(numbers.sub(number(room), offset), number(w.stride));
+                                     return numbers.add(whole, numbers.min(beyond, number(0)));
+                                 });
                              }));
         }
         const ExtentId inside = context.add_extent({ExtentKind::kPaddingTaps, Grade::kExact, taps, used});

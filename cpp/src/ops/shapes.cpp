@@ -146,24 +146,25 @@ constexpr std::int64_t kMaxWindow = std::int64_t{1} << 30;  // far beyond any mo
 }
 
 // The values of a list attribute of `expected` numbers, each at least low; empty when it is not given.
-std::span<const ExprRef> window_list(const AttrView& attrs, AttrKey key, std::size_t expected, std::int64_t low) {
-    const auto list = attrs.list(key);
-    if (!list || list->empty()) return {};
-    if (list->size() != expected)
-        reject(key, "has " + std::to_string(list->size()) + " numbers, needs " + std::to_string(expected));
-    for (const ExprRef value : *list)
+std::span<const ExprRef> window_list(const AttrView& attrs, AttrKey key, std::size_t expected, std::int64_t low,
+                                     bool checked) {
+    const std::span<const ExprRef> list = attrs.list(key).value_or(std::span<const ExprRef>{});
+    if (checked || list.empty()) return list;
+    if (list.size() != expected)
+        reject(key, "has " + std::to_string(list.size()) + " numbers, needs " + std::to_string(expected));
+    for (const ExprRef value : list)
         if (value.value() < low || value.value() > kMaxWindow) [[unlikely]]
             reject(key,
                    "is " + std::to_string(value.value()) + ", must be between " + std::to_string(low) + " and 2^30");
-    return *list;
+    return list;
 }
 
 }  // namespace
 
-Windows::Windows(const AttrView& attrs, std::size_t n)
-    : stride_(window_list(attrs, AttrKey::kStride, n, 1)),
-      dilation_(window_list(attrs, AttrKey::kDilation, n, 1)),
-      padding_(window_list(attrs, AttrKey::kPadding, 2 * n, 0)),
+Windows::Windows(const AttrView& attrs, std::size_t n, bool checked)
+    : stride_(window_list(attrs, AttrKey::kStride, n, 1, checked)),
+      dilation_(window_list(attrs, AttrKey::kDilation, n, 1, checked)),
+      padding_(window_list(attrs, AttrKey::kPadding, 2 * n, 0, checked)),
       n_(n) {}
 
 Window Windows::at(std::size_t i, ExprRef kernel) const {

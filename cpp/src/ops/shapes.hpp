@@ -62,10 +62,10 @@ struct Window {
     std::int64_t kernel, stride, dilation, pad_begin, pad_end;
 };
 // The attributes stride, dilation and padding over n spatial dims; absent means 1, 1, 0. Throws on numbers out of
-// range.
+// range, unless they were checked before.
 class Windows {
   public:
-    Windows(const AttrView& attrs, std::size_t n);
+    Windows(const AttrView& attrs, std::size_t n, bool checked = false);
     [[nodiscard]] Window at(std::size_t i, ExprRef kernel) const;
 
   private:

@@ -262,11 +262,39 @@ struct NodeSizes {
     ExprRef out, written, in, weights, read, weights_read, cache;
 };
 
-// Adds up what fits: when every tensor has less than 2^50 elements and there are at most 64, no sum of bytes reaches
-// 2^62, and nothing needs checking on the way. Returns false, with nothing done, when one is larger or symbolic.
+// When every tensor has less than 2^50 elements and there are at most 64, no sum of bytes reaches 2^62, and nothing
+// needs checking on the way. The sums below return false, with nothing done, when one is larger or symbolic.
+constexpr std::size_t kMostTensors = 64;
+constexpr int kHandleBits = 51;  // a handle is twice its value
+
+// For nodes of one dtype of whole bytes, whose inputs are read once and in full.
+bool add_alike_sizes(const CountContext& context, NodeSizes& sizes) {
+    if (context.element_bytes == 0 || context.inputs.size() + context.outputs.size() > kMostTensors) return false;
+    std::int64_t out = 0, of_weights[2] = {0, 0}, every = 0;
+    for (const TensorView& t : context.outputs) {
+        every |= t.elements.bits();
+        out += t.elements.value();
+    }
+    for (const TensorView& t : context.inputs) {
+        if (!t.given()) continue;
+        every |= t.elements.bits();
+        of_weights[t.weight ? 1 : 0] += t.elements.value();
+    }
+    if ((every & 1) != 0 || (every >> kHandleBits) != 0) [[unlikely]]
+        return false;
+    const auto [in, weights] = of_weights;
+    const std::int64_t bytes = context.element_bytes;
+    sizes = {ExprRef::small(out),
+             ExprRef::small(out * bytes),
+             ExprRef::small(in),
+             ExprRef::small(weights),
+             ExprRef::small((in + weights) * bytes),
+             ExprRef::small(weights * bytes),
+             {}};
+    return true;
+}
+
 bool add_small_sizes(const OpRule& rule, const CountContext& context, NodeSizes& sizes) {
-    constexpr std::size_t kMostTensors = 64;
-    constexpr int kHandleBits = 51;  // a handle is twice its value
     if (context.inputs.size() + context.outputs.size() > kMostTensors) return false;
     std::uint64_t every = 0;
     std::int64_t out = 0, written = 0, read = 0, of_weights[2] = {0, 0}, weights_read = 0, cache = 0;
@@ -342,7 +370,7 @@ void count_node(const OpRule& rule, CountContext& context) {
 void count_sizes(const OpRule& rule, CountContext& context) {
     ExprStore& exprs = context.exprs;
     NodeSizes sizes;
-    if (!add_small_sizes(rule, context, sizes)) add_sizes(rule, context, sizes);
+    if (!add_alike_sizes(context, sizes) && !add_small_sizes(rule, context, sizes)) add_sizes(rule, context, sizes);
     auto& [out, written, in, weights, read, weights_read, cache] = sizes;
     if (rule.gathers) {  // reads what it gathers of its first input, not the whole of it
         ExprRef gathered;
