@@ -126,6 +126,65 @@ void a_stop_leaves_the_state_alone() {
     CHECK(state.counts == before.counts && state.sums == before.sums);
 }
 
+// A score by a dimension of Sobol' points, and a uniform of each entity coupled to it: all entities have one value.
+ProgramInputs coupled(Precision precision) {
+    ProgramInputs in;
+    in.key = {3, 4};
+    in.precision = precision;
+    in.n_entities = 2;
+    in.n_registers = 2;
+    Variable score{false, {{1, Term::Kind::normal, 1.0, 0.0}}, {0.0}, {}, 9};
+    for (unsigned k = 0; k < 32; ++k) score.directions.push_back(std::uint32_t{1} << (31 - k));
+    const Term uniform{2, Term::Kind::uniform, 0.5, 0.0};
+    in.variables = {score, {true, {uniform, uniform}, {0.5, 0.5}}};
+    in.code = {{Opcode::draw, 0, 0, 0, 0, 0},
+               {Opcode::sink, 0, 0, 0, 0, 0},
+               {Opcode::couple, 0, 1, 1, 0, 0},
+               {Opcode::sink, 0, 1, 0, 0, 0}};
+    in.section_ends = {2, 4};
+    in.sinks = {{.name = "score", .kind = Sink::Kind::values, .inputs = {0}},
+                {.name = "u", .kind = Sink::Kind::values, .of_entities = true, .inputs = {1}}};
+    return in;
+}
+
+void points_fill_every_cell_once_in_every_replicate() {
+    constexpr std::size_t kPoints = 256;
+    for (const Precision precision : {Precision::single, Precision::dual}) {
+        const ProgramPlan plan(coupled(precision));
+        std::vector<double> before;
+        for (const std::uint64_t replicate : {0u, 1u, 31u}) {
+            const std::uint64_t begin = replicate << 32;
+            const std::vector<double> u = plan.values(1, begin, begin + kPoints), z = plan.values(0, begin, begin + 9);
+            CHECK(u.size() == 2 * kPoints && u != before);
+            std::vector<int> cells(kPoints);
+            for (std::size_t i = 0; i < kPoints; ++i) {
+                CHECK(u[i] == u[kPoints + i] && u[i] > 0.0 && u[i] < 1.0);
+                ++cells[static_cast<std::size_t>(u[i] * kPoints)];
+            }
+            for (const int n : cells) CHECK(n == 1);
+            for (std::size_t i = 0; i < 9; ++i) CHECK((z[i] < 0.0) == (u[i] < 0.5));
+            const std::vector<double> later = plan.values(1, begin + 100, begin + 103);
+            for (std::size_t i = 0; i < 3; ++i) CHECK(later[i] == u[100 + i]);
+            before = u;
+        }
+    }
+}
+
+void what_does_not_couple_is_refused() {
+    const std::function<void(ProgramInputs&)> breakages[] = {
+        [](ProgramInputs& in) { in.code[2].a = 2; },
+        [](ProgramInputs& in) { in.code[2].b = 2; },
+        [](ProgramInputs& in) { in.section_ends = {4, 4}; },
+        [](ProgramInputs& in) { in.variables[0].directions.pop_back(); },
+        [](ProgramInputs& in) { in.variables[1].directions.assign(32, 1u); },
+    };
+    for (const auto& broken : breakages) {
+        ProgramInputs in = coupled(Precision::dual);
+        broken(in);
+        CHECK_THROWS(DataError, static_cast<void>(ProgramPlan(std::move(in))));
+    }
+}
+
 void what_does_not_fit_is_refused() {
     const std::function<void(ProgramInputs&)> breakages[] = {
         [](ProgramInputs& in) { in.section_ends = {4, 8, 9}; },
@@ -175,9 +234,11 @@ int main() {
         simd::select_isa(isa);
         counters_add_up_over_ranges_and_threads();
         values_are_in_the_order_of_draws();
+        points_fill_every_cell_once_in_every_replicate();
     }
     a_stop_leaves_the_state_alone();
     what_does_not_fit_is_refused();
+    what_does_not_couple_is_refused();
     what_cannot_be_counted_names_its_sink();
     return 0;
 }

@@ -29,6 +29,12 @@ class Source:
     groups: tuple[str, ...] = ()
     copula: GaussianCopula | None = None
 
+    def __str__(self) -> str:
+        what = [str(one) for one in dict.fromkeys(self.distributions)][:3]
+        more = "" if len(set(self.distributions)) <= 3 else f" and {len(set(self.distributions)) - 3} more"
+        of_groups = " of groups" if self.groups else ""
+        return f"{', '.join(what)}{more}{of_groups}{' of a copula' if self.copula else ''}"
+
 
 def _groups(name: str, per: Scope | Sequence[str]) -> tuple[str, ...]:
     """Return the group of each entity where `per` lists them."""

@@ -301,8 +301,7 @@ class _Compiler:
         if source.space != "score":  # which any meaning of the name may be made of
             known = self._meaning.setdefault((source.name, scope), source)
             if known != source:
-                several = [f"{s.distributions}{' of a copula' if s.copula else ''}" for s in (known, source)]
-                raise ValueError(f"variable {source.name!r} has two meanings: {' and '.join(several)}")
+                raise ValueError(f"variable {source.name!r} has two meanings: {known} and {source}")
         if (source, scope) not in self.source_at:
             self.source_at[source, scope] = len(self.variables)
             of_entities = scope == "entity"

@@ -15,7 +15,7 @@ from flopcore.distributions import LogNormal
 SWEEP = """
 import sys, time
 import flopcore as fc
-from flopcore.distributions import LogNormal
+from flopcore.distributions import GaussianCopula, LogNormal, Triangular
 def study(n, k=1):
     factors = lambda i: tuple(fc.Factor(f"x{j}", LogNormal(1e24 ** (1 / k), 1.0)) for j in range(k))
     return [fc.Entity(str(i), factors(i)) for i in range(n)]
@@ -43,6 +43,34 @@ try:
 except KeyboardInterrupt:
     print(time.perf_counter() - late[0])
 print(fc.sweep(study(3), lines, draws=100, rng=0, threads=2).draws)
+"""
+
+INTERRUPTED_OFTEN = """
+import itertools, os, random, signal, threading
+from flopcore import program as p
+signal.signal(signal.SIGINT, signal.default_int_handler)
+size = fc.variable("C", LogNormal(1e24, 1.0), per="entity") * fc.variable("bias", LogNormal(1, 1))
+pair = fc.correlated(GaussianCopula(["u", "v"], [[1, 0.5], [0.5, 1]]), {"u": LogNormal(1, 1), "v": Triangular(1, 2, 3)})
+ranked = p.log10(size) ** "0.7" > p.percentile(size, "0.9") / 1e24 * pair["v"]
+program = fc.Program(
+    {"c": fc.CountAbove(size * pair["u"], lines), "r": fc.Moments({"n": p.count(ranked)})}, [str(i) for i in range(300)]
+)
+whats = [((study(400, 2), lines), {}), ((program,), {}), ((program,), {"sampler": "sobol"})]
+random.seed(1)
+for attempt, (what, options) in itertools.product(range(8), whats):
+    late = []
+    def interrupt():
+        time.sleep(random.uniform(0.25, 0.4))
+        late.extend([time.perf_counter(), time.process_time()])
+        os.kill(os.getpid(), signal.SIGINT)
+    threads = 1 + attempt % 2
+    thread = threading.Thread(target=interrupt)
+    try:
+        thread.start()
+        fc.sweep(*what, draws=10**9, threads=threads, **options)
+    except KeyboardInterrupt:
+        print(time.perf_counter() - late[0], (time.process_time() - late[1]) / threads)
+    thread.join()
 """
 
 FORKED = """
@@ -85,6 +113,19 @@ def test_ctrl_c_stops_a_sweep_at_once(isa, threads, entities, is_program):
         if stops[-1] < 0.05:
             return
     pytest.fail(f"seconds from the signal to the end of the sweep: {stops}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", _core.available_isas()[:: len(_core.available_isas()) - 1 or 1])
+def test_ctrl_c_stops_a_sweep_within_50_ms_in_19_of_20(isa):
+    # Other work on the machine makes a stop late on the clock, but not in processor time, which busy threads share.
+    words = [float(text) for text in run(INTERRUPTED_OFTEN, FLOPCORE_ISA=isa)]
+    clock, processor = sorted(words[::2]), sorted(words[1::2])
+    stops = sorted(map(min, words[::2], words[1::2]))
+    assert len(stops) == 24
+    for name, seconds in (("clock", clock), ("processor", processor), ("less of both", stops)):
+        print(f"{isa}, {name}: median {seconds[12] * 1e3:.1f} ms, p95 {seconds[22] * 1e3:.1f} ms, {len(seconds)} stops")
+    assert stops[22] < 0.05
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this machine has no fork")
