@@ -54,9 +54,10 @@ from .study.capability import read_capability, with_capability
 from .study.epoch import read_epoch
 from .study.estimate import Estimate, estimate_from_graph, estimate_from_hardware, estimate_from_parameters
 from .study.growth import GrowthResult, fit_growth
-from .study.hooker import HookerResult, run_hooker
+from .study.hooker import HookerResult, IndexOptions, run_hooker
 from .study.impute import impute
-from .study.population import Population
+from .study.index import risk_index
+from .study.population import Bands, Population
 from .study.scenario import Scenario
 from .study.studyfile import Study
 from .sweep import Entity, Factor, Program, Sobol, SweepResult, draw_values, rel_error, sweep
@@ -68,6 +69,7 @@ __all__ = [
     "Allocation",
     "AllocationResult",
     "Along",
+    "Bands",
     "Basis",
     "BuildInfo",
     "Category",
@@ -92,6 +94,7 @@ __all__ = [
     "GraphError",
     "GrowthResult",
     "HookerResult",
+    "IndexOptions",
     "Module",
     "Moments",
     "Node",
@@ -155,6 +158,7 @@ __all__ = [
     "record_torch",
     "register_op",
     "rel_error",
+    "risk_index",
     "run_allocation",
     "run_hooker",
     "shapley_effects",

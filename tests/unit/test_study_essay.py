@@ -126,6 +126,7 @@ def test_reports_give_rates_burden_churn_and_equal_burden() -> None:
     assert report.ppv.point == pytest.approx(1 / 2)
     assert report.youden_j.point == pytest.approx(2 / 3 - 2 / 5)
     assert report.static_coverage == report.coverage.point  # it is the largest four
+    assert report.static_youden_j == pytest.approx(report.youden_j.point)
     assert (report.churn, report.mixed) == (0.0, 0.0)
     assert report.common == 3  # half: 50, 60 and 70 fall below; the others move fewer
     assert report.per_year == ((2023, 0), (2024, 4))
@@ -139,7 +140,7 @@ def test_churn_is_the_share_that_the_next_line_lets_go() -> None:
     rules = [default_rules([])[0], OfIndex("i", ~label), Static(Threshold("none", 10**9))]
     reports = compare_rules(rules, FIGURES, values, COHORTS, label, label[:, None], FACTORS, np.ones((8, 1)))
     assert [report.churn for report in reports] == [1.0, 0.0, None]
-    assert reports[0].coverage.point is None  # nothing is in the top
+    assert reports[0].coverage.point is reports[0].static_youden_j is None  # nothing is in the top
     assert reports[2].ppv.point is None  # nothing is captured
 
 

@@ -57,7 +57,8 @@ def _print_essay(document: Json) -> None:
 
 def _print_rules(essay: Json) -> None:
     rows = table(
-        "rule", "burden", "churn", "coverage", "at equal burden", "by chance", "FPR", "PPV", "J", "common", "mixed",
+        "rule", "burden", "churn", "coverage", "at equal burden", "by chance", "FPR", "PPV", "J", "J there", "common",
+        "mixed",
         title=f"Rules against the top {essay['index']['k']} of the risk index ({', '.join(essay['index']['metrics'])})",
     )  # fmt: skip
     for rule in essay["rules"]:
@@ -71,6 +72,7 @@ def _print_rules(essay: Json) -> None:
             _percent(rule["false_positive_rate"]["point"]),
             _percent(rule["ppv"]["point"]),
             "-" if rule["youden_j"]["point"] is None else f"{rule['youden_j']['point']:.2f}",
+            "-" if rule["static_youden_j"] is None else f"{rule['static_youden_j']:.2f}",
             str(rule["common"]),
             f"{rule['mixed']:.1f}",
         )
@@ -78,7 +80,7 @@ def _print_rules(essay: Json) -> None:
     out.print(rows)
     out.print(
         "common, mixed: models that change side when every figure is multiplied by one factor of 1/2 to 2, or each by "
-        "its own; at equal burden: coverage of as many of the largest models",
+        "its own; at equal burden, J there: coverage and J of as many of the largest models",
         soft_wrap=True,
     )
 

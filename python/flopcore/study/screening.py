@@ -35,9 +35,10 @@ class RuleReport:
     `burden` is how many models it captures; `churn` the share of those captured in a year that the next year's line
     lets go; `coverage` (the true positive rate) the share of the index's top that it captures, with the false positive
     and negative rates, the positive predictive value and Youden's J = coverage - false positive rate. `static_coverage`
-    is that of the largest models by FLOP, as many as the rule captures: the static line of equal burden. `chance` is
-    the coverage of as many models taken at random. `common` counts the models that change side, at most, when every
-    figure is multiplied by one factor; `mixed` the same on average when each model's factor is drawn by itself.
+    and `static_youden_j` are those of the largest models by FLOP, as many as the rule captures: the static line of
+    equal burden. `chance` is the coverage of as many models taken at random. `common` counts the models that change
+    side, at most, when every figure is multiplied by one factor; `mixed` the same on average when each model's factor
+    is drawn by itself.
     """
 
     rule: str
@@ -51,6 +52,7 @@ class RuleReport:
     ppv: Range
     youden_j: Range
     static_coverage: float | None
+    static_youden_j: float | None
     chance: float
     common: int
     mixed: float
@@ -137,7 +139,8 @@ def _report(
     ranges = [_range(float(a[0]), b) for a, b in zip(point, drawn, strict=True)]
     burden = int(members.sum())
     by_size = sorted(range(len(figures)), key=lambda m: (-figures[m], m))[:burden]
-    positives = int(label.sum())
+    positives, hits = int(label.sum()), int(label[by_size].sum())
+    negatives = len(figures) - positives
     years = sorted(set(cohorts.years))
     return RuleReport(
         rule=rule.name,
@@ -155,7 +158,8 @@ def _report(
         false_negative_rate=ranges[2],
         ppv=ranges[3],
         youden_j=ranges[4],
-        static_coverage=int(label[by_size].sum()) / positives if positives else None,
+        static_coverage=hits / positives if positives else None,
+        static_youden_j=hits / positives - (burden - hits) / negatives if positives and negatives else None,
         chance=burden / len(figures),
         common=max(
             int((rule.members([figure * factor for figure in figures], cohorts) != members).sum())
