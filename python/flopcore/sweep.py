@@ -7,12 +7,11 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import localcontext
 from fractions import Fraction
-from math import sqrt
 from operator import index
-from typing import TYPE_CHECKING, Literal, TypeAlias, overload
+from typing import Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from .distributions import DIGITS, LN10, Seed, philox_key, seed_sequence
 from .program import Node
 from .program_plan import CoreSink, compile_program
 from .program_result import ProgramResult
-from .sink_results import Axis, Measure, SinkResult, count_quantile, count_sd, moments
+from .sink_results import SinkResult, moments
 from .sinks import Along, Sink, flatten, nest
 from .sweep_plan import Entity, Factor, Precision, log10_offset, make_plan
 from .sweep_replicates import (
@@ -34,6 +33,7 @@ from .sweep_replicates import (
     resolve_sobol,
     shared_names,
 )
+from .sweep_result import SweepResult
 from .sweep_run import (
     Counts,
     Mean,
@@ -48,12 +48,7 @@ from .sweep_run import (
     rel_error,
     run,
 )
-from .sweep_tables import read_result, to_dataset, to_frame, write_result
 from .thresholds import Threshold
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
 
 __all__ = [
     "Entity",
@@ -72,133 +67,6 @@ __all__ = [
 Sampler: TypeAlias = Literal["philox", "sobol"] | Sobol
 
 _MAX_DRAWS = 1 << 49
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SweepResult:
-    """Counts of draws above thresholds, and what is needed to repeat them.
-
-    ``exceed_counts[m, t]`` is the number of draws in which entity m is over threshold t; ``count_histogram[t, c]`` the
-    number of draws in which exactly c entities are over threshold t. Both are exact integers, read-only.
-    """
-
-    entities: tuple[str, ...]
-    thresholds: tuple[Threshold, ...]
-    draws: int
-    exceed_counts: NDArray[np.int64]
-    count_histogram: NDArray[np.int64]
-    precision: Precision
-    seed: int | tuple[int, ...]
-    spawn_key: tuple[int, ...]
-    stream_version: int
-    plan_digest: str
-    versions: dict[str, str]
-    elapsed: float = field(repr=False)
-
-    def __repr__(self) -> str:
-        return (
-            f"SweepResult({len(self.entities)} entities, {len(self.thresholds)} thresholds, {self.draws} draws, "
-            f"seed={self.seed})"
-        )
-
-    def probability(self) -> NDArray[np.float64]:
-        """Return the share of draws over each threshold, entities x thresholds."""
-        return self.exceed_counts / self.draws
-
-    def probability_error(self) -> NDArray[np.float64]:
-        """Return the Monte Carlo standard error of `probability`, entities x thresholds."""
-        p = self.probability()
-        return np.sqrt(p * (1.0 - p) / self.draws)
-
-    def expected(self) -> NDArray[np.float64]:
-        """Return the mean number of entities over each threshold."""
-        return np.array([total / self.draws for total, _ in moments(self.count_histogram)])
-
-    def count_quantile(self, q: float) -> NDArray[np.int64]:
-        """Return, per threshold, the smallest count that at least a share `q` of the draws does not exceed."""
-        return count_quantile(self.count_histogram, self.draws, q)
-
-    def count_sd(self) -> NDArray[np.float64]:
-        """Return the standard deviation of the number of entities over each threshold (n - 1); NaN for one draw."""
-        return count_sd(self.count_histogram, self.draws)
-
-    def mc_error(self) -> NDArray[np.float64]:
-        """Return the Monte Carlo standard error of `expected`."""
-        return self.count_sd() / sqrt(self.draws)
-
-    def measures(self) -> dict[str, Measure]:
-        """Return every labelled array: probabilities, mean counts and their distribution."""
-        lines, entities = Axis("threshold", tuple(line.name for line in self.thresholds)), Axis("entity", self.entities)
-        quantiles = np.stack([self.count_quantile(q) for q in (0.05, 0.5, 0.95)], axis=-1)
-        arrays = (
-            Measure("probability", (entities, lines), self.probability(), self.probability_error()),
-            Measure("expected", (lines,), self.expected(), self.mc_error()),
-            Measure("sd", (lines,), self.count_sd()),
-            Measure("count", (lines, Axis("quantile", (0.05, 0.5, 0.95))), quantiles),
-        )
-        return {array.name: array for array in arrays}
-
-    def evidence(self) -> dict[str, object]:
-        """Return what is needed to repeat the run, as JSON types."""
-        return {
-            "draws": self.draws,
-            "seed": list(self.seed) if isinstance(self.seed, tuple) else self.seed,
-            "spawn_key": list(self.spawn_key),
-            "stream_version": self.stream_version,
-            "plan_digest": self.plan_digest,
-            "precision": self.precision,
-            "versions": dict(self.versions),
-            "elapsed": self.elapsed,
-        }
-
-    def to_xarray(self) -> xr.Dataset:
-        """Return labelled arrays with the evidence as attributes; see `flopcore.sweep_tables.to_dataset`."""
-        return to_dataset(self.measures(), self.thresholds, self.evidence())
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return one row for each number."""
-        return to_frame(self.measures())
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the exact counts and the evidence to a file, in one step."""
-        write_result(path, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> SweepResult:
-        """Return a saved result.
-
-        Raises
-        ------
-        DataError
-            If the file is not one.
-        """
-        loaded = read_result(path, [cls])
-        assert isinstance(loaded, cls)
-        return loaded
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the result as JSON types."""
-        quantiles = {name: self.count_quantile(q) for name, q in (("p05", 0.05), ("p50", 0.5), ("p95", 0.95))}
-        expected, errors, deviations = self.expected(), self.mc_error(), self.count_sd()
-        probability = self.probability()
-        return {
-            **self.evidence(),
-            "thresholds": [
-                {
-                    "name": threshold.name,
-                    "value": threshold.value if isinstance(threshold.value, int) else str(threshold.value),
-                    "comparator": threshold.comparator,
-                    "expected": float(expected[t]),
-                    "sd": None if np.isnan(deviations[t]) else float(deviations[t]),
-                    "mc_error": None if np.isnan(errors[t]) else float(errors[t]),
-                    **{name: int(values[t]) for name, values in quantiles.items()},
-                }
-                for t, threshold in enumerate(self.thresholds)
-            ],
-            "entities": [
-                {"key": key, "probability": [float(p) for p in probability[m]]} for m, key in enumerate(self.entities)
-            ],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,13 +223,8 @@ def sweep(
     >>> result.exceed_counts[0].tolist()
     [10000, 0]
     """
-    n_draws = index(draws)
-    if not 1 <= n_draws <= _MAX_DRAWS:
-        raise ValueError(f"draws={draws}: expected 1 to 2^49")
-    if threads is not None and index(threads) < 1:
-        raise ValueError(f"threads={threads}: expected None or at least 1")
     _check_precision(precision)
-    options = _Options(n_draws, 0 if threads is None else index(threads), progress, checkpoint, executor, until)
+    options = _options(draws, threads, progress, checkpoint, executor, until)
     points = None if sampler == "philox" else Sobol() if sampler == "sobol" else sampler
     if points is not None and not isinstance(points, Sobol):
         raise ValueError(f"sampler={sampler!r}: expected 'philox', 'sobol' or Sobol(...)")
@@ -372,7 +235,11 @@ def sweep(
         return _sweep_program(study, seed, precision, options, points)
     if points is not None:
         raise ValueError("sampler: Sobol' points draw the inputs of a Program; a population has independent draws")
-    return _sweep_population(tuple(study), tuple(thresholds), seed, precision, options)
+    population = tuple(study)
+    for entity in population:
+        if not isinstance(entity, Entity):
+            raise TypeError(f"study: {entity!r} is not an Entity; expected a Program or a sequence of Entity")
+    return _sweep_population(population, tuple(thresholds), seed, precision, options)
 
 
 def _check_precision(precision: str) -> None:
@@ -390,6 +257,38 @@ class _Options:
     checkpoint: str | os.PathLike[str] | None
     executor: Executor | None
     until: Until | None
+
+
+def _options(
+    draws: int,
+    threads: int | None,
+    progress: Progress | None,
+    checkpoint: str | os.PathLike[str] | None,
+    executor: Executor | None,
+    until: Until | None,
+) -> _Options:
+    """Return the options, each checked, so that a wrong one is an error before the work."""
+    n_draws, n_threads = _whole("draws", draws), 1 if threads is None else _whole("threads", threads)
+    if not 1 <= n_draws <= _MAX_DRAWS:
+        raise ValueError(f"draws={draws}: expected 1 to 2^49")
+    if n_threads < 1:
+        raise ValueError(f"threads={threads}: expected None or at least 1")
+    if not (progress is None or progress == "bar" or callable(progress)):
+        raise TypeError(f"progress={progress!r}: expected a function of (done, draws), 'bar' or None")
+    if not (checkpoint is None or isinstance(checkpoint, (str, os.PathLike))):
+        raise TypeError(f"checkpoint={checkpoint!r}: expected the path of a directory, or None")
+    if not (executor is None or callable(getattr(executor, "submit", None))):
+        raise TypeError(f"executor={executor!r}: expected a concurrent.futures.Executor, or None")
+    if not (until is None or callable(getattr(until, "reached", None))):
+        raise TypeError(f"until={until!r}: expected a rule such as rel_error(0.01), or None")
+    return _Options(n_draws, 0 if threads is None else n_threads, progress, checkpoint, executor, until)
+
+
+def _whole(name: str, value: int) -> int:
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"{name}={value!r}: expected a whole number, such as 10**6") from None
 
 
 def _seed_fields(seed: np.random.SeedSequence) -> tuple[int | tuple[int, ...], tuple[int, ...]]:

@@ -13,6 +13,7 @@ from decimal import Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 from math import sqrt
+from operator import index
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -136,7 +137,10 @@ def seed_sequence(rng: Seed) -> np.random.SeedSequence:
         return np.random.SeedSequence()
     if isinstance(rng, (bool, str)) or not isinstance(rng, (int, np.integer, Sequence)):
         raise TypeError(f"rng={rng!r}: expected an int, a sequence of ints, a SeedSequence or None")
-    return np.random.SeedSequence(rng if isinstance(rng, Sequence) else int(rng))
+    words = [index(word) for word in rng] if isinstance(rng, Sequence) else [index(rng)]
+    if not words or min(words) < 0:
+        raise ValueError(f"rng={rng!r}: a seed is 0 or positive, and a sequence of them is not empty")
+    return np.random.SeedSequence(words if isinstance(rng, Sequence) else words[0])
 
 
 def philox_key(seed: np.random.SeedSequence) -> list[int]:
