@@ -103,6 +103,65 @@ def test_a_scan_counts_every_step_where_xla_counts_one() -> None:
     assert xla(scanned, *avals) < 2 * macs(unrolled, *avals) / 16
 
 
+def llama(layers: int, *, scanned: bool) -> tuple[Callable[..., Any], Any]:
+    """Llama-7B: a function of weights and tokens, and its weights."""
+    width, inner, heads, vocab = 4096, 11008, 32, 32000
+    sizes = {"q": (width, width), "k": (width, width), "v": (width, width), "o": (width, width)}
+    sizes |= {"gate": (width, inner), "up": (width, inner), "down": (inner, width), "norm": (width,), "norm2": (width,)}
+    stacked = {name: shape(layers, *size, dtype=jnp.bfloat16) for name, size in sizes.items()}
+    edges = {"embed": shape(vocab, width, dtype=jnp.bfloat16), "head": shape(width, vocab, dtype=jnp.bfloat16)}
+
+    def norm(x: Any, weight: Any) -> Any:
+        return x * lax.rsqrt((x * x).mean(-1, keepdims=True) + 1e-6) * weight
+
+    def block(x: Any, w: Any) -> tuple[Any, None]:
+        h = norm(x, w["norm"])
+        q, k, v = ((h @ w[name]).reshape(*x.shape[:2], heads, -1) for name in "qkv")
+        scores = jnp.einsum("bshd,bthd->bhst", q, k)
+        x = x + jnp.einsum("bhst,bthd->bshd", jax.nn.softmax(scores), v).reshape(x.shape) @ w["o"]
+        h = norm(x, w["norm2"])
+        return x + (jax.nn.silu(h @ w["gate"]) * (h @ w["up"])) @ w["down"], None
+
+    def model(weights: Any, tokens: Any) -> Any:
+        x = weights["embed"][tokens]
+        if scanned:
+            x, _ = lax.scan(block, x, weights["layers"])
+        else:
+            for i in range(layers):
+                x, _ = block(x, {name: each[i] for name, each in weights["layers"].items()})
+        return x @ weights["head"]
+
+    return model, edges | {"layers": stacked}
+
+
+def test_a_scanned_llama_7b_equals_the_unrolled_one_where_xla_sees_a_twentieth() -> None:
+    tokens = shape(1, 2048, dtype=jnp.int32)
+    counts = {}
+    for scanned in (True, False):
+        model, weights = llama(32, scanned=scanned)
+        graph = fc.from_jax(model, weights, tokens, params=0)
+        assert graph.parameters == 6_738_415_616 - 4096  # its last norm is left out here
+        counts[scanned] = fc.count(graph).flop("macs")
+    config = {"model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32}
+    config |= {"num_attention_heads": 32, "vocab_size": 32000, "architectures": ["LlamaForCausalLM"]}
+    published = fc.count(fc.from_huggingface(config), at={"batch": 1, "seq": 2048}).flop("macs")
+    assert counts[True] == counts[False] == published == 14_630_806_093_824
+    model, weights = llama(32, scanned=True)
+    assert xla(model, weights, tokens) < 0.06 * 2 * published
+
+
+def test_a_symbolic_model_is_one_polynomial() -> None:
+    model, weights = llama(2, scanned=True)
+    b, t = jax.export.symbolic_shape("b, t")
+    graph = fc.from_jax(model, weights, shape(b, t, dtype=jnp.int32), params=0)
+    macs = fc.count(graph).flop("macs")
+    assert (macs.degree("b"), macs.degree("t")) == (1, 2)
+    for size in ((1, 128), (3, 77)):
+        concrete = fc.from_jax(model, weights, shape(*size, dtype=jnp.int32), params=0)
+        at = dict(zip("bt", size, strict=True))
+        assert fc.count(concrete).flop("macs") == macs.at(at) == fc.count(graph, at=at).flop("macs")
+
+
 def test_a_scan_of_symbolic_length() -> None:
     n, b = jax.export.symbolic_shape("n, b")
     graph = fc.from_jax(lambda x: lax.scan(lambda c, y: (c + y.sum(), y @ y.T), 0.0, x)[1], shape(n, b, 8))
@@ -134,6 +193,30 @@ def test_jit_checkpoint_and_custom_derivatives_are_looked_into() -> None:
     assert macs(lambda x: jax.checkpoint(inner)(x) + jax.nn.gelu(x @ x), shape(4, 4)) == 128
 
 
+def test_what_a_checkpoint_computes_again_is_a_recompute_frame() -> None:
+    def loss(wrap: Any) -> Callable[..., Any]:
+        return lambda w, x: (wrap(lambda w, x: jnp.tanh(jnp.tanh(x @ w) @ w))(w, x) ** 2).sum()
+
+    avals, forward = (shape(8, 8), shape(4, 8)), 2 * 4 * 64
+    plain = fc.count(fc.from_jax(jax.grad(loss(lambda f: f)), *avals))
+    again = fc.count(fc.from_jax(jax.grad(loss(jax.checkpoint)), *avals))
+    assert again.flop("macs", by="phase") == {"forward": plain.flop("macs"), "recompute": forward}
+    assert again.flop("model") == plain.flop("model")
+    assert again.flop("hardware") == plain.flop("hardware") + 2 * forward
+    saved = jax.checkpoint_policies.dots_saveable
+    kept = fc.from_jax(jax.grad(loss(lambda f: jax.checkpoint(f, policy=saved))), *avals)
+    assert fc.count(kept).flop("macs") == plain.flop("macs")  # products are kept, tanh is computed again
+
+
+def test_layers_that_are_scanned_and_checkpointed_recompute_each_once() -> None:
+    def loss(weights: Any, x: Any) -> Any:
+        return (lax.scan(lambda h, w: (jax.checkpoint(lambda w, h: jnp.tanh(h @ w))(w, h), None), x, weights)[0]).sum()
+
+    tally = fc.count(fc.from_jax(jax.grad(loss), shape(5, 8, 8), shape(4, 8)))
+    layer = 5 * 4 * 64
+    assert tally.flop("macs", by="phase") == {"forward": 3 * layer, "recompute": layer}
+
+
 def test_gradient_is_a_function_like_any_other() -> None:
     def loss(w: Any, x: Any) -> Any:
         return (jnp.tanh(x @ w) ** 2).sum()
@@ -146,6 +229,104 @@ def test_ragged_dot_is_not_dense_over_groups() -> None:
     """facts/peers.md: 256 x 64 x 32 over 8 groups is 1.05 M FLOP, 8.9 M in XLA."""
     avals = shape(256, 64), shape(8, 64, 32), shape(8, dtype=jnp.int32)
     assert 2 * macs(lax.ragged_dot, *avals) == 2 * 256 * 64 * 32 == 1_048_576
+
+
+def test_gradients_of_ragged_dot_are_ragged() -> None:
+    avals = shape(256, 64), shape(8, 64, 32), shape(8, dtype=jnp.int32)
+    gradient = jax.grad(lambda x, w, sizes: lax.ragged_dot(x, w, sizes).sum(), argnums=(0, 1))
+    assert macs(gradient, *avals) == 2 * 256 * 64 * 32  # the product itself is not needed
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_of_convolutions_cost_what_xla_says(groups: int, stride: int) -> None:
+    x, w = shape(2, 4, 9, 9), shape(8, 4 // groups, 3, 3)
+    fn = conv(window_strides=(stride, stride), padding="VALID", feature_group_count=groups)
+    for i in range(2):
+        gradient = jax.grad(lambda x, w: fn(x, w).sum(), argnums=i)
+        tally = fc.count(fc.from_jax(gradient, x, w))
+        assert tally.flop("xla-0.10.2/measured") == xla(gradient, x, w) == 2 * macs(fn, x, w)
+
+
+def ops(fn: Callable[..., object], *avals: object) -> dict[str, int]:
+    """How many nodes of each op, leaves and layout left out."""
+    found: dict[str, int] = {}
+    for node in fc.from_jax(fn, *avals).nodes():
+        found[str(node["op"])] = found.get(str(node["op"]), 0) + 1
+    return found
+
+
+def test_fourier_transforms_cost_what_xla_says() -> None:
+    """Ours is radix 2 (5 n log2 n); XLA takes a complex product for each output and level (8 n log2 n)."""
+    complex64, levels = jnp.complex64, 4
+    for fn, aval in ((jnp.fft.fft, shape(3, 16, dtype=complex64)), (jnp.fft.ifft, shape(3, 16, dtype=complex64))):
+        assert 8 * fc.count(fc.from_jax(fn, aval)).flop("all-arithmetic") == 5 * xla(fn, aval)
+    for fn, aval in ((jnp.fft.rfft, shape(3, 16)), (jnp.fft.irfft, shape(3, 9, dtype=complex64))):
+        assert fc.count(fc.from_jax(fn, aval)).flop("all-arithmetic") == 5 * 3 * 16 * levels
+    # Two dims are two transforms; XLA multiplies the levels of both.
+    both = fc.count(fc.from_jax(jnp.fft.fft2, shape(3, 16, 8, dtype=complex64))).flop("all-arithmetic")
+    assert both == 5 * 3 * 16 * 8 * (levels + 3)
+
+
+@pytest.mark.parametrize(
+    ("fn", "avals", "expected"),
+    [
+        (jnp.linalg.cholesky, ((5, 8, 8),), {"cholesky": 1}),
+        (jnp.linalg.solve, ((8, 8), (8, 3)), {"lu_factor": 1, "triangular_solve": 2}),
+        (jnp.linalg.inv, ((8, 8),), {"lu_factor": 1, "triangular_solve": 2}),
+        (jnp.linalg.qr, ((9, 5),), {"qr": 1}),
+        (jnp.linalg.eigh, ((5, 5),), {"eigh": 1}),
+        (lambda x: jnp.linalg.svd(x, full_matrices=False), ((4, 9),), {"svd": 1}),
+        (lambda a, b: jax.scipy.linalg.solve_triangular(a, b, trans=1), ((4, 4), (4, 2)), {"triangular_solve": 1}),
+    ],
+    ids=["cholesky", "solve", "inv", "qr", "eigh", "svd", "triangular"],
+)
+def test_linear_algebra_is_the_ops_of_that_name(
+    fn: Callable[..., object], avals: tuple[tuple[int, ...], ...], expected: dict[str, int]
+) -> None:
+    found = ops(fn, *(shape(*each) for each in avals))
+    assert {op: number for op, number in found.items() if op in expected} == expected
+
+
+def test_random_numbers_are_drawn_once_each() -> None:
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    rows = fc.count(fc.from_jax(lambda k: jax.random.normal(k, (3, 4)), key)).rows()
+    assert sum(row.base for row in rows if row.feature == "rng") == 12
+
+
+def test_windows_and_their_gradient() -> None:
+    def window(start: float, join: Any) -> Callable[[Any], Any]:
+        return lambda x: lax.reduce_window(x, start, join, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+    x, n = shape(1, 8, 8, 3), 4 * 4 * 3
+    for fn in (window(0.0, lax.add), window(-jnp.inf, lax.max), window(jnp.inf, lax.min)):
+        assert fc.count(fc.from_jax(fn, x)).flop("all-arithmetic") == 3 * n == xla(fn, x)
+    gradient = jax.grad(lambda x: window(-jnp.inf, lax.max)(x).sum())
+    assert fc.count(fc.from_jax(gradient, x)).flop("all-arithmetic") == 3 * n + n == xla(gradient, x)
+
+
+def test_a_reduction_by_any_function_runs_it_for_each_element() -> None:
+    fn = lambda x: lax.reduce(x, 1.0, lambda a, b: a * b + a, (0,))  # noqa: E731
+    assert fc.count(fc.from_jax(fn, shape(4, 3))).flop("all-arithmetic") == 2 * 12
+
+
+def test_a_kernel_of_pallas_is_not_looked_into() -> None:
+    from jax.experimental import pallas
+
+    def add(x: Any, y: Any) -> Any:
+        def kernel(a: Any, b: Any, out: Any) -> None:
+            out[...] = a[...] + b[...]
+
+        return pallas.pallas_call(kernel, out_shape=shape(8, 8))(x, y)
+
+    with pytest.raises(fc.UnsupportedNodes, match="pallas_call x 1"):
+        fc.from_jax(add, shape(8, 8), shape(8, 8))
+
+
+def test_what_has_no_rule_is_listed_when_asked_for() -> None:
+    graph = fc.from_jax(lambda a: jax.scipy.special.gammainc(a, a) @ a, shape(3), on_unsupported="list")
+    tally = fc.count(graph)
+    assert (tally.flop("macs"), tally.unsupported) == (3, {"igamma": 1})
 
 
 def test_a_product_past_64_bits_is_exact() -> None:

@@ -1,4 +1,7 @@
-"""FlopCounterMode on meta, with eager attention and batched experts, as oracle of `from_torch` in its defaults."""
+"""FlopCounterMode on meta, with eager attention and batched experts, as oracle of `from_torch` in its defaults.
+
+The models are those of the model x tool table of facts/peers.md, and its other transformers and CNNs.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import random
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +47,7 @@ class Wrapped(nn.Module):  # type: ignore[misc, name-defined]
 
 
 TEXT, PIXELS = ("input_ids", "attention_mask"), ("pixel_values",)
-SMALL = {"hidden_size": 256, "intermediate_size": 512, "num_attention_heads": 4, "vocab_size": 1000}
+SMALL = {"hidden_size": 256, "intermediate_size": 688, "num_attention_heads": 4, "vocab_size": 1000}
 
 
 def text(batch: int, seq: int) -> tuple[Any, ...]:
@@ -62,9 +66,29 @@ def ids(*shape: int) -> Any:
 MODELS: dict[str, tuple[str, Any, tuple[str, ...], Any]] = {
     "llama small": (
         "LlamaForCausalLM",
+        lambda: T.LlamaConfig(num_hidden_layers=4, use_cache=False, **SMALL | {"vocab_size": 32000}),
+        TEXT,
+        lambda: text(1, 128),
+    ),
+    "llama small with shared keys": (
+        "LlamaForCausalLM",
         lambda: T.LlamaConfig(num_hidden_layers=4, num_key_value_heads=2, use_cache=False, **SMALL),
         TEXT,
         lambda: text(1, 128),
+    ),
+    "llama-7b": ("LlamaForCausalLM", lambda: T.LlamaConfig(use_cache=False), TEXT, lambda: text(1, 2048)),
+    "mixtral-8x7b": (
+        "MixtralForCausalLM",
+        lambda: T.MixtralConfig(use_cache=False, dtype=torch.bfloat16),
+        TEXT,
+        lambda: text(1, 512),
+    ),
+    # 1 of its 32 layers, which are alike: torch.export writes every step of the scan out, 47 s for the whole model.
+    "mamba": (
+        "MambaForCausalLM",
+        lambda: T.MambaConfig(use_cache=False, num_hidden_layers=1),
+        ("input_ids",),
+        lambda: (ids(1, 128),),
     ),
     "bert-base": ("BertModel", lambda: T.BertConfig(), TEXT, lambda: text(1, 128)),
     "gpt2": ("GPT2LMHeadModel", lambda: T.GPT2Config(use_cache=False), TEXT, lambda: text(1, 128)),
@@ -127,36 +151,64 @@ def build(name: str, *, reference: bool) -> tuple[Any, tuple[Any, ...]]:
     return Wrapped(model, names).eval(), inputs()
 
 
-def counted_by_torch(module: Any, inputs: tuple[Any, ...]) -> int:
-    """MAC of the exported program run on meta: some models ask for values when they are called directly."""
-    program = torch.export.export(module, inputs, strict=False)
+@cache
+def counted_by_torch(name: str) -> int:
+    """MAC of the reference model run on meta; BERT asks for values when it is called directly, and is exported."""
+    module, inputs = build(name, reference=True)
+    if name == "bert-base":
+        module = torch.export.export(module, inputs, strict=False).module()
+    return macs_of(module, inputs)
+
+
+def macs_of(module: Any, inputs: tuple[Any, ...]) -> int:
     with torch.no_grad(), flop_counter.FlopCounterMode(display=False) as counter:
-        program.module()(*inputs)
+        module(*inputs)
     return int(counter.get_total_flops()) // 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(MODELS))
 def test_macs_equal_the_reference_in_default_settings(name: str) -> None:
-    expected = counted_by_torch(*build(name, reference=True))
     module, inputs = build(name, reference=False)
     graph = fc.from_torch(module, inputs)
-    assert fc.count(graph).flop("macs") == expected
+    assert fc.count(graph).flop("macs") == counted_by_torch(name)
     used = {id(weight): weight.numel() for weight in module.parameters()}
     assert graph.parameters == sum(used.values())
 
 
-def test_symbolic_dims_keep_the_names_they_were_given() -> None:
-    module, _ = build("llama small", reference=False)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["llama small with shared keys", "mixtral small"])
+def test_eager_attention_and_batched_experts_are_the_same_count(name: str) -> None:
+    module, inputs = build(name, reference=True)
+    assert fc.count(module, *inputs).flop("macs") == counted_by_torch(name)
+
+
+@pytest.mark.slow
+def test_the_reference_sees_an_eighth_of_mixtral_in_default_settings() -> None:
+    """facts/peers.md: 1.647 TFLOP of 13.192; `_grouped_mm` has no formula there."""
+    settings = MODELS["mixtral-8x7b"][1]()
+    settings._attn_implementation = "eager"
+    with torch.device("meta"):
+        model = T.MixtralForCausalLM(settings).to(torch.bfloat16)
+    default = macs_of(Wrapped(model, TEXT).eval(), text(1, 512))
+    assert (f"{2 * default / 1e12:.3f}", f"{2 * counted_by_torch('mixtral-8x7b') / 1e12:.3f}") == ("1.647", "13.192")
+
+
+@pytest.mark.slow
+def test_one_polynomial_in_batch_and_seq_equals_the_reference_everywhere() -> None:
+    name, rng = "llama small with shared keys", random.Random(20261122)
+    module, _ = build(name, reference=False)
     batch, seq = torch.export.Dim("batch", min=1, max=64), torch.export.Dim("seq", min=2, max=512)
     graph = fc.from_torch(module, text(2, 64), dynamic=(({0: batch, 1: seq}, {0: batch, 1: seq}),))
     assert graph.dims == {"batch": (1, 64, 1), "seq": (2, 512, 1)}
-    macs = fc.count(graph).flop("macs")
-    for size in ((1, 128), (3, 77)):
-        at = dict(zip(("batch", "seq"), size, strict=True))
-        expected = fc.count(fc.from_torch(module, text(*size))).flop("macs") if size[0] > 1 else None
-        assert expected in (None, macs.at(at))
-        assert macs.at(at) == fc.count(graph, at=at).flop("macs")
+    tally = fc.count(graph)
+    macs = tally.flop("macs")
+    assert (macs.degree("batch"), macs.degree("seq"), "//" in str(macs)) == (1, 2, False)
+    reference, _ = build(name, reference=True)
+    for _ in range(50):
+        at = {"batch": rng.randint(1, 64), "seq": rng.randint(2, 512)}
+        expected = macs_of(reference, text(at["batch"], at["seq"]))
+        assert macs.at(at) == expected == fc.count(graph, at=at).flop("macs")
 
 
 def test_config_and_module_of_one_model_agree() -> None:
@@ -168,12 +220,21 @@ def test_config_and_module_of_one_model_agree() -> None:
     assert fc.count(graph).flop("macs") == fc.count(described, at={"batch": 1, "seq": 128}).flop("macs")
 
 
-def test_meta_and_real_weights_give_the_same_graph() -> None:
+def test_meta_fake_and_real_weights_give_the_same_graph() -> None:
     def graph(device: str) -> fc.Graph:
-        layers = nn.Sequential(nn.Conv2d(3, 8, 3, device=device), nn.BatchNorm2d(8, device=device), nn.ReLU())
+        layers = nn.Sequential(
+            nn.Conv2d(3, 8, 3, device=device),
+            nn.BatchNorm2d(8, device=device),
+            nn.Flatten(2),
+            nn.Linear(196, 4, device=device),
+        )
         return fc.from_torch(layers.eval(), (torch.zeros(2, 3, 16, 16, device=device),))
 
-    assert graph("cpu").to_dict() == graph("meta").to_dict()
+    real, meta = graph("cpu"), graph("meta")
+    with torch._subclasses.FakeTensorMode():
+        fake = graph("cpu")
+    assert real.to_dict() == meta.to_dict() == fake.to_dict()
+    assert fc.count(real).flop("macs") == 2 * 8 * (14 * 14 * 27 + 196 * 4)
 
 
 def test_a_saved_program_is_the_same_model(tmp_path: Path) -> None:
@@ -182,34 +243,6 @@ def test_a_saved_program_is_the_same_model(tmp_path: Path) -> None:
     loaded = fc.load_model(tmp_path / "model.pt2")
     assert fc.count(loaded).flop("all-arithmetic") == fc.count(fc.from_torch(module, x)).flop("all-arithmetic")
     assert loaded.parameters == 16 * 8 + 8 + 8 * 4 + 4
-
-
-def test_a_damaged_program_is_one_error(tmp_path: Path) -> None:
-    path = tmp_path / "model.pt2"
-    torch.export.save(torch.export.export(nn.Linear(4, 4), (torch.zeros(1, 4),)), path)
-    content = path.read_bytes()
-    for cut in (10, len(content) // 2, len(content) - 30):
-        path.write_bytes(content[:cut])
-        with pytest.raises(fc.DataError):
-            fc.from_torch(path)
-
-
-def test_mutated_programs_give_a_result_or_one_of_our_errors(tmp_path: Path) -> None:
-    path, rng = tmp_path / "model.pt2", random.Random(20261122)
-    torch.export.save(torch.export.export(nn.Linear(4, 4), (torch.zeros(1, 4),)), path)
-    content = path.read_bytes()
-    errors = 0
-    for _ in range(150):
-        data = bytearray(content)
-        for _ in range(rng.randint(1, 4)):
-            at = rng.randrange(len(data))
-            data[at : at + rng.randint(0, 8)] = rng.randbytes(rng.randint(0, 8))
-        path.write_bytes(bytes(data))
-        try:
-            fc.load_model(path)
-        except fc.FlopcoreError:
-            errors += 1
-    assert errors > 100
 
 
 def test_modules_are_scopes_and_classes_are_origins() -> None:

@@ -12,7 +12,8 @@ from flopcore.errors import DataError, FlopcoreError, ShapeError, UnsupportedNod
 from flopcore.expr import Expr, dim, maximum, minimum
 from flopcore.graph import DimLike, Graph, Tensor
 
-from .jax_ops import HANDLERS, Equation
+from .jax_equation import Equation
+from .jax_ops import HANDLERS
 from .unsupported import NotCountable, OnUnsupported, Unsupported
 
 __all__ = ["from_jax"]
@@ -42,8 +43,9 @@ def from_jax(
     Returns
     -------
     Graph
-        Ops as the jaxpr has them, before XLA lowers and fuses them. `lax.scan` is a loop of its length, `lax.cond` a
-        branch, `lax.while_loop` a loop whose number of runs is a dim named ``trips``, ``trips_2`` ...
+        Ops as the jaxpr has them, before XLA lowers and fuses them, those alone that a result needs. `lax.scan` is a
+        loop of its length, `lax.cond` a branch, `lax.while_loop` a loop whose number of runs is a dim named ``trips``,
+        ``trips_2`` ... What `jax.checkpoint` computes once more in a gradient is of phase ``recompute``.
 
     Raises
     ------
@@ -73,6 +75,7 @@ def from_jax(
     unsupported = Unsupported(on_unsupported)
     try:
         import jax
+        from jax.interpreters import partial_eval
     except ImportError as error:
         raise ImportError("reading JAX functions needs jax: pip install 'flopcore[jax]'") from error
     name = getattr(fn, "__name__", type(fn).__name__)
@@ -83,6 +86,9 @@ def from_jax(
     except Exception as error:
         first = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         raise DataError(f"{name}: JAX cannot trace it: {first}") from error
+    # What no result needs is not run under jit: the value beside a gradient, for one.
+    needed, _ = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars), instantiate=True)
+    closed = closed.replace(jaxpr=needed)
     chosen = {params} if isinstance(params, int) else set(params)
     if wrong := sorted(each for each in chosen if not 0 <= each < len(avals)):
         raise ValueError(f"params={wrong}: the function has arguments 0 to {len(avals) - 1}")
@@ -197,13 +203,16 @@ class _Importer:
         return self._equations(graph, closed.jaxpr, env)
 
     def _equations(self, graph: Graph, jaxpr: Any, env: _Env) -> list[Tensor]:
-        for equation in jaxpr.eqns:
+        self._run(graph, jaxpr.eqns, env)
+        return [self._read(graph, env, each) for each in jaxpr.outvars]
+
+    def _run(self, graph: Graph, equations: Sequence[Any], env: _Env) -> None:
+        for equation in equations:
             inputs = [self._read(graph, env, each) for each in equation.invars]
             with self._located(graph, equation):
                 results = self._equation(graph, equation, inputs)
             for variable, result in zip(equation.outvars, results, strict=True):
                 env[variable] = result
-        return [self._read(graph, env, each) for each in jaxpr.outvars]
 
     def _read(self, graph: Graph, env: _Env, atom: Any) -> Tensor:
         if hasattr(atom, "val"):  # a number that stands in the equation itself
@@ -212,7 +221,8 @@ class _Importer:
 
     @contextmanager
     def _located(self, graph: Graph, equation: Any) -> Iterator[None]:
-        stack = str(equation.source_info.name_stack).replace("/", ".")
+        names = str(equation.source_info.name_stack).split("/")
+        stack = ".".join(name for name in names if name != _AGAIN)
         with graph.scope(stack):
             try:
                 yield
@@ -225,8 +235,8 @@ class _Importer:
         special = _SPECIAL.get(name)
         if special is not None:
             return special(self, graph, given, inputs, outputs)
-        inner = next((given[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in given), None)
-        if inner is not None and name not in HANDLERS:
+        if name in _CALLS:
+            inner = next(given[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in given)
             return self._inline(graph, given.get("name", ""), inner, inputs)
         try:
             if name not in HANDLERS:
@@ -293,11 +303,64 @@ class _Importer:
         ]
         return list(graph.cond(arms, scope="cond", origin="jax"))
 
+    # ------------------------------------------------------------------------------------------ checkpoint, reductions
+    def _remat(self, graph: Graph, given: Mapping[str, Any], inputs: list[Tensor], _: Any) -> list[Tensor]:
+        """A checkpointed function where it stands; in a gradient what is computed once more is a recompute frame."""
+        jaxpr = given["jaxpr"]
+        env: _Env = dict(zip(jaxpr.invars, inputs, strict=True))
+        again = [equation for equation in jaxpr.eqns if _AGAIN in str(equation.source_info.name_stack)]
+        made = dict.fromkeys(variable for equation in again for variable in equation.outvars)
+        read = dict.fromkeys(
+            atom for equation in again for atom in equation.invars if not hasattr(atom, "val") and atom not in made
+        )
+        if not given["differentiated"] or not again or not all(atom in env for atom in read):
+            return self._equations(graph, jaxpr, env)
+        rest = [equation for equation in jaxpr.eqns if _AGAIN not in str(equation.source_info.name_stack)]
+        wanted = {atom for equation in rest for atom in equation.invars if not hasattr(atom, "val")} | {
+            atom for atom in jaxpr.outvars if not hasattr(atom, "val")
+        }
+        kept = [variable for variable in made if variable in wanted]
+        block = graph.subgraph("recompute")
+        inner: _Env = {
+            atom: block.input(f"x{i}", env[atom].shape, env[atom].dtype, origin="jax") for i, atom in enumerate(read)
+        }
+        self._run(block, again, inner)
+        block.output(*(inner[variable] for variable in kept))
+        env.update(zip(kept, graph.recompute(block, [env[atom] for atom in read], origin="jax"), strict=True))
+        self._run(graph, rest, env)
+        return [self._read(graph, env, each) for each in jaxpr.outvars]
 
+    def _linear_solve(self, graph: Graph, given: Mapping[str, Any], inputs: list[Tensor], _: Any) -> list[Tensor]:
+        """The solver alone: the other functions are for derivatives."""
+        lengths, solve = given["const_lengths"], given["jaxprs"].solve
+        begin = lengths.matvec + lengths.vecmat
+        taken = inputs[begin : begin + lengths.solve] + inputs[sum(lengths) :]
+        return self._inline(graph, "", solve, taken)
+
+    def _reduce(self, graph: Graph, given: Mapping[str, Any], inputs: list[Tensor], outputs: Any) -> list[Tensor]:
+        """A function that joins two elements, once for each element that is not a result, and once for the start."""
+        closed = given["jaxpr"]
+        block = self._block(graph, "reduce", closed, range(len(closed.jaxpr.invars)))
+        entries = [
+            graph.constant((), dtype_name(variable.aval.dtype), origin="jax:reduce") for variable in closed.jaxpr.invars
+        ]
+        times = prod(inputs[0].shape, start=1)
+        graph.call(block, entries, times=times, params="shared", scope="reduce", origin="jax:reduce")
+        return [graph.constant(*each, origin="jax:reduce") for each in outputs]
+
+
+_AGAIN = "rematted_computation"  # how JAX marks, in the name stack, what a checkpoint computes once more
+_CALLS = frozenset(
+    "jit pjit closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr".split()  # noqa: SIM905
+)
 _SPECIAL: Mapping[str, Callable[..., list[Tensor]]] = {
     "scan": _Importer._scan,
     "while": _Importer._while,
     "cond": _Importer._cond,
+    "remat2": _Importer._remat,
+    "checkpoint": _Importer._remat,
+    "custom_linear_solve": _Importer._linear_solve,
+    "reduce": _Importer._reduce,
 }
 
 

@@ -127,21 +127,47 @@ def is_exported_program(path: str | os.PathLike[str]) -> bool:
 
 
 def _load(torch: Any, path: str | os.PathLike[str]) -> ExportedProgram:
+    _check_archive(path)
+    before = os.environ.get(_NO_PICKLES)
+    os.environ[_NO_PICKLES] = "1"
+    try:
+        program: ExportedProgram = torch.export.load(path)
+    except Exception as error:  # whatever torch makes of a file that it cannot read
+        raise DataError(f"{os.fspath(path)}: torch cannot load it: {_first_line(error)}") from error
+    finally:
+        if before is None:
+            del os.environ[_NO_PICKLES]
+        else:
+            os.environ[_NO_PICKLES] = before
+    return program
+
+
+# With this torch unpickles tensors alone: the pickles of a program could otherwise run any code when it is loaded.
+_NO_PICKLES = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+
+
+def _check_archive(path: str | os.PathLike[str]) -> None:
+    """Refuse an archive that is damaged, larger inside than outside, or that holds objects other than tensors."""
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-            if size > _MAX_FILE:
-                raise DataError(f"{os.fspath(path)}: {size} bytes unpacked is too large")
+            for entry in archive.infolist():
+                if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > _MAX_FILE:
+                    raise DataError(
+                        f"{os.fspath(path)}: {entry.filename} is compressed or too large; torch does neither"
+                    )
+                if "opaque_obj_" in entry.filename or "custom_obj_" in entry.filename:
+                    raise DataError(
+                        f"{os.fspath(path)}: {entry.filename} is a pickled object, which could run code; "
+                        "if you trust it, torch.export.load it and hand the program over"
+                    )
             if bad := archive.testzip():
                 raise DataError(f"{os.fspath(path)}: {bad} is damaged")
-        program: ExportedProgram = torch.export.load(path)
     except FlopcoreError:
         raise
     except OSError as error:
         raise DataError(f"{os.fspath(path)}: {error.strerror or error}") from error
-    except Exception as error:  # whatever torch makes of a file that it cannot read
-        raise DataError(f"{os.fspath(path)}: torch cannot load it: {_first_line(error)}") from error
-    return program
+    except Exception as error:
+        raise DataError(f"{os.fspath(path)}: a damaged archive: {_first_line(error)}") from error
 
 
 def _export(
