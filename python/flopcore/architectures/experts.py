@@ -43,6 +43,14 @@ class Experts:
         ``"plain"`` activation(gate) * up, or ``"clamped"``: both clamped, (up + 1) * gate * sigmoid(alpha gate).
     weighted_input
         Whether the weight multiplies what goes into an expert and not what comes out of it (Llama 4).
+    form
+        ``"gated"`` with gate, up and down, or ``"plain"`` with up and down, of experts and of the shared network.
+    latent
+        Width to which tokens are projected before experts, and from which after them (Nemotron 3); None where not.
+    best_of
+        By how many of its best scores a group is chosen.
+    shared_name
+        What the shared network is called.
     """
 
     number: int
@@ -59,6 +67,10 @@ class Experts:
     bias: bool = False
     gate: Literal["plain", "clamped"] = "plain"
     weighted_input: bool = False
+    form: Literal["gated", "plain"] = "gated"
+    latent: int | None = None
+    best_of: int = 2
+    shared_name: str = "shared_experts"
 
     def __post_init__(self) -> None:
         if not 1 <= self.per_token <= self.number:
@@ -84,28 +96,38 @@ def mixture(modules: Modules, spec: Experts, x: Tensor, activation: Activation, 
     assert isinstance(rows, int | Expr)
     places = graph.reshape(chosen, (rows,), name="dispatch", origin=origin)
     scale = graph.reshape(weights, (rows, 1), name="weights", origin=origin)
+    width = hidden
+    if spec.latent is not None:
+        flat, width = modules.linear(flat, "fc1_latent_proj", spec.latent, bias=False), spec.latent
     with graph.scope("experts"):
         sent = graph.op("gather", [flat, places], {"axis": 0}, name="dispatch", origin=origin)
         if spec.weighted_input:
             sent = modules.mul(sent, scale, "weights")
         sizes = modules.constant("group_sizes", (spec.number,), "int64")
-        joint = _ragged(modules, spec, sent, sizes, places, "gate_up_proj", 2 * spec.intermediate)
-        gate, up = (
-            modules.part(joint, 0, spec.intermediate),
-            modules.part(joint, spec.intermediate, 2 * spec.intermediate),
-        )
-        inner = _gated(modules, spec, gate, up, activation)
-        y = _ragged(modules, spec, inner, sizes, places, "down_proj", hidden)
+        if spec.form == "plain":
+            inner = _ragged(modules, spec, sent, sizes, places, "up_proj", spec.intermediate)
+            inner = modules.activate(inner, activation)
+        else:
+            joint = _ragged(modules, spec, sent, sizes, places, "gate_up_proj", 2 * spec.intermediate)
+            gate = modules.part(joint, 0, spec.intermediate)
+            up = modules.part(joint, spec.intermediate, 2 * spec.intermediate)
+            inner = _gated(modules, spec, gate, up, activation)
+        y = _ragged(modules, spec, inner, sizes, places, "down_proj", width)
         if not spec.weighted_input:
             y = modules.mul(y, scale, "weights")
-        y = graph.reshape(y, (tokens, spec.per_token, hidden), name="combine", origin=origin)
+        y = graph.reshape(y, (tokens, spec.per_token, width), name="combine", origin=origin)
         y = graph.reduce_sum(y, 1, name="combine", origin=origin)
+    if spec.latent is not None:
+        y = modules.linear(y, "fc2_latent_proj", hidden, bias=False)
     y = graph.reshape(y, (batch, seq, hidden), name="tokens", origin=origin)
     if not spec.shared_intermediate:
         return y
-    with graph.scope("shared_expert" if spec.shared_gate or spec.weighted_input else "shared_experts"):
-        inner = modules.activate(modules.linear(x, "gate_proj", spec.shared_intermediate, bias=False), activation)
-        inner = modules.mul(inner, modules.linear(x, "up_proj", spec.shared_intermediate, bias=False), "gate")
+    with graph.scope(spec.shared_name):
+        if spec.form == "plain":
+            inner = modules.activate(modules.linear(x, "up_proj", spec.shared_intermediate, bias=False), activation)
+        else:
+            inner = modules.activate(modules.linear(x, "gate_proj", spec.shared_intermediate, bias=False), activation)
+            inner = modules.mul(inner, modules.linear(x, "up_proj", spec.shared_intermediate, bias=False), "gate")
         shared = modules.linear(inner, "down_proj", hidden, bias=False)
     if spec.shared_gate:
         share = modules.activate(modules.linear(x, "shared_expert_gate", 1, bias=False), "sigmoid", "sigmoid")
@@ -148,7 +170,7 @@ def _best_groups(modules: Modules, spec: Experts, scores: Tensor) -> Tensor:
     tokens: DimLike = scores.shape[0]
     size = spec.number // spec.groups
     grouped = graph.reshape(scores, (tokens, spec.groups, size), name="groups", origin=origin)
-    best, _ = _top_k(modules, grouped, min(2, size))
+    best, _ = _top_k(modules, grouped, min(spec.best_of, size))
     sums = graph.reduce_sum(best, 2, name="groups", origin=origin)
     _, chosen = _top_k(modules, sums, spec.groups_per_token)
     mask = modules.constant("groups", (tokens, spec.groups))
@@ -176,7 +198,8 @@ def _ragged(
     assert isinstance(inner, int)
     active = Fraction(spec.per_token, spec.number)
     weight = modules.parameter(name, spec.number, inner, width, active=active)
-    y = graph.op("ragged_matmul", [rows, weight, sizes], name=name, origin=origin)
+    attrs = {"top_k": spec.per_token}
+    y = graph.op("ragged_matmul", [rows, weight, sizes], attrs, name=name, origin=origin)
     assert isinstance(y, Tensor)
     if spec.bias:
         biases = modules.parameter(f"{name}_bias", spec.number, width, active=active)

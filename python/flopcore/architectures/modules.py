@@ -7,11 +7,11 @@ from fractions import Fraction
 from typing import Literal, TypeAlias
 
 from flopcore.expr import Expr
-from flopcore.graph import AttrValue, Graph, Tensor
+from flopcore.graph import AttrValue, DimLike, Graph, Tensor
 
 __all__ = ["Activation", "Modules"]
 
-Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "tanh", "sigmoid"]
+Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "relu2", "tanh", "sigmoid"]
 Causal: TypeAlias = Literal["none", "top_left"]
 
 
@@ -60,19 +60,24 @@ class Modules:
             term = self.parameter("bias", out) if bias else None
             return self.graph.linear(x, matrix, term, name=_last(name), origin=self.origin)
 
-    def layer_norm(self, x: Tensor, name: str) -> Tensor:
-        """Return the layer norm over the last dim, with weight and bias."""
+    def layer_norm(
+        self, x: Tensor, name: str, *, weight: bool = True, bias: bool = True, offset: bool = False
+    ) -> Tensor:
+        """Return the layer norm over the last dim; with an offset its factor is 1 + weight."""
         with self.graph.scope(name):
-            weight, bias = self.parameter("weight", _width(x)), self.parameter("bias", _width(x))
-            return self.graph.layer_norm(x, weight, bias, name=_last(name), origin=self.origin)
+            factor = self.parameter("weight", _width(x)) if weight else None
+            term = self.parameter("bias", _width(x)) if bias else None
+            if offset and factor is not None:
+                factor = self.add(factor, self.constant("one"), "offset")
+            return self.graph.layer_norm(x, factor, term, name=_last(name), origin=self.origin)
 
-    def rms_norm(self, x: Tensor, name: str, *, offset: bool = False) -> Tensor:
+    def rms_norm(self, x: Tensor, name: str, *, weight: bool = True, offset: bool = False) -> Tensor:
         """Return the RMS norm over the last dim; with an offset its factor is 1 + weight, as in Gemma."""
         with self.graph.scope(name):
-            weight = self.parameter("weight", _width(x))
-            if offset:
-                weight = self.add(weight, self.constant("one"), "offset")
-            return self.graph.rms_norm(x, weight, name=_last(name), origin=self.origin)
+            factor = self.parameter("weight", _width(x)) if weight else None
+            if offset and factor is not None:
+                factor = self.add(factor, self.constant("one"), "offset")
+            return self.graph.rms_norm(x, factor, name=_last(name), origin=self.origin)
 
     def activate(self, x: Tensor, kind: Activation, name: str = "act_fn") -> Tensor:
         """Return the non-linearity of each element."""
@@ -83,6 +88,8 @@ class Modules:
                     return graph.silu(x, name=name, origin=origin)
                 case "relu":
                     return graph.relu(x, name=name, origin=origin)
+                case "relu2":
+                    return graph.op("square", [graph.relu(x, name=name, origin=origin)], name=name, origin=origin)
                 case "tanh":
                     return graph.tanh(x, name=name, origin=origin)
                 case "sigmoid":
@@ -105,8 +112,26 @@ class Modules:
 
     def part(self, x: Tensor, start: int, stop: int, name: str = "split") -> Tensor:
         """Return a slice of the last dim."""
-        axis = len(x.shape) - 1
+        return self.cut(x, len(x.shape) - 1, start, stop, name)
+
+    def cut(self, x: Tensor, axis: int, start: DimLike, stop: DimLike, name: str = "split") -> Tensor:
+        """Return a slice of one dim."""
         return self.graph.slice(x, axis=axis, start=start, stop=stop, name=name, origin=self.origin)
+
+    def turn(self, x: Tensor, permutation: Sequence[int], name: str = "transpose") -> Tensor:
+        """Return x with its dims in another order."""
+        return self.graph.transpose(x, permutation, name=name, origin=self.origin)
+
+    def shaped(self, x: Tensor, shape: Sequence[DimLike], name: str = "reshape") -> Tensor:
+        """Return x in another shape."""
+        return self.graph.reshape(x, shape, name=name, origin=self.origin)
+
+    def repeat(self, x: Tensor, axis: int, times: int, name: str = "repeat") -> Tensor:
+        """Return x with each entry along an axis as often as told; once is x itself."""
+        if times == 1:
+            return x
+        attrs = {"axis": axis, "size": times}
+        return self.graph.op("repeat_interleave", [x], attrs, name=name, origin=self.origin)
 
     def first_token(self, x: Tensor) -> Tensor:
         """Return position 0 of [batch, seq, hidden] as [batch, hidden]."""

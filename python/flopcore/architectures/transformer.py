@@ -6,17 +6,23 @@ own; layers that differ (a window, a mixture of experts) are blocks of their own
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from flopcore.expr import Expr
 from flopcore.graph import Graph, Tensor
 
 from .experts import Experts, mixture
 from .modules import Activation, Modules
+from .recurrent import Recurrent, recurrent_mixer
 
-__all__ = ["Decoder", "Latent", "decoder"]
+__all__ = ["Decoder", "Latent", "Mixer", "decoder"]
+
+_Each = TypeVar("_Each")
+Mixer: TypeAlias = Literal["attention", "recurrent", "both", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,27 +53,39 @@ class Decoder:
     Parameters
     ----------
     layers, hidden, intermediate, vocab
-        Number of layers, width of the residual stream, width inside the feed-forward, and of the vocabulary.
+        Number of layers, width of the residual stream, width inside the feed-forward (0 where there is none), and of
+        the vocabulary.
     heads, kv_heads, head_dim
-        Query heads, the key-value heads they share, and the width of one head.
-    rotary_dim
-        How much of each head is turned; None turns all of it.
+        Query heads, the key-value heads they share, and the width of one head; 0 where there is no attention.
+    rotary_dim, turned
+        How much of each head is turned, None all of it; and in which layers, without `turned` in all.
     activation
         Non-linearity of the feed-forward.
     feed_forward
         ``"gated"`` with three matrices, ``"fused"`` with gate and up in one, or ``"plain"`` with two.
+    mixers, recurrent
+        What mixes the positions of each layer: attention (all of them without `mixers`), the recurrent mixer, both on
+        the same input, or nothing.
+    fed
+        Which layers have a feed-forward or a mixture of experts; without `fed` all have.
     projections
         Whether queries, keys and values have three matrices or one.
     qkv_bias, out_bias, mlp_bias
         Whether the projections to queries, keys and values, the one back, and the feed-forward's have a bias.
     norm
-        ``"rms"``, ``"rms_offset"`` (its factor is 1 + weight), or ``"layer"`` (with weight and bias).
+        ``"rms"``, ``"rms_offset"`` (its factor is 1 + weight), ``"layer"`` (with weight and bias), ``"layer_offset"``
+        (with 1 + weight and bias), ``"layer_scale"`` (with weight), or ``"layer_plain"``.
     norm_place
         ``"before"`` each sublayer, ``"after"`` it, before its result joins the residual stream, or ``"both"``.
     residual
-        ``"sequential"`` sublayers, or both ``"parallel"`` on the same normed input.
+        ``"sequential"`` sublayers, or both ``"parallel"`` on the same normed input, or ``"parallel_norms"`` on one
+        normed for each.
     qk_norm
-        An RMS norm before the rotation over each ``"head"``, or over the whole ``"projection"``.
+        An RMS norm before the rotation over each ``"head"``, or over the whole ``"projection"``; a layer norm with
+        weights for each of the ``"heads"``; or an RMS norm without weights after the rotation, ``"turned"``.
+    gated, tempered
+        Whether what attention gives is multiplied by a sigmoid of a projection of its own (Qwen3-Next), and whether
+        queries of layers that are not turned are multiplied by a number for each position (Llama 4).
     window, windowed
         How many positions a query of a windowed layer sees, itself among them, and which layers are windowed; without
         `windowed` all are if there is a window.
@@ -90,7 +108,7 @@ class Decoder:
     head_bias
         Whether the output layer has a bias.
     names
-        Whose names the modules have.
+        Whose names the modules have, one of `NAMES`.
     dtype
         Number format of weights and activations.
     """
@@ -103,16 +121,22 @@ class Decoder:
     kv_heads: int
     head_dim: int
     rotary_dim: int | None = None
+    turned: tuple[bool, ...] = ()
+    mixers: tuple[Mixer, ...] = ()
+    recurrent: Recurrent | None = None
+    fed: tuple[bool, ...] = ()
     activation: Activation = "silu"
     feed_forward: Literal["gated", "fused", "plain"] = "gated"
     projections: Literal["separate", "fused"] = "separate"
     qkv_bias: bool = False
     out_bias: bool = False
     mlp_bias: bool = False
-    norm: Literal["rms", "rms_offset", "layer"] = "rms"
+    norm: Literal["rms", "rms_offset", "layer", "layer_offset", "layer_scale", "layer_plain"] = "rms"
     norm_place: Literal["before", "after", "both"] = "before"
-    residual: Literal["sequential", "parallel"] = "sequential"
-    qk_norm: Literal["none", "head", "projection"] = "none"
+    residual: Literal["sequential", "parallel", "parallel_norms"] = "sequential"
+    qk_norm: Literal["none", "head", "heads", "projection", "turned"] = "none"
+    gated: bool = False
+    tempered: bool = False
     window: int | None = None
     windowed: tuple[bool, ...] = ()
     softcap: bool = False
@@ -128,24 +152,33 @@ class Decoder:
     embeddings: Literal["tied", "separate"] = "separate"
     head: Literal["logits", "none"] = "logits"
     head_bias: bool = False
-    names: Literal["llama", "phi", "starcoder"] = "llama"
+    names: str = "llama"
     dtype: str = "bfloat16"
 
     def __post_init__(self) -> None:
-        for name in ("layers", "hidden", "intermediate", "vocab", "heads", "kv_heads", "head_dim"):
+        needed = ["layers", "hidden", "vocab"]
+        if any(kind.attends for kind in self.kinds):
+            needed += ["heads", "kv_heads", "head_dim"]
+        if any(kind.feed == "dense" for kind in self.kinds):
+            needed.append("intermediate")
+        for name in needed:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, is {value!r}")
-        if self.heads % self.kv_heads:
+        if self.heads and self.heads % self.kv_heads:
             raise ValueError(f"kv_heads={self.kv_heads} does not divide heads={self.heads}")
-        for name in ("windowed", "sparse"):
-            if len(getattr(self, name)) not in (0, self.layers):
-                raise ValueError(f"{name} has {len(getattr(self, name))} entries for {self.layers} layers")
+        if self.recurrent is None and any(kind.mixer in ("recurrent", "both") for kind in self.kinds):
+            raise ValueError("mixers name a recurrent mixer, and recurrent= is not given")
         turned = self.rotary_dim or (self.latent.rotary_dim if self.latent is not None else self.head_dim)
-        if not 0 < 2 * self.n_angles <= self.head_dim or 2 * self.n_angles != turned:
+        if self.turns and (not 0 < 2 * self.n_angles <= self.head_dim or 2 * self.n_angles != turned):
             raise ValueError(
                 f"rotary_dim={self.rotary_dim} must be even, positive and at most head_dim={self.head_dim}"
             )
+
+    @property
+    def turns(self) -> bool:
+        """Return whether any layer has rotary positions."""
+        return any(kind.turned for kind in self.kinds)
 
     @property
     def n_angles(self) -> int:
@@ -155,14 +188,104 @@ class Decoder:
         return (self.head_dim if self.rotary_dim is None else self.rotary_dim) // 2
 
     @property
-    def kinds(self) -> list[tuple[bool, bool]]:
-        """Return, for each layer, whether it is windowed and whether it is a mixture of experts."""
-        windowed = self.windowed or (self.window is not None,) * self.layers
-        sparse = self.sparse or (self.experts is not None,) * self.layers
-        return [
-            (self.window is not None and a, self.experts is not None and b)
-            for a, b in zip(windowed, sparse, strict=True)
-        ]
+    def kinds(self) -> list[LayerKind]:
+        """Return what each layer is made of."""
+
+        def column(name: str, given: tuple[_Each, ...], default: _Each) -> tuple[_Each, ...]:
+            if len(given) not in (0, self.layers):
+                raise ValueError(f"{name} has {len(given)} entries for {self.layers} layers")
+            return given or (default,) * self.layers
+
+        each: Mixer = "attention"
+        columns = zip(
+            column("mixers", self.mixers, each), column("windowed", self.windowed, True),
+            column("turned", self.turned, True), column("fed", self.fed, True), column("sparse", self.sparse, True),
+            strict=True,
+        )  # fmt: skip
+        return [self._kind(*flags) for flags in columns]
+
+    def _kind(self, mixer: Mixer, windowed: bool, turned: bool, fed: bool, sparse: bool) -> LayerKind:
+        attends = mixer in ("attention", "both")
+        feed: Literal["dense", "experts"] = "experts" if self.experts is not None and sparse else "dense"
+        return LayerKind(
+            mixer, attends and self.window is not None and windowed, attends and turned, feed if fed else "none"
+        )
+
+
+class LayerKind(NamedTuple):
+    """What one layer is made of; layers of one kind are one block."""
+
+    mixer: Mixer
+    windowed: bool
+    turned: bool
+    feed: Literal["dense", "experts", "none"]
+
+    @property
+    def attends(self) -> bool:
+        """Whether the layer has attention."""
+        return self.mixer in ("attention", "both")
+
+    @property
+    def label(self) -> str:
+        """Return a name for the block."""
+        marks = (
+            (self.mixer != "attention", self.mixer), (self.windowed, "windowed"),
+            (self.attends and not self.turned, "unturned"), (self.feed == "experts", "sparse"),
+        )  # fmt: skip
+        return "_".join(["layer", *(mark for holds, mark in marks if holds)])
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a family calls its modules; norms: before and after the mixer, before and after the feed-forward."""
+
+    embedding: str = "model.embed_tokens"
+    layers: str = "model.layers"
+    final_norm: str = "model.norm"
+    head: str = "lm_head"
+    attention: str = "self_attn"
+    recurrent: str = "mamba"
+    feed: str = "mlp"
+    norms: tuple[str, str, str, str] = (
+        "input_layernorm", "post_attention_layernorm", "post_attention_layernorm", "post_feedforward_layernorm",
+    )  # fmt: skip
+    joint: str = "qkv_proj"
+    back: str = "o_proj"
+    plain: tuple[str, str] = ("fc1", "fc2")
+
+
+_SANDWICH = (
+    "input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm",
+)  # fmt: skip
+_PRE_FF = ("input_layernorm", "", "pre_ff_layernorm", "")
+NAMES: Mapping[str, Names] = MappingProxyType(
+    {
+        "llama": Names(),
+        "gemma2": Names(norms=_SANDWICH),
+        "glm4": Names(
+            norms=("input_layernorm", "post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm")
+        ),
+        "gpt_neox": Names(
+            embedding="gpt_neox.embed_in", layers="gpt_neox.layers", final_norm="gpt_neox.final_layer_norm",
+            head="embed_out", attention="attention", joint="query_key_value", back="dense",
+            plain=("dense_h_to_4h", "dense_4h_to_h"),
+        ),
+        "jamba": Names(final_norm="model.final_layernorm", feed="feed_forward", norms=_PRE_FF),
+        "llama4": Names(feed="feed_forward"),
+        "mamba": Names(
+            embedding="backbone.embeddings", layers="backbone.layers", final_norm="backbone.norm_f",
+            recurrent="mixer", norms=("norm", "", "", ""),
+        ),
+        "nemotron": Names(plain=("up_proj", "down_proj")),
+        "nemotron_h": Names(
+            embedding="model.embeddings", final_norm="model.norm_f", attention="mixer", recurrent="mixer",
+            feed="mixer", norms=("norm", "", "norm", ""), plain=("up_proj", "down_proj"),
+        ),
+        "phi": Names(final_norm="model.final_layernorm", back="dense"),
+        "qwen3_next": Names(recurrent="linear_attn"),
+        "starcoder": Names(plain=("c_fc", "c_proj")),
+    }
+)  # fmt: skip
 
 
 def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = "", origin: str = "builder") -> Graph:
@@ -195,25 +318,27 @@ def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = ""
     """
     graph = Graph(name)
     modules = Modules(graph, spec.dtype, origin)
+    names = NAMES[spec.names]
     ids = graph.input("input_ids", (batch, seq), "int64", origin=origin)
-    x, table = modules.embedding(ids, "model.embed_tokens", spec.vocab, spec.hidden)
+    x, table = modules.embedding(ids, names.embedding, spec.vocab, spec.hidden)
     if spec.embedding_scale:
         x = modules.mul(x, modules.constant("scale"), "scale")
-    cos, sin = (modules.constant(part, (seq, spec.n_angles)) for part in ("cos", "sin"))
-    blocks: dict[tuple[bool, bool], Graph] = {}
+    angles = [modules.constant(part, (seq, spec.n_angles)) for part in ("cos", "sin")] if spec.turns else []
+    blocks: dict[LayerKind, Graph] = {}
     first = 0
     for kind, equal in groupby(spec.kinds):
         if kind not in blocks:
-            blocks[kind] = _layer(modules, spec, x, cos, sin, *kind)
+            blocks[kind] = _layer(modules, spec, x, angles, kind)
         count = len(list(equal))
         place = str(first) if count == 1 else f"[{first}..{first + count - 1}]"
-        called = graph.call(blocks[kind], [x, cos, sin], times=count, scope=f"model.layers.{place}", origin=origin)
+        scope = f"{names.layers}.{place}"
+        called = graph.call(blocks[kind], [x, *angles], times=count, scope=scope, origin=origin)
         assert isinstance(called, Tensor)
         x, first = called, first + count
-    x = _norm(modules, spec, x, "model.final_layernorm" if spec.names == "phi" else "model.norm")
+    x = _norm(modules, spec, x, names.final_norm)
     if spec.head == "logits":
         tied = table if spec.embeddings == "tied" else None
-        x = modules.linear(x, "lm_head", spec.vocab, bias=spec.head_bias, weight=tied)
+        x = modules.linear(x, names.head, spec.vocab, bias=spec.head_bias, weight=tied)
         if spec.logits_scale:
             x = graph.div(x, modules.constant("scale"), name="scale", origin=origin)
         if spec.logits_softcap:
@@ -223,54 +348,67 @@ def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = ""
     return graph
 
 
-def _layer(
-    outer: Modules, spec: Decoder, hidden: Tensor, cos: Tensor, sin: Tensor, windowed: bool, sparse: bool
-) -> Graph:
+def _layer(outer: Modules, spec: Decoder, hidden: Tensor, angles: Sequence[Tensor], kind: LayerKind) -> Graph:
     """Return the block of one layer."""
-    block = outer.graph.subgraph("layer" + "_windowed" * windowed + "_sparse" * sparse)
-    modules = outer.within(block)
+    block = outer.graph.subgraph(kind.label)
+    modules, names = outer.within(block), NAMES[spec.names]
     x = block.input("hidden", hidden.shape, spec.dtype, origin=outer.origin)
-    cosines = block.input("cos", cos.shape, spec.dtype, origin=outer.origin)
-    sines = block.input("sin", sin.shape, spec.dtype, origin=outer.origin)
+    cos_sin = [
+        block.input(name, each.shape, spec.dtype, origin=outer.origin)
+        for name, each in zip(("cos", "sin"), angles, strict=False)
+    ]
 
     def attention(y: Tensor) -> Tensor:
         attend = _attention if spec.latent is None else _latent_attention
-        return attend(modules, spec, y, cosines, sines, windowed)
+        with block.scope(names.attention):
+            return attend(modules, spec, y, cos_sin, kind)
+
+    def mix(y: Tensor) -> Tensor:
+        if kind.mixer == "attention" or spec.recurrent is None:
+            return attention(y)
+        with block.scope(names.recurrent):
+            mixed = recurrent_mixer(modules, spec.recurrent, y, "silu")
+        if kind.mixer == "recurrent":
+            return mixed
+        left, right = (modules.mul(part, modules.constant("scale"), "scale") for part in (mixed, attention(y)))
+        return modules.add(left, right, "join")
 
     def feed_forward(y: Tensor) -> Tensor:
-        if sparse and spec.experts is not None:
-            return mixture(modules, spec.experts, y, spec.activation, router=spec.router)
-        return _mlp(modules, spec, y)
+        with block.scope(names.feed):
+            if kind.feed == "experts" and spec.experts is not None:
+                return mixture(modules, spec.experts, y, spec.activation, router=spec.router)
+            return _mlp(modules, spec, y)
 
-    def sublayer(x: Tensor, scope: str, before: str, after: str) -> Tensor:
-        y = x if spec.norm_place == "after" else _norm(modules, spec, x, before)
-        with block.scope(scope):
-            y = attention(y) if scope == "self_attn" else feed_forward(y)
+    def sublayer(x: Tensor, inner: Callable[[Tensor], Tensor], before: str, after: str) -> Tensor:
+        y = inner(x if spec.norm_place == "after" else _norm(modules, spec, x, before))
         if spec.norm_place != "before":
             y = _norm(modules, spec, y, after)
         if spec.residual_scale:
             y = modules.mul(y, modules.constant("scale"), "scale")
         return modules.add(x, y)
 
-    if spec.residual == "parallel":
-        normed = _norm(modules, spec, x, "input_layernorm")
-        with block.scope("self_attn"):
-            y = attention(normed)
-        with block.scope("mlp"):
-            z = feed_forward(normed)
-        block.output(modules.add(modules.add(y, z), x))
+    before_mixer, after_mixer, before_feed, after_feed = names.norms
+    if spec.residual != "sequential":
+        normed = _norm(modules, spec, x, before_mixer)
+        y = mix(normed)
+        if spec.residual == "parallel_norms":
+            normed = _norm(modules, spec, x, before_feed)
+        block.output(modules.add(modules.add(y, feed_forward(normed)), x))
         return block
-    x = sublayer(x, "self_attn", "input_layernorm", "post_attention_layernorm")
-    before = "pre_feedforward_layernorm" if spec.norm_place == "both" else "post_attention_layernorm"
-    x = sublayer(x, "mlp", before, "post_feedforward_layernorm")
+    if kind.mixer != "none":
+        x = sublayer(x, mix, before_mixer, after_mixer)
+    if kind.feed != "none":
+        x = sublayer(x, feed_forward, before_feed, after_feed)
     block.output(x)
     return block
 
 
 def _norm(modules: Modules, spec: Decoder, x: Tensor, name: str) -> Tensor:
-    if spec.norm == "layer":
-        return modules.layer_norm(x, name)
-    return modules.rms_norm(x, name, offset=spec.norm == "rms_offset")
+    form, _, variant = spec.norm.partition("_")
+    if form == "layer":
+        plain, bias = variant == "plain", variant in ("", "offset")
+        return modules.layer_norm(x, name, weight=not plain, bias=bias, offset=variant == "offset")
+    return modules.rms_norm(x, name, offset=variant == "offset")
 
 
 def _attend(modules: Modules, spec: Decoder, q: Tensor, k: Tensor, v: Tensor, windowed: bool) -> Tensor:
@@ -279,10 +417,11 @@ def _attend(modules: Modules, spec: Decoder, q: Tensor, k: Tensor, v: Tensor, wi
     return modules.attend(q, k, v, "top_left", window=window, softcap=spec.softcap, sinks=sinks)
 
 
-def _latent_attention(modules: Modules, spec: Decoder, x: Tensor, cos: Tensor, sin: Tensor, windowed: bool) -> Tensor:
+def _latent_attention(modules: Modules, spec: Decoder, x: Tensor, cos_sin: Sequence[Tensor], kind: LayerKind) -> Tensor:
     """Queries, keys and values by way of latents; the turned part of the key is one for all heads."""
     latent = spec.latent
     assert latent is not None
+    cos, sin = cos_sin
     width = latent.plain_dim + latent.rotary_dim
     graph, origin = modules.graph, modules.origin
     if latent.query_rank is None:
@@ -306,38 +445,56 @@ def _latent_attention(modules: Modules, spec: Decoder, x: Tensor, cos: Tensor, s
     assert isinstance(spread, Tensor)
     key = graph.concat([modules.part(pairs, 0, latent.plain_dim, "k"), spread], axis=3, name="k", origin=origin)
     value = modules.part(pairs, latent.plain_dim, latent.plain_dim + latent.value_dim, "v")
-    mixed = _attend(modules, spec, query, key, value, windowed)
+    mixed = _attend(modules, spec, query, key, value, kind.windowed)
     return modules.linear(mixed, "o_proj", spec.hidden, bias=spec.out_bias)
 
 
-def _attention(modules: Modules, spec: Decoder, x: Tensor, cos: Tensor, sin: Tensor, windowed: bool) -> Tensor:
+def _attention(modules: Modules, spec: Decoder, x: Tensor, cos_sin: Sequence[Tensor], kind: LayerKind) -> Tensor:
+    names = NAMES[spec.names]
     wide, narrow = spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
+    gate = None
     if spec.projections == "fused":
-        joint = modules.linear(x, "qkv_proj", wide + 2 * narrow, bias=spec.qkv_bias)
+        joint = modules.linear(x, names.joint, wide + 2 * narrow, bias=spec.qkv_bias)
         ends = (0, wide, wide + narrow, wide + 2 * narrow)
         flat = [modules.part(joint, start, stop) for start, stop in pairwise(ends)]
     else:
-        sizes = (("q", wide), ("k", narrow), ("v", narrow))
+        sizes = (("q", wide * (2 if spec.gated else 1)), ("k", narrow), ("v", narrow))
         flat = [modules.linear(x, f"{part}_proj", size, bias=spec.qkv_bias) for part, size in sizes]
+        if spec.gated:
+            gate = modules.activate(modules.part(flat[0], wide, 2 * wide), "sigmoid", "gate")
+            flat[0] = modules.part(flat[0], 0, wide)
 
     def heads(y: Tensor, part: str, count: int) -> Tensor:
-        if spec.qk_norm == "projection" and part != "v":
+        offset = spec.norm == "rms_offset"
+        if part == "v":
+            return modules.heads_first(modules.split_heads(y, count, part), part)
+        if spec.qk_norm == "projection":
             y = modules.rms_norm(y, f"{part}_norm")
         y = modules.split_heads(y, count, part)
-        if spec.qk_norm == "head" and part != "v":
-            y = modules.rms_norm(y, f"{part}_norm")
-        return modules.heads_first(y, part)
+        if spec.qk_norm == "head":
+            y = modules.rms_norm(y, f"{part}_norm", offset=offset)
+        elif spec.qk_norm == "heads":
+            y = modules.layer_norm(y, f"{part}_norm", weight=False, bias=False)
+            with modules.graph.scope(f"{part}_norm"):
+                y = modules.mul(y, modules.parameter("weight", count, spec.head_dim), f"{part}_norm")
+        y = modules.heads_first(y, part)
+        if not kind.turned:
+            tempered = spec.tempered and part == "q"
+            return modules.mul(y, modules.constant("scales", (y.shape[2], 1)), part) if tempered else y
+        y = modules.rotate(y, *cos_sin)
+        return modules.rms_norm(y, "qk_norm", weight=False) if spec.qk_norm == "turned" else y
 
     query, key = heads(flat[0], "q", spec.heads), heads(flat[1], "k", spec.kv_heads)
-    query, key = modules.rotate(query, cos, sin), modules.rotate(key, cos, sin)
-    mixed = _attend(modules, spec, query, key, heads(flat[2], "v", spec.kv_heads), windowed)
-    return modules.linear(mixed, "dense" if spec.names == "phi" else "o_proj", spec.hidden, bias=spec.out_bias)
+    mixed = _attend(modules, spec, query, key, heads(flat[2], "v", spec.kv_heads), kind.windowed)
+    if gate is not None:
+        mixed = modules.mul(mixed, gate, "gate")
+    return modules.linear(mixed, names.back, spec.hidden, bias=spec.out_bias)
 
 
 def _mlp(modules: Modules, spec: Decoder, x: Tensor) -> Tensor:
     """Gated: down(activation(gate(x)) * up(x)) (Shazeer 2020, arXiv 2002.05202, equation 6)."""
     if spec.feed_forward == "plain":
-        into, back = ("c_fc", "c_proj") if spec.names == "starcoder" else ("fc1", "fc2")
+        into, back = NAMES[spec.names].plain
         inner = modules.activate(modules.linear(x, into, spec.intermediate, bias=spec.mlp_bias), spec.activation)
         return modules.linear(inner, back, spec.hidden, bias=spec.mlp_bias)
     if spec.feed_forward == "fused":

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from flopcore.errors import UnsupportedOp
+from flopcore.errors import DataError, FlopcoreError, UnsupportedOp
 from flopcore.graph import Graph
 
 from .huggingface_config import Config, load
@@ -70,7 +70,12 @@ def from_huggingface(
         known = ", ".join(sorted(FAMILIES))
         raise UnsupportedOp(f"{reader.label}: model_type {model_type!r} is not known; known: {known}")
     quantised = bool(reader.part("quantization_config").text("quant_method", ""))
-    graph = family(reader)
+    try:
+        graph = family(reader)
+    except FlopcoreError:
+        raise
+    except ValueError as error:  # a description of an architecture that contradicts itself
+        raise DataError(f"{reader.label}: {error}") from error
     unread = reader.unread()
     if unread:
         warnings.warn(

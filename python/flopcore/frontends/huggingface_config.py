@@ -13,6 +13,7 @@ __all__: list[str] = []
 
 _MAX_BYTES = 16 * 2**20
 _MAX_SIZE = 2**40  # of any one number of a config; far above every model
+_MAX_LAYERS = 2**16  # what a layer is made of is told one by one
 
 # Keys that do not change what one forward pass computes: training, generation, tokens, angles, bookkeeping.
 _NEUTRAL_KEYS = """
@@ -21,14 +22,14 @@ _NEUTRAL_KEYS = """
     begin_suppress_tokens bos_token_id cache_implementation chunk_size_feed_forward classifier_dropout
     classifier_proj_size cross_attention_hidden_size decoder_layerdrop decoder_start_token_id diversity_penalty
     do_sample dropout dropout_rate early_stopping embd_pdrop embedding_dropout encoder_layerdrop
-    encoder_no_repeat_ngram_size encoder_stride eos_token_id exponential_decay_length_penalty finetuning_task
-    forced_bos_token_id forced_eos_token_id gradient_checkpointing hidden_dropout hidden_dropout_prob id2label
-    init_std initializer_factor initializer_range is_decoder is_encoder_decoder label2id layer_norm_eps
+    encoder_no_repeat_ngram_size encoder_stride eod_token_id eos_token_id exponential_decay_length_penalty
+    finetuning_task forced_bos_token_id forced_eos_token_id gradient_checkpointing hidden_dropout hidden_dropout_prob
+    id2label init_std initializer_factor initializer_range is_decoder is_encoder_decoder label2id layer_norm_eps
     layer_norm_epsilon length_penalty mask_feature_length mask_feature_min_masks mask_feature_prob mask_time_length
     mask_time_min_masks mask_time_prob max_length max_position_embeddings max_window_layers median_filter_width
-    min_length model_type n_ctx n_positions no_repeat_ngram_size norm_epsilon num_beam_groups num_beams num_labels
-    num_return_sequences original_max_position_embeddings output_attentions output_hidden_states output_past
-    output_scores pad_token_id prefix problem_type relative_attention_max_distance remove_invalid_values
+    min_length model_type n_ctx n_positions no_repeat_ngram_size norm_eps norm_epsilon num_beam_groups num_beams
+    num_labels num_return_sequences original_max_position_embeddings output_attentions output_hidden_states
+    output_past output_scores pad_token_id prefix problem_type relative_attention_max_distance remove_invalid_values
     reorder_and_upcast_attn repetition_penalty resid_pdrop residual_dropout return_dict return_dict_in_generate
     rms_norm_eps rope_parameters rope_scaling rope_theta sep_token_id summary_activation summary_first_dropout
     summary_proj_to_labels summary_type summary_use_proj suppress_tokens task_specific_params temperature
@@ -108,9 +109,14 @@ class Config:
             raise DataError(f"{self.label}: key {key!r} is missing")
         if isinstance(value, bool) or not isinstance(value, int):
             raise DataError(f"{self.label}: key {key!r} must be an integer, is {short(value)}")
-        if not 1 <= value <= _MAX_SIZE:
-            raise DataError(f"{self.label}: key {key!r} must be from 1 to 2**40, is {short(value)}")
+        most, told = (_MAX_LAYERS, str(_MAX_LAYERS)) if "layer" in key else (_MAX_SIZE, "2**40")
+        if not 1 <= value <= most:
+            raise DataError(f"{self.label}: key {key!r} must be from 1 to {told}, is {short(value)}")
         return value
+
+    def whole(self, key: str, default: int) -> int:
+        """Return an integer from 0 on; absent and null give the default."""
+        return 0 if self.get(key) == 0 and not isinstance(self.get(key), bool) else self.size(key, default)
 
     def flag(self, key: str, default: bool) -> bool:
         """Return true or false; absent and null give the default."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Literal
 
-from flopcore.architectures.experts import Experts
-from flopcore.architectures.transformer import Decoder, Latent, decoder
+from flopcore.architectures.transformer import Decoder, decoder
 from flopcore.errors import DataError, UnsupportedOp
 from flopcore.expr import dim
 from flopcore.graph import Graph
@@ -18,8 +16,13 @@ from .huggingface_keys import ORIGIN, activation, causal_head, dtype, heads_divi
 __all__: list[str] = []
 
 
-def _decoder(
-    config: Config, *, kv_heads: int | None = None, head_dim: int | None = None, rotary: float = 1.0
+def decoder_keys(
+    config: Config,
+    *,
+    kv_heads: int | None = None,
+    head_dim: int | None = None,
+    rotary: float = 1.0,
+    turns: bool = True,
 ) -> Decoder:
     """Return what all of them have in common; the arguments are a family's own defaults."""
     config.fixed("pretraining_tp", (1,), "slices of tensor-parallel pretraining are not built")
@@ -38,7 +41,8 @@ def _decoder(
         heads=heads,
         kv_heads=shared,
         head_dim=width,
-        rotary_dim=_rotary_dim(config, width, rotary),
+        rotary_dim=_rotary_dim(config, width, rotary) if turns else None,
+        turned=() if turns else (False,) * config.size("num_hidden_layers"),
         activation=activation(config, "hidden_act", "silu"),
         embeddings=tied(config, False),
         head=causal_head(config),
@@ -59,14 +63,14 @@ def _rotary_dim(config: Config, width: int, default: float) -> int:
     return turned
 
 
-def _window(config: Config, *, default: int | None = None) -> int | None:
+def window(config: Config, *, default: int | None = None) -> int | None:
     """Return the sliding window: how many positions a query sees, itself among them."""
     if config.has("sliding_window") and config.get("sliding_window") is None:
         return None
     return config.size("sliding_window", default) if default is not None or config.has("sliding_window") else None
 
 
-def _windowed(config: Config, layers: int, pattern: Callable[[int], bool]) -> tuple[bool, ...]:
+def windowed(config: Config, layers: int, pattern: Callable[[int], bool]) -> tuple[bool, ...]:
     """Return which layers are windowed: as `layer_types` says, else by the family's pattern over their numbers."""
     types = config.get("layer_types")
     if types is None:
@@ -79,44 +83,51 @@ def _windowed(config: Config, layers: int, pattern: Callable[[int], bool]) -> tu
     return tuple(kind == "sliding_attention" for kind in types)
 
 
-def _qwen_window(config: Config, spec: Decoder) -> Decoder:
+def qwen_window(config: Config, spec: Decoder) -> Decoder:
     """Windows of a family in which `sliding_window` alone does not turn them on: layers from `max_window_layers`."""
     used = config.flag("use_sliding_window", False)
     first = config.get("max_window_layers")
     start = first if isinstance(first, int) else 28
-    windowed = _windowed(config, spec.layers, lambda layer: used and layer >= start)
-    if any(windowed):
-        return replace(spec, window=_window(config, default=4096), windowed=windowed)
+    layers = windowed(config, spec.layers, lambda layer: used and layer >= start)
+    if any(layers):
+        return replace(spec, window=window(config, default=4096), windowed=layers)
     config.get("sliding_window")  # it may be 0 where no layer has a window
     return spec
 
 
-def _build(config: Config, spec: Decoder) -> Graph:
+def attention_keys(config: Config, spec: Decoder, *, bias: bool = False) -> Decoder:
+    """Return a decoder whose projections all have a bias or none, as `attention_bias` says."""
+    biased = config.flag("attention_bias", bias)
+    return replace(spec, qkv_bias=biased, out_bias=biased)
+
+
+def build(config: Config, spec: Decoder) -> Graph:
+    """Return the graph of a decoder with symbolic batch and sequence."""
     return decoder(spec, batch=dim("batch"), seq=dim("seq"), name=config.text("model_type"), origin=ORIGIN)
 
 
 def llama(config: Config) -> Graph:
     """Return the graph of a `llama` config."""
     bias = config.flag("attention_bias", False)
-    spec = replace(_decoder(config), qkv_bias=bias, out_bias=bias, mlp_bias=config.flag("mlp_bias", False))
-    return _build(config, spec)
+    spec = replace(decoder_keys(config), qkv_bias=bias, out_bias=bias, mlp_bias=config.flag("mlp_bias", False))
+    return build(config, spec)
 
 
 def mistral(config: Config) -> Graph:
     """Return the graph of a `mistral` config."""
-    return _build(config, replace(_decoder(config, kv_heads=8), window=_window(config, default=4096)))
+    return build(config, replace(decoder_keys(config, kv_heads=8), window=window(config, default=4096)))
 
 
 def qwen2(config: Config) -> Graph:
     """Return the graph of a `qwen2` config."""
-    return _build(config, _qwen_window(config, replace(_decoder(config, kv_heads=32), qkv_bias=True)))
+    return build(config, qwen_window(config, replace(decoder_keys(config, kv_heads=32), qkv_bias=True)))
 
 
 def qwen3(config: Config) -> Graph:
     """Return the graph of a `qwen3` config."""
     bias = config.flag("attention_bias", False)
-    spec = _decoder(config, kv_heads=32, head_dim=128)
-    return _build(config, _qwen_window(config, replace(spec, qkv_bias=bias, out_bias=bias, qk_norm="head")))
+    spec = decoder_keys(config, kv_heads=32, head_dim=128)
+    return build(config, qwen_window(config, replace(spec, qkv_bias=bias, out_bias=bias, qk_norm="head")))
 
 
 def gemma(config: Config) -> Graph:
@@ -126,7 +137,7 @@ def gemma(config: Config) -> Graph:
     # An early key held the exact GELU, which the model never used; the later one overrides it.
     config.get("hidden_act")
     spec = replace(
-        _decoder(config, kv_heads=16, head_dim=256),
+        decoder_keys(config, kv_heads=16, head_dim=256),
         activation=activation(config, "hidden_activation", "gelu_pytorch_tanh"),
         qkv_bias=bias,
         out_bias=bias,
@@ -134,7 +145,7 @@ def gemma(config: Config) -> Graph:
         embedding_scale=True,
         embeddings=tied(config, True),
     )
-    return _build(config, spec)
+    return build(config, spec)
 
 
 def granite(config: Config) -> Graph:
@@ -143,7 +154,7 @@ def granite(config: Config) -> Graph:
         config.get(key)  # a product is computed whatever the number
     bias = config.flag("attention_bias", False)
     spec = replace(
-        _decoder(config),
+        decoder_keys(config),
         qkv_bias=bias,
         out_bias=bias,
         mlp_bias=config.flag("mlp_bias", False),
@@ -151,21 +162,14 @@ def granite(config: Config) -> Graph:
         residual_scale=True,
         logits_scale=True,
     )
-    return _build(config, spec)
-
-
-def olmo2(config: Config) -> Graph:
-    """Return the graph of a `olmo2` config."""
-    bias = config.flag("attention_bias", False)
-    spec = replace(_decoder(config), qkv_bias=bias, out_bias=bias, norm_place="after", qk_norm="projection")
-    return _build(config, spec)
+    return build(config, spec)
 
 
 def phi(config: Config) -> Graph:
     """Return the graph of a `phi` config."""
     config.fixed("qk_layernorm", (False,), "layer norms of queries and keys are not built")
     spec = replace(
-        _decoder(config, rotary=0.5),
+        decoder_keys(config, rotary=0.5),
         activation=activation(config, "hidden_act", "gelu_new"),
         qkv_bias=True,
         out_bias=True,
@@ -176,20 +180,20 @@ def phi(config: Config) -> Graph:
         head_bias=True,
         names="phi",
     )
-    return _build(config, spec)
+    return build(config, spec)
 
 
 def phi3(config: Config) -> Graph:
     """Return the graph of a `phi3` config."""
-    spec = replace(_decoder(config), projections="fused", feed_forward="fused")
-    return _build(config, replace(spec, window=_window(config)))
+    spec = replace(decoder_keys(config), projections="fused", feed_forward="fused")
+    return build(config, replace(spec, window=window(config)))
 
 
 def starcoder2(config: Config) -> Graph:
     """Return the graph of a `starcoder2` config."""
     bias = config.flag("use_bias", True)
     spec = replace(
-        _decoder(config, kv_heads=2),
+        decoder_keys(config, kv_heads=2),
         activation=activation(config, "hidden_act", "gelu_pytorch_tanh"),
         qkv_bias=bias,
         out_bias=bias,
@@ -199,19 +203,19 @@ def starcoder2(config: Config) -> Graph:
         embeddings=tied(config, True),
         names="starcoder",
     )
-    return _build(config, replace(spec, window=_window(config)))
+    return build(config, replace(spec, window=window(config)))
 
 
 def gemma2(config: Config) -> Graph:
     """Return the graph of a `gemma2` config."""
-    return _build(config, _later_gemma(config, lambda layer: layer % 2 == 0, kv_heads=4))
+    return build(config, _later_gemma(config, lambda layer: layer % 2 == 0, kv_heads=4))
 
 
 def gemma3(config: Config) -> Graph:
     """Return the graph of a `gemma3_text` config."""
     every = config.size("sliding_window_pattern", config.size("_sliding_window_pattern", 6))
     spec = _later_gemma(config, lambda layer: (layer + 1) % every != 0, kv_heads=4)
-    return _build(config, replace(spec, qk_norm="head"))
+    return build(config, replace(spec, qk_norm="head"))
 
 
 def _later_gemma(config: Config, pattern: Callable[[int], bool], *, kv_heads: int) -> Decoder:
@@ -219,7 +223,7 @@ def _later_gemma(config: Config, pattern: Callable[[int], bool], *, kv_heads: in
     bias = config.flag("attention_bias", False)
     config.get("hidden_act")
     config.get("query_pre_attn_scalar")  # the scale is a product whatever the number
-    spec = _decoder(config, kv_heads=kv_heads, head_dim=256)
+    spec = decoder_keys(config, kv_heads=kv_heads, head_dim=256)
     return replace(
         spec,
         activation=activation(config, "hidden_activation", "gelu_pytorch_tanh"),
@@ -227,10 +231,11 @@ def _later_gemma(config: Config, pattern: Callable[[int], bool], *, kv_heads: in
         out_bias=bias,
         norm="rms_offset",
         norm_place="both",
+        names="gemma2",
         embedding_scale=True,
         embeddings=tied(config, True),
-        window=_window(config, default=4096),
-        windowed=_windowed(config, spec.layers, pattern),
+        window=window(config, default=4096),
+        windowed=windowed(config, spec.layers, pattern),
         softcap=_capped(config, "attn_logit_softcapping"),
         logits_softcap=_capped(config, "final_logit_softcapping"),
     )
@@ -241,143 +246,3 @@ def _capped(config: Config, key: str) -> bool:
     if not config.has(key):
         return config.text("model_type") == "gemma2"
     return config.get(key) is not None
-
-
-# ------------------------------------------------------------------------------------------- mixtures of experts
-def mixtral(config: Config) -> Graph:
-    """Return the graph of a `mixtral` config."""
-    _no_training_noise(config)
-    experts = Experts(
-        number=config.size("num_local_experts", 8),
-        per_token=config.size("num_experts_per_tok", 2),
-        intermediate=config.size("intermediate_size"),
-    )
-    return _build(config, replace(_decoder(config, kv_heads=8), window=_window(config), experts=experts))
-
-
-def _no_training_noise(config: Config) -> None:
-    for key in ("router_jitter_noise", "router_aux_loss_coef", "output_router_logits", "aux_loss_alpha", "seq_aux"):
-        config.get(key)
-    config.get("num_local_experts")  # another name of num_experts and n_routed_experts
-
-
-def _qwen_moe(config: Config, spec: Decoder, *, number: int, per_token: int, shared: int) -> Graph:
-    _no_training_noise(config)
-    step = config.size("decoder_sparse_step", 1)
-    dense = config.get("mlp_only_layers") or []
-    if not isinstance(dense, list):
-        raise DataError(f"{config.label}: key 'mlp_only_layers' must be a list, is {short(dense)}")
-    experts = Experts(
-        number=config.size("num_experts", config.size("num_local_experts", number)),
-        per_token=config.size("num_experts_per_tok", per_token),
-        intermediate=config.size("moe_intermediate_size"),
-        shared_intermediate=config.size("shared_expert_intermediate_size", shared) if shared else 0,
-        shared_gate=bool(shared),
-        renormalised=config.flag("norm_topk_prob", False),
-    )
-    sparse = tuple(layer not in dense and (layer + 1) % step == 0 for layer in range(spec.layers))
-    return _build(config, _qwen_window(config, replace(spec, experts=experts, sparse=sparse)))
-
-
-def qwen2_moe(config: Config) -> Graph:
-    """Return the graph of a `qwen2_moe` config."""
-    spec = replace(_decoder(config, kv_heads=16), qkv_bias=config.flag("qkv_bias", True))
-    return _qwen_moe(config, spec, number=60, per_token=4, shared=5632)
-
-
-def qwen3_moe(config: Config) -> Graph:
-    """Return the graph of a `qwen3_moe` config."""
-    bias = config.flag("attention_bias", False)
-    spec = replace(_decoder(config, kv_heads=4), qkv_bias=bias, out_bias=bias, qk_norm="head")
-    return _qwen_moe(config, spec, number=128, per_token=8, shared=0)
-
-
-def gpt_oss(config: Config) -> Graph:
-    """Return the graph of a `gpt_oss` config."""
-    _no_training_noise(config)
-    for key in ("swiglu_limit", "swiglu_alpha", "initial_context_length", "experts_per_token"):
-        config.get(key)
-    bias = config.flag("attention_bias", True)
-    spec = _decoder(config, kv_heads=8, head_dim=64)
-    experts = Experts(
-        number=config.size("num_local_experts", 128),
-        per_token=config.size("num_experts_per_tok", 4),
-        intermediate=spec.intermediate,
-        score="softmax_chosen",
-        renormalised=False,
-        bias=True,
-        gate="clamped",
-    )
-    return _build(
-        config,
-        replace(
-            spec,
-            qkv_bias=bias,
-            out_bias=bias,
-            sinks=True,
-            window=_window(config, default=128),
-            windowed=_windowed(config, spec.layers, lambda layer: layer % 2 == 0),
-            experts=experts,
-            router="router",
-        ),
-    )
-
-
-def deepseek_v3(config: Config) -> Graph:
-    """Return the graph of a `deepseek_v3` config: the main model; layers that predict further tokens are left out."""
-    _no_training_noise(config)
-    config.fixed("topk_method", ("noaux_tc",), "another choice of experts is not built")
-    config.fixed("scoring_func", ("sigmoid",), "another score of experts is not built")
-    config.fixed("moe_layer_freq", (1,), "mixtures in some layers alone are not built")
-    config.fixed("pretraining_tp", (1,), "slices of tensor-parallel pretraining are not built")
-    config.fixed("attention_bias", (False,), "biases of latent attention are not built")
-    for key in ("rope_interleave", "ep_size", "num_nextn_predict_layers", "head_dim", "qk_head_dim"):
-        config.get(key)
-    return _build(config, _deepseek(config, score="sigmoid", groups=8, groups_per_token=4, corrected=True))
-
-
-def _deepseek(
-    config: Config, *, score: Literal["softmax", "sigmoid"], groups: int, groups_per_token: int, corrected: bool
-) -> Decoder:
-    plain, turned = config.size("qk_nope_head_dim", 128), config.size("qk_rope_head_dim", 64)
-    heads, layers = config.size("num_attention_heads", 128), config.size("num_hidden_layers")
-    config.get("num_key_value_heads")  # each head has keys and values of its own, expanded from the latent
-    query_rank = config.get("q_lora_rank") is not None or not config.has("q_lora_rank")
-    moe_width = config.size("moe_intermediate_size", 2048)
-    shared = config.size("n_shared_experts", 1)
-    dense = config.get("first_k_dense_replace")
-    first = dense if isinstance(dense, int) and not isinstance(dense, bool) else 3
-    return Decoder(
-        layers=layers,
-        hidden=config.size("hidden_size"),
-        intermediate=config.size("intermediate_size"),
-        vocab=config.size("vocab_size"),
-        heads=heads,
-        kv_heads=heads,
-        head_dim=plain + turned,
-        rotary_dim=turned,
-        activation=activation(config, "hidden_act", "silu"),
-        latent=Latent(
-            query_rank=config.size("q_lora_rank", 1536) if query_rank else None,
-            rank=config.size("kv_lora_rank", 512),
-            plain_dim=plain,
-            rotary_dim=turned,
-            value_dim=config.size("v_head_dim", 128),
-        ),
-        experts=Experts(
-            number=config.size("n_routed_experts", 256),
-            per_token=config.size("num_experts_per_tok", 8),
-            intermediate=moe_width,
-            shared_intermediate=shared * moe_width,
-            score=score,
-            renormalised=config.flag("norm_topk_prob", True),
-            scaled=config.get("routed_scaling_factor") is not None or not config.has("routed_scaling_factor"),
-            groups=config.size("n_group", groups),
-            groups_per_token=config.size("topk_group", groups_per_token),
-            corrected=corrected,
-        ),
-        sparse=tuple(layer >= first for layer in range(layers)),
-        embeddings=tied(config, False),
-        head=causal_head(config),
-        dtype=dtype(config),
-    )

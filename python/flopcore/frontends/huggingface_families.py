@@ -19,6 +19,8 @@ from flopcore.expr import dim
 from flopcore.graph import Graph
 
 from . import huggingface_decoders as decoders
+from . import huggingface_hybrids as hybrids
+from . import huggingface_mixtures as mixtures
 from .huggingface_config import Config
 from .huggingface_keys import (
     ORIGIN,
@@ -32,6 +34,7 @@ from .huggingface_keys import (
     task_of,
     tied,
 )
+from .huggingface_kin import KIN, kin
 
 __all__: list[str] = []
 
@@ -277,28 +280,44 @@ def _clip_vision(config: Config) -> Graph:
 
 FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
     {
+        **dict.fromkeys(KIN, kin),
+        "bamba": hybrids.bamba,
+        "falcon_h1": hybrids.falcon_h1,
+        "falcon_mamba": hybrids.falcon_mamba,
+        "granitemoehybrid": hybrids.granitemoehybrid,
+        "jamba": hybrids.jamba,
+        "mamba": hybrids.mamba,
+        "mamba2": hybrids.mamba2,
+        "nemotron_h": hybrids.nemotron_h,
+        "qwen3_next": hybrids.qwen3_next,
         "bert": _bert,
         "clip": _clip,
         "clip_text_model": _clip_text,
         "clip_vision_model": _clip_vision,
         "deit": _deit,
-        "deepseek_v3": decoders.deepseek_v3,
+        "deepseek_v3": mixtures.deepseek_v3,
         "gemma": decoders.gemma,
         "gemma2": decoders.gemma2,
         "gemma3_text": decoders.gemma3,
-        "gpt_oss": decoders.gpt_oss,
+        "deepseek_v2": mixtures.deepseek_v2,
+        "dots1": mixtures.dots1,
+        "glm4_moe": mixtures.glm4_moe,
+        "granitemoe": mixtures.granitemoe,
+        "olmoe": mixtures.olmoe,
+        "llama4": mixtures.llama4_with_text,
+        "llama4_text": mixtures.llama4,
+        "gpt_oss": mixtures.gpt_oss,
         "gpt2": _gpt2,
         "granite": decoders.granite,
         "llama": decoders.llama,
         "mistral": decoders.mistral,
-        "mixtral": decoders.mixtral,
-        "olmo2": decoders.olmo2,
+        "mixtral": mixtures.mixtral,
         "phi": decoders.phi,
         "phi3": decoders.phi3,
         "qwen2": decoders.qwen2,
-        "qwen2_moe": decoders.qwen2_moe,
+        "qwen2_moe": mixtures.qwen2_moe,
         "qwen3": decoders.qwen3,
-        "qwen3_moe": decoders.qwen3_moe,
+        "qwen3_moe": mixtures.qwen3_moe,
         "roberta": _roberta,
         "starcoder2": decoders.starcoder2,
         "t5": _t5,

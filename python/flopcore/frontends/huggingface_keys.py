@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
@@ -24,6 +24,7 @@ _ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
         "gelu_pytorch_tanh": "gelu_tanh",
         "quick_gelu": "quick_gelu",
         "relu": "relu",
+        "relu2": "relu2",
     }
 )
 _DTYPES = frozenset({"float32", "float16", "bfloat16", "float64"})
@@ -91,3 +92,18 @@ def heads_divide(config: Config, heads: int, hidden: int, key: str) -> None:
     """Refuse heads that do not divide the hidden size."""
     if hidden % heads:
         raise DataError(f"{config.label}: {key}={heads} does not divide the hidden size {hidden}")
+
+
+def layer_flags(config: Config, key: str, layers: int, pattern: Callable[[int], bool]) -> tuple[bool, ...]:
+    """Return which layers follow a pattern and are not in the list under a key."""
+    left_out = config.get(key) or []
+    if not isinstance(left_out, list):
+        raise DataError(f"{config.label}: key {key!r} must be a list, is {short(left_out)}")
+    return tuple(layer not in left_out and pattern(layer) for layer in range(layers))
+
+
+def no_training_noise(config: Config) -> None:
+    """Take note of keys of mixtures that change no count of a forward pass."""
+    for key in ("router_jitter_noise", "router_aux_loss_coef", "output_router_logits", "aux_loss_alpha", "seq_aux"):
+        config.get(key)
+    config.get("num_local_experts")  # another name of num_experts and n_routed_experts
