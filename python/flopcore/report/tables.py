@@ -285,9 +285,9 @@ def print_study(document: Json, *, parts: Callable[[], None]) -> None:
     out.print(lines)
     policies = [count["policy"] for count in document["thresholds"]]
     for title, axis, groups in (("By year", "year", "per_year"), ("By reference class", "domain", "per_domain")):
-        rows = table(axis, "models", *policies, title=f"{title}: expected number over each line (90 % interval)")
+        rows = table(axis, "models", *policies, title=f"{title}: expected number over each line, and its 90 % interval")
         for group in document[groups]:
-            expected = [f"{count['expected']:.2f} ({count['p05']} to {count['p95']})" for count in group["thresholds"]]
+            expected = [_with_interval(count) for count in group["thresholds"]]
             rows.add_row(str(group[axis]), str(group["n_models"]), *expected)
         out.print(rows)
     rules = [rule["rule"] for rule in document["dynamic"][0]["rules"]]
@@ -327,6 +327,12 @@ def print_study(document: Json, *, parts: Callable[[], None]) -> None:
         out.print(f"remarks on the data: {len(remarks)}, see --json", soft_wrap=True)
     for sentence in document["reading"]:
         out.print(sentence, soft_wrap=True)
+
+
+def _with_interval(count: Json) -> str:
+    """Return three digits of the expected number with its interval, on one line: 9.78 7-13."""
+    digits = max(0, 3 - len(str(int(count["expected"]))))
+    return f"{count['expected']:.{digits}f}\N{NO-BREAK SPACE}{count['p05']}-{count['p95']}"
 
 
 def model_rows(document: Json) -> Iterator[list[str]]:
