@@ -247,3 +247,15 @@ CASES |= {
     "rnn": Case(lambda: nn.RNN(8, 16), [ROWS], recurrent("rnn", 1, True)),
     "rnn, relu": Case(lambda: nn.RNN(8, 16, nonlinearity="relu"), [ROWS], recurrent("rnn", 1, True, activation="relu")),
 }
+
+SQUARE = (2, 5, 5)
+CASES |= {
+    "cholesky": Case(lambda: Call(lambda a: torch.linalg.cholesky_ex(a)[0]), [SQUARE], op("cholesky")),
+    "lu": Case(lambda: Call(lambda a: torch.linalg.lu_factor(a)[0]), [SQUARE], op("lu_factor")),
+    "triangular solve": Case(
+        lambda: Call(lambda a, b: torch.linalg.solve_triangular(a, b, upper=False)), [SQUARE, (2, 5, 3)],
+        op("triangular_solve"), ONE_INPUT,
+    ),
+    "qr": Case(lambda: Call(lambda a: torch.linalg.qr(a)[0]), [SQUARE], op("qr")),
+    "fft": Case(lambda: Call(lambda x: torch.fft.fft(x).real), [ROWS], op("fft", dtype="complex64")),
+}  # fmt: skip

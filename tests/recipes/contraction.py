@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from .recipe import Dim, Recipe, Value
+from .recipe import IDS, Dim, Recipe, Value
 
 
 def result_dtypes(r: Recipe) -> dict[str, Any]:
@@ -118,13 +118,16 @@ def conv(r: Recipe, op: str) -> Value:
 def attention_band(r: Recipe, attrs: dict[str, Any]) -> None:
     """A window, or the density of a mask, as far as the causal attribute lets it be."""
     bare = attrs.get("causal", "none") == "none"
-    kind = r.pick(("all", "window", "window", "density"))
+    kind = r.pick(("all", "window", "window", "density", "blocks"))
     if kind == "window":
         r.option(attrs, "window_left", (-1, 0, 1, 3, r.dim()))
     if kind == "window" and bare:
         r.option(attrs, "window_right", (-1, 0, 2, r.dim()))
     if kind == "density" and bare:
         attrs["density"] = r.pick(("0.5", "1", "0", "1/3"))
+    if kind == "blocks" and bare:
+        attrs["blocks"] = r.pick((-1, 0, 1, 3, r.dim()))
+    r.option(attrs, "block", (1, 2, 16))
     r.option(attrs, "sink_tokens", (0, 1, 3))
     r.option(attrs, "softcap", (True, False))
 
@@ -155,4 +158,47 @@ def attention(r: Recipe, op: str) -> Value:
     return r.node(op, inputs, attrs, [batch, heads, queries, value_width])
 
 
-RECIPES = {"matmul": matmul, "linear": linear, "conv": conv, "attention": attention}
+def paged_attention(r: Recipe, op: str) -> Value:
+    batch, queries, width, pages, page = r.dim(), r.dim(), r.size(), r.size(1, 3), r.size(1, 4)
+    kv_heads = r.size(1, 2)
+    heads, dtype = kv_heads * r.pick((1, 2)), r.dtype()
+    attrs: dict[str, Any] = {}
+    if isinstance(queries, int) and queries <= pages * page and r.flip():
+        attrs["size"] = r.choose.integer(queries, pages * page)
+    r.option(attrs, "size", (-1,)) if "size" not in attrs else None
+    pool, value_width = r.dim(), r.size()
+    k, v = (r.leaf([pool, kv_heads, page, size], dtype=dtype) for size in (width, value_width))
+    q, table = r.leaf([batch, heads, queries, width], dtype=dtype), r.leaf([batch, pages], dtype=r.pick(IDS))
+    return r.node(op, [q, k, v, table], attrs, [batch, heads, queries, value_width])
+
+
+def deform_conv(r: Recipe, op: str) -> Value:
+    x = r.image(2)
+    batch, channels = x.dims[0] or r.size(), x.dims[1]
+    assert isinstance(channels, int)
+    groups, parts = (r.pick([g for g in range(1, channels + 1) if channels % g == 0]) for _ in range(2))
+    attrs, kernel = windows(r, op, x)
+    if x.dims[0] is None or not x.is_static(2, 3):  # the shape of the offsets must be known
+        x = r.leaf([batch, channels, *x.least[2:]], dtype=x.dtype)
+    if groups > 1 or r.flip():
+        attrs["groups"] = groups
+    stride, dilation, padding = (
+        attrs.get(key, [least] * n) for key, least, n in (("stride", 1, 2), ("dilation", 1, 2), ("padding", 0, 4))
+    )
+    sizes = [
+        (x.least[2 + i] + padding[i] + padding[2 + i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
+        for i in range(2)
+    ]
+    taps, out = kernel[0] * kernel[1], groups * r.size(1, 3)
+    weight = r.leaf([out, channels // groups, *kernel], dtype=x.dtype, kind="parameter")
+    offset = r.leaf([batch, 2 * parts * taps, *sizes], dtype=x.dtype)
+    mask = r.leaf([batch, parts * taps, *sizes], dtype=x.dtype) if r.flip() else None
+    r.mark(op, parts=parts > 1, grouped=groups > 1)
+    inputs = [x, weight, offset, r.weight([out], x.dtype), mask]
+    return r.node(op, inputs, attrs | result_dtypes(r), [batch, out, *sizes])
+
+
+RECIPES = {
+    "matmul": matmul, "linear": linear, "conv": conv, "attention": attention, "paged_attention": paged_attention,
+    "deform_conv": deform_conv,
+}  # fmt: skip

@@ -53,10 +53,22 @@ def fft(r: Recipe, op: str) -> Value:
     return r.node(op, [x], attrs, [*dims[:axis], n // 2 + 1 if attrs.get("onesided") else n, *dims[axis + 1 :]])
 
 
+def stft(r: Recipe, op: str) -> Value:
+    size, step = r.size(1, 6), r.size(1, 3)
+    length = size + r.choose.integer(0, 5)
+    dims: list[Dim] = [*(r.dim() for _ in range(r.choose.integer(0, 2))), length]
+    attrs: dict[str, Any] = {"size": size, "step": step, "dtype": "complex64"}
+    r.option(attrs, "onesided", (True, False))
+    x = r.leaf(dims, dtype="float32")
+    lines = size // 2 + 1 if attrs.get("onesided", True) else size
+    return r.node(op, [x, r.weight([size], "float32")], attrs, [*dims[:-1], (length - size) // step + 1, lines])
+
+
 RECIPES = {
     **dict.fromkeys(of_family("square_matrix"), square),
     **dict.fromkeys(("solve", "triangular_solve"), solve),
     "lu_factor": lu_factor,
     **dict.fromkeys(("qr", "svd"), tall),
     "fft": fft,
+    "stft": stft,
 }

@@ -193,8 +193,22 @@ def linear_quantization(r: Recipe, op: str) -> Value:
     return r.node(op, [x, scale, zero], attrs, x.dims)
 
 
+def dynamic_quantization(r: Recipe, op: str) -> Value:
+    x = r.known_tensor()
+    shared = [axis for axis in range(len(x.dims)) if r.flip()]
+    attrs: dict[str, Any] = {}
+    if r.chance(3):
+        shared = list(range(len(x.dims)))
+    if len(shared) < len(x.dims) or r.flip():
+        attrs["axes"] = [axis - (len(x.dims) if r.flip() else 0) for axis in shared]
+    r.option(attrs, "dtype", ("uint8", "int8", "uint16"))
+    scales = [dim for axis, dim in enumerate(x.texts) if axis not in shared]
+    return r.several(op, [x], attrs, [x.texts, scales, scales])[0]
+
+
 RECIPES = {
     "conv_transpose": conv_transpose, "dot_general": dot_general, "einsum": einsum, "ragged_matmul": ragged_matmul,
     "sparse_matmul": sparse_matmul, "bilinear": bilinear, "quantized_matmul": quantized_matmul,
     "quantized_conv": quantized_conv, "quantize_linear": linear_quantization, "dequantize_linear": linear_quantization,
+    "dynamic_quantize_linear": dynamic_quantization,
 }  # fmt: skip

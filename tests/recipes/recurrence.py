@@ -65,7 +65,9 @@ def gated_delta_rule(r: Recipe, op: str) -> Value:
     lead: list[Dim] = [batch, length, heads]
     key = r.dim()
     q, k, v = (r.leaf([*lead, size], dtype=dtype) for size in (key, key, r.dim()))
-    return r.node(op, [q, k, v, r.leaf(lead, dtype=dtype), optional(r, lead, dtype)], {}, v.dims)
+    attrs: dict[str, Any] = {}
+    r.option(attrs, "chunk", (0, 1, 2, 3, 8))
+    return r.node(op, [q, k, v, r.leaf(lead, dtype=dtype), optional(r, lead, dtype)], attrs, v.dims)
 
 
 def associative_scan(r: Recipe, op: str) -> Value:

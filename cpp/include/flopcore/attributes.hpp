@@ -79,6 +79,7 @@ enum class AttrKey : std::uint8_t {
     kTimeAxis,
     kOnesided,
     kRatio,
+    kBlocks,
 };
 inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
     // clang-format off
@@ -144,6 +145,7 @@ inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
     "time_axis",
     "onesided",
     "ratio",
+    "blocks",
     // clang-format on
 });
 

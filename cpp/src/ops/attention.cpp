@@ -9,6 +9,12 @@ namespace {
 enum Causal : std::int64_t { kNotCausal, kTopLeft, kBottomRight };  // order of the choices in the table
 enum Slot : std::size_t { kQuery, kKey, kValue, kMask, kSinks, kPastKey, kPastValue };
 
+// A number that may be left out, or be -1.
+std::optional<ExprRef> limit(const AttrView& attrs, AttrKey key) {
+    const auto value = attrs.scalar(key);
+    return value == ExprRef::small(-1) ? std::nullopt : value;
+}
+
 // The part of a score matrix of rows x columns that a causal mask and a window leave: row i sees the columns j with
 // -left <= j - (i + offset) <= right, and those of the first `sinks` that are not to its right.
 class Band {
@@ -17,8 +23,8 @@ class Band {
         : exprs_(exprs), rows_(rows), columns_(columns) {
         causal_ = attrs.integer(AttrKey::kCausal);
         offset_ = causal_ == kBottomRight ? exprs.sub(columns, rows) : past;
-        left_ = bound(attrs, AttrKey::kWindowLeft);
-        right_ = causal_ != kNotCausal ? std::optional(ExprRef()) : bound(attrs, AttrKey::kWindowRight);
+        left_ = limit(attrs, AttrKey::kWindowLeft);
+        right_ = causal_ != kNotCausal ? std::optional(ExprRef()) : limit(attrs, AttrKey::kWindowRight);
         if (left_) sinks_ = exprs.min(ExprRef::small(attrs.integer(AttrKey::kSinkTokens)), columns);
         windowed_ = left_ || (right_ && causal_ == kNotCausal);
     }
@@ -46,10 +52,6 @@ class Band {
     }
 
   private:
-    static std::optional<ExprRef> bound(const AttrView& attrs, AttrKey key) {
-        const auto value = attrs.scalar(key);
-        return value && *value != ExprRef::small(-1) ? value : std::nullopt;
-    }
     [[nodiscard]] ExprRef positive(ExprRef a) const { return exprs_.max(a, ExprRef()); }
     [[nodiscard]] ExprRef triangle(ExprRef n) const {
         return exprs_.scale(exprs_.mul(n, exprs_.add(n, one())), {1, 2});
@@ -107,11 +109,13 @@ void require_window(InferContext& context) {
             shape_error("window_right is 0 where attention is causal; leave it out");
     }
     if (attrs.integer(AttrKey::kSinkTokens) < 0) shape_error("sink_tokens must be 0 or more");
-    if (attrs.scalar(AttrKey::kDensity)) {
-        require_share(context.exprs, *attrs.scalar(AttrKey::kDensity));
-        if (window || attrs.integer(AttrKey::kCausal) != kNotCausal)
-            shape_error("density is of a mask of any shape: leave out causal and window_left, window_right");
-    }
+    const auto density = attrs.scalar(AttrKey::kDensity), blocks = limit(attrs, AttrKey::kBlocks);
+    if (density) require_share(context.exprs, *density);
+    if (blocks && context.exprs.less_equal(ExprRef(), *blocks) == false) shape_error("blocks is negative");
+    if (attrs.integer(AttrKey::kBlock) < 1) shape_error("block must be 1 or more");
+    if ((density || blocks) && (window || attrs.integer(AttrKey::kCausal) != kNotCausal || (density && blocks)))
+        shape_error(
+            "density and blocks are of a mask of any shape: give one, without causal, window_left, window_right");
 }
 
 }  // namespace
@@ -185,6 +189,12 @@ void count_attention(CountContext& context) {
         scores = context.add_extent({ExtentKind::kSparsity, Grade::kExpected, pairs, kept});
         active = context.add_extent({ExtentKind::kSparsity, Grade::kBound, length, exprs.min(length, kept)});
         rows = heads;
+    } else if (const auto blocks = limit(context.attrs, AttrKey::kBlocks)) {  // squares that a kernel computes whole
+        const ExprRef side = ExprRef::small(context.attrs.integer(AttrKey::kBlock));
+        const ExprRef kept = exprs.min(pairs, exprs.mul(*blocks, exprs.mul(side, side)));
+        scores = context.add_extent({ExtentKind::kSparsity, Grade::kExact, pairs, kept});
+        active = context.add_extent({ExtentKind::kSparsity, Grade::kBound, length, exprs.min(length, kept)});
+        rows = heads;
     } else if (band.all()) {
         heads = exprs.mul(heads, pairs);  // nothing is left out: the pairs go into the base
     } else {
@@ -218,6 +228,58 @@ void count_attention(CountContext& context) {
         context.emit(Feature::kCmp, exprs.negate(rows), active);
     }
     context.emit(Feature::kRows, score_rows);
+}
+
+void infer_paged_attention(InferContext& context) {
+    ExprStore& exprs = context.exprs;
+    const TensorView &q = context.inputs[0], &k = context.inputs[1], &v = context.inputs[2], &table = context.inputs[3];
+    for (const TensorView* t : {&q, &k, &v})
+        if (t->rank != 4) shape_error("q must be [B, H, S, D], pages [P, H_kv, size, D]");
+    if (table.rank != 2) shape_error("the block table must be [B, pages], is " + shape_text(exprs, table));
+    require_same_dtype(q, k);
+    require_same_dtype(q, v);
+    require_equal(exprs, q.dim(0), table.dim(0), "the batch sizes of q and of the block table");
+    for (const int i : {0, 1, 2}) require_equal(exprs, k.dim(i), v.dim(i), "the sizes of the pages of k and v");
+    require_equal(exprs, q.dim(3), k.dim(3), "the head sizes of q and k");
+    require_not_empty(q.dim(3), "the head size");
+    require_not_empty(k.dim(2), "a page");
+    require_not_empty(table.dim(1), "the list of pages");
+    (void)exact_quotient(exprs, q.dim(1), k.dim(1), "the number of query heads");
+    if (const auto keys = limit(context.attrs, AttrKey::kSize)) {
+        require_at_most(exprs, q.dim(2), *keys, "the queries and the keys of a sequence");
+        require_at_most(exprs, *keys, exprs.mul(table.dim(1), k.dim(2)), "the keys of a sequence and its pages");
+    }
+    context.out.begin(q.dtype);
+    for (const int i : {0, 1, 2}) context.out.push(q.dim(i));
+    context.out.push(v.dim(3));
+}
+
+// As attention, aligned bottom right, over the keys that a sequence has in its pages.
+void count_paged_attention(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const TensorView &q = context.inputs[0], &k = context.inputs[1], &v = context.inputs[2], &table = context.inputs[3];
+    const ExprRef length = q.dim(2), slots = exprs.mul(table.dim(1), k.dim(2)), room = exprs.mul(length, slots);
+    const ExprRef heads = exprs.mul(q.dim(0), q.dim(1)), rows = exprs.mul(heads, length);
+    ExtentId scores = kNoExtent;
+    ExprRef base = exprs.mul(heads, room);
+    if (const auto keys = limit(context.attrs, AttrKey::kSize)) {
+        // The last query sees all keys, each earlier one a key fewer.
+        const ExprRef unseen = exprs.scale(exprs.mul(length, exprs.sub(length, one())), {1, 2});
+        const ExprRef seen = exprs.sub(exprs.mul(length, *keys), unseen);
+        scores = context.add_extent({ExtentKind::kCapacity, Grade::kExact, room, seen});
+        base = heads;
+    }
+    if (q.dim(1) != k.dim(1)) context.flag(Variant::kGqa);
+    context.emit(Feature::kMac, exprs.mul(base, exprs.add(q.dim(3), v.dim(3))), scores);
+    context.emit(Feature::kOutputs, base, scores);
+    context.emit(Feature::kOutputs, exprs.mul(rows, v.dim(3)));
+    for (const Feature feature : {Feature::kMul, Feature::kCmp, Feature::kExp, Feature::kDiv})
+        context.emit(feature, base, scores);
+    context.emit(Feature::kAdd, exprs.mul(base, ExprRef::small(2)), scores);
+    context.emit(Feature::kAdd, exprs.negate(rows));
+    context.emit(Feature::kCmp, exprs.negate(rows));
+    context.emit(Feature::kGather, table.elements);
+    context.emit(Feature::kRows, rows);
 }
 
 }  // namespace flopcore::ops

@@ -46,6 +46,7 @@ constexpr AttrSpec kConvTranspose[] = {{K::kStride, A::kInts},
                                        {K::kGroups, A::kInt, false, 1},
                                        kResult,
                                        kSums};
+constexpr AttrSpec kDeformConv[] = {kConv[0], kConv[1], kConv[2], kConv[3], kResult, kSums};
 constexpr AttrSpec kDotGeneral[] = {{K::kLhsContract, A::kInts},
                                     {K::kRhsContract, A::kInts},
                                     {K::kLhsBatch, A::kInts},
@@ -65,11 +66,15 @@ constexpr AttrSpec kQuantized[] = {{K::kDtype, A::kDtype, false, kInt32}, {K::kA
 constexpr AttrSpec kQuantize[] = {
     {K::kAxis, A::kInt, false, 1}, {K::kBlockSize, A::kInt}, {K::kDtype, A::kDtype, false, kUint8}};
 constexpr AttrSpec kDequantize[] = {{K::kAxis, A::kInt, false, 1}, {K::kBlockSize, A::kInt}};
+constexpr AttrSpec kDynamic[] = {{K::kAxes, A::kInts}, {K::kDtype, A::kDtype, false, kUint8}};
+constexpr AttrSpec kPaged[] = {{K::kSize, A::kDim}};
 constexpr AttrSpec kAttention[] = {{K::kCausal, A::kChoice, false, 0, kCausalChoices},
                                    {K::kWindowLeft, A::kDim},
                                    {K::kWindowRight, A::kDim},
                                    {K::kSinkTokens, A::kInt},
                                    {K::kDensity, A::kRatio},
+                                   {K::kBlocks, A::kDim},
+                                   {K::kBlock, A::kInt, false, 1},
                                    {K::kSoftcap, A::kBool}};
 
 constexpr OpRule kRules[] = {
@@ -78,6 +83,7 @@ constexpr OpRule kRules[] = {
     {Op::kLinear, 2, 3, slots({1, 2}), false, kProduct, infer_linear, count_linear},
     {Op::kConv, 2, 3, slots({1, 2}), false, kConv, infer_conv, count_conv},
     {Op::kConvTranspose, 2, 3, slots({1, 2}), false, kConvTranspose, infer_conv_transpose, count_conv_transpose},
+    {Op::kDeformConv, 3, 5, slots({1, 3}), false, kDeformConv, infer_deform_conv, count_deform_conv},
     {Op::kDotGeneral, 2, 2, 0, false, kDotGeneral, infer_dot_general, count_dot_general},
     {Op::kEinsum, 1, 255, 0, false, kEinsum, infer_einsum, count_einsum},
     {Op::kRaggedMatmul, 3, 3, slots({1}), false, kRagged, infer_ragged_matmul, count_ragged_matmul},
@@ -87,6 +93,8 @@ constexpr OpRule kRules[] = {
     {Op::kQuantizedConv, 2, 9, slots({1, 2, 4, 6}), false, kQuantizedConv, infer_quantized_conv, count_quantized_conv},
     {Op::kQuantizeLinear, 2, 3, 0, false, kQuantize, infer_quantize, count_quantize},
     {Op::kDequantizeLinear, 2, 3, 0, false, kDequantize, infer_dequantize, count_dequantize},
+    {Op::kDynamicQuantizeLinear, 1, 1, 0, false, kDynamic, infer_dynamic_quantize, count_dynamic_quantize},
+    {.op = Op::kPagedAttention, .min_inputs = 4, .max_inputs = 4, .attrs = kPaged, .infer = infer_paged_attention, .count = count_paged_attention, .dtypes = {.integers = 8}, .cache_slots = slots({1, 2})},
     {.op = Op::kAttention, .min_inputs = 3, .max_inputs = 7, .attrs = kAttention, .infer = infer_attention, .count = count_attention, .cache_slots = slots({1, 2, 5, 6})},
     // clang-format on
 };

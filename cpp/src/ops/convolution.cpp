@@ -220,6 +220,55 @@ void count_conv(CountContext& context) {
     emit_flags(context);
 }
 
+void infer_deform_conv(InferContext& context) {
+    ExprStore& exprs = context.exprs;
+    const TensorView &x = context.inputs[0], &weight = context.inputs[1], &offset = context.inputs[2];
+    if (x.rank != 4 || offset.rank != 4) shape_error("x must be [N, C, H, W], offset [N, 2 * parts * taps, H', W']");
+    require_conv(context, x, weight, false);
+    require_channels(context, 3, weight.dim(0));
+    const ExprRef taps = exprs.mul(weight.dim(2), weight.dim(3));
+    const ExprRef parts =
+        exact_quotient(exprs, offset.dim(1), exprs.mul(taps, ExprRef::small(2)), "the offset channels");
+    (void)exact_quotient(exprs, x.dim(1), parts, "the channel count");
+    context.out.begin(result_dtype(context, x.dtype));
+    context.out.push(x.dim(0));
+    context.out.push(weight.dim(0));
+    const Windows windows(context.attrs, 2);
+    std::array<ExprRef, 4> shifts{x.dim(0), exprs.mul(parts, taps)};
+    for (std::size_t i = 0; i < 2; ++i) {
+        const ExprRef size = window_count(exprs, x.dims[2 + i], windows.at(i, weight.dims[2 + i]), false);
+        context.out.push(shifts[2 + i] = size);
+        require_equal(exprs, offset.dims[2 + i], size, "the spatial sizes of offset and output");
+    }
+    require_equal(exprs, offset.dim(0), x.dim(0), "the batch sizes of offset and x");
+    if (!given(context.inputs, 4)) return;
+    const TensorView& mask = context.inputs[4];
+    if (mask.rank != 4) shape_error("mask must be [N, parts * taps, H', W']");
+    for (std::size_t i = 0; i < 4; ++i)
+        require_equal(exprs, mask.dims[i], shifts[i], "the sizes of mask and of the shifted taps");
+}
+
+void count_deform_conv(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const TensorView &x = context.inputs[0], &weight = context.inputs[1], &offset = context.inputs[2];
+    const TensorView& y = context.y;
+    const auto times = [&](ExprRef a, std::int64_t count) { return exprs.mul(a, ExprRef::small(count)); };
+    const ExprRef taps = exprs.mul(weight.dim(2), weight.dim(3)), places = exprs.mul(y.dim(2), y.dim(3));
+    const ExprRef samples = exprs.mul(exprs.mul(exprs.mul(x.dim(0), x.dim(1)), taps), places);
+    const bool bias = given(context.inputs, 3), mask = given(context.inputs, 4);
+    context.emit(Feature::kMac, exprs.mul(y.elements, exprs.mul(weight.dim(1), taps)));
+    context.emit(Feature::kOutputs, y.elements);
+    // Each tap is a place moved by its offset, and the mean of the four elements around it.
+    context.emit(Feature::kGather, times(samples, 4));
+    context.emit(Feature::kMul, times(samples, mask ? 5 : 4));
+    context.emit(Feature::kAdd,
+                 exprs.add(exprs.add(times(samples, 3), offset.elements), bias ? y.elements : ExprRef()));
+    context.emit(Feature::kRound, offset.elements);
+    if (bias) context.flag(Variant::kBias);
+    if (mask) context.flag(Variant::kMask);
+    if (context.attrs.integer(AttrKey::kGroups) > 1) context.flag(Variant::kGrouped);
+}
+
 void infer_conv_transpose(InferContext& context) {
     ExprStore& exprs = context.exprs;
     const TensorView &x = context.inputs[0], &weight = context.inputs[1];

@@ -211,4 +211,32 @@ void count_fft(CountContext& context) {
     context.emit(Feature::kAdd, times(exprs, steps, 3));
 }
 
+// Frames of `size` elements, `step` apart: [..., frames, lines].
+void infer_stft(InferContext& context) {
+    ExprStore& exprs = context.exprs;
+    const TensorView& x = context.inputs[0];
+    require_rank(x, 1, "x");
+    const std::int64_t size = context.attrs.integer(AttrKey::kSize), step = context.attrs.integer(AttrKey::kStep);
+    if (size < 1 || step < 1) shape_error("size and step must be 1 or more");
+    const ExprRef frames = window_count(exprs, x.dim(-1), {size, step, 1, 0, 0}, false);
+    require_vector(context, 1, ExprRef::small(size), "the sizes of window and frame");
+    context.out.begin(result_dtype(context));
+    for (const ExprRef dim : x.shape().first(x.rank - 1U)) context.out.push(dim);
+    context.out.push(frames);
+    context.out.push(ExprRef::small(context.attrs.integer(AttrKey::kOnesided) == 1 ? size / 2 + 1 : size));
+}
+
+void count_stft(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const std::int64_t size = context.attrs.integer(AttrKey::kSize);
+    const TensorView& y = context.y;
+    ExprRef taken = ExprRef::small(size);
+    for (const ExprRef dim : y.shape().first(y.rank - 1U)) taken = exprs.mul(taken, dim);
+    const auto levels = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(size - 1)));
+    const ExprRef steps = times(exprs, taken, levels);
+    context.emit(Feature::kMove, taken);
+    context.emit(Feature::kMul, exprs.add(times(exprs, steps, 2), given(context.inputs, 1) ? taken : ExprRef()));
+    context.emit(Feature::kAdd, times(exprs, steps, 3));
+}
+
 }  // namespace flopcore::ops

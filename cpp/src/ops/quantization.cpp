@@ -106,4 +106,32 @@ void count_dequantize(CountContext& context) {
     if (given(context.inputs, 2)) context.emit(Feature::kAdd, context.y.elements);
 }
 
+// y like x, then a scale and a zero point for each group of elements that share them.
+void infer_dynamic_quantize(InferContext& context) {
+    const TensorView& x = context.inputs[0];
+    const auto axes = context.attrs.list(AttrKey::kAxes);
+    const std::uint64_t shared = axes ? axis_mask(*axes, x.rank) : ~std::uint64_t{0};
+    const auto dtype = static_cast<DType>(context.attrs.integer(AttrKey::kDtype));
+    for (int i = 0; i < x.rank; ++i)
+        if ((shared >> i & 1U) != 0) require_not_empty(x.dim(i), "a dim that shares a scale");
+    push_shape(context, x.shape(), dtype);
+    for (const DType each : {x.dtype, dtype}) {
+        context.out.begin(each);
+        for (int i = 0; i < x.rank; ++i)
+            if ((shared >> i & 1U) == 0) context.out.push(x.dim(i));
+    }
+}
+
+void count_dynamic_quantize(CountContext& context) {
+    ExprStore& exprs = context.exprs;
+    const ExprRef n = context.y.elements, groups = context.outputs[1].elements;
+    const auto twice = [&](ExprRef a) { return exprs.mul(a, ExprRef::small(2)); };
+    // Both extremes with 0 among them, their difference; scale and zero point; then as quantize_linear.
+    context.emit(Feature::kCmp, twice(exprs.add(twice(n), groups)));
+    context.emit(Feature::kAdd, exprs.add(n, twice(groups)));
+    context.emit(Feature::kDiv, exprs.add(n, twice(groups)));
+    context.emit(Feature::kRound, exprs.add(n, groups));
+    context.emit(Feature::kRows, groups);
+}
+
 }  // namespace flopcore::ops

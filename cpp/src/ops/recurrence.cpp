@@ -196,14 +196,60 @@ void infer_gated_delta_rule(InferContext& context) {
     require_shape(context, 2, {batch, length, heads, v.dim(3)}, "v");
     require_shape(context, 3, {batch, length, heads}, "beta");
     require_shape(context, 4, {batch, length, heads}, "decay");
+    if (context.attrs.integer(AttrKey::kChunk) < 0) shape_error("chunk must be 0 or more");
     push_like(context, v);
 }
+
+namespace {
+
+// In chunks of C: T = (I + tril(diag(beta) K K^T, -1))^-1 diag(beta) by forward substitution, W = T K, U = T V - W S;
+// O = Q S + tril(Q K^T) U, S + K^T U (Yang et al. 2024, arXiv 2406.06484, section 3.2).
+void count_chunked_delta_rule(CountContext& context, ExprRef states, bool decay) {
+    ExprStore& exprs = context.exprs;
+    const TensorView &q = context.inputs[0], &v = context.inputs[2];
+    const std::int64_t chunk = context.attrs.integer(AttrKey::kChunk);
+    const ExprRef length = q.dim(1), heads = exprs.mul(q.dim(0), q.dim(2)), key = q.dim(3), value = v.dim(3);
+    const ExprRef full = exprs.floordiv(length, ExprRef::small(chunk)),
+                  rest = exprs.sub(length, times(context, full, chunk));
+    const auto all_chunks = [&](std::int64_t of_one, ExprRef of_rest) {
+        return exprs.add(times(context, full, of_one), of_rest);
+    };
+    const ExprRef pairs = all_chunks(chunk * chunk, exprs.mul(rest, rest));
+    const ExprRef before = exprs.mul(rest, exprs.sub(rest, one()));
+    const ExprRef solved = all_chunks(chunk * (chunk - 1) * (chunk - 2) / 6,
+                                      exprs.scale(exprs.mul(before, exprs.sub(rest, ExprRef::small(2))), {1, 6}));
+    const ExtentId scores =
+        context.add_extent({ExtentKind::kCausal, Grade::kExact, pairs, exprs.scale(exprs.add(pairs, length), {1, 2})});
+    const ExtentId strict =
+        context.add_extent({ExtentKind::kCausal, Grade::kExact, pairs, exprs.scale(exprs.sub(pairs, length), {1, 2})});
+    const ExprRef tokens = exprs.mul(heads, length), outputs = context.y.elements;
+    const ExprRef chunks = exprs.mul(heads, exprs.ceildiv(length, ExprRef::small(chunk)));
+    const ExprRef moved = exprs.mul(chunks, exprs.mul(key, value));  // states handed on
+    context.emit(Feature::kMac, exprs.mul(heads, times(context, exprs.add(key, value), 2)), scores);
+    context.emit(Feature::kMac, exprs.mul(heads, key), strict);
+    context.emit(Feature::kMac, exprs.add(times(context, states, 3), exprs.mul(heads, solved)));
+    context.emit(Feature::kOutputs, heads, scores);
+    context.emit(Feature::kOutputs, times(context, heads, 2), strict);
+    context.emit(Feature::kOutputs, exprs.add(exprs.add(exprs.mul(tokens, key), times(context, outputs, 4)), moved));
+    context.emit(Feature::kMul, times(context, heads, decay ? 2 : 1), scores);
+    context.emit(Feature::kMul, times(context, heads, decay ? 2 : 1), strict);
+    context.emit(Feature::kAdd, exprs.add(times(context, outputs, 2),
+                                          decay ? exprs.sub(times(context, tokens, 2), chunks) : ExprRef()));
+    if (!decay) return;
+    context.emit(Feature::kMul, exprs.add(times(context, exprs.mul(tokens, key), 3), moved));
+    context.emit(Feature::kAdd, heads, scores);
+    context.emit(Feature::kExp, heads, scores);
+    context.emit(Feature::kExp, times(context, tokens, 2));
+}
+
+}  // namespace
 
 void count_gated_delta_rule(CountContext& context) {
     ExprStore& exprs = context.exprs;
     const TensorView& q = context.inputs[0];
     const ExprRef outputs = context.y.elements, states = exprs.mul(outputs, q.dim(3));
     const bool decay = given(context.inputs, 4);
+    if (context.attrs.integer(AttrKey::kChunk) > 0) return count_chunked_delta_rule(context, states, decay);
     context.emit(Feature::kMac, times(context, states, 3));  // k^T S; S + k (beta e)^T; q^T S
     context.emit(Feature::kOutputs, times(context, outputs, 2));
     context.emit(Feature::kAdd, outputs);

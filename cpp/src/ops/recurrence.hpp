@@ -20,6 +20,7 @@ constexpr std::string_view kDispatchChoices[] = {"gather", "einsum"};
 constexpr AttrSpec kRnn[] = {{K::kActivation, A::kChoice, false, 0, kCellChoices}};
 constexpr AttrSpec kSelective[] = {{K::kSoftplus, A::kBool}};
 constexpr AttrSpec kDual[] = {{K::kChunk, A::kInt, false, 256}};
+constexpr AttrSpec kDelta[] = {{K::kChunk, A::kInt}};
 constexpr AttrSpec kScan[] = {{K::kAxis, A::kInt, false, -1},
                               {K::kCombine, A::kChoice, false, 0, kCombineChoices},
                               {K::kAlgorithm, A::kChoice, false, 0, kAlgorithmChoices}};
@@ -36,7 +37,7 @@ constexpr OpRule kRules[] = {
     {Op::kLstm, 3, 8, slots({1, 2, 3, 6, 7}), false, {}, infer_lstm, count_lstm},
     {Op::kSelectiveScan, 5, 8, slots({2, 5, 7}), false, kSelective, infer_selective_scan, count_selective_scan},
     {Op::kStateSpaceDual, 5, 6, slots({2, 5}), false, kDual, infer_state_space_dual, count_state_space_dual},
-    {Op::kGatedDeltaRule, 4, 5, 0, false, {}, infer_gated_delta_rule, count_gated_delta_rule},
+    {Op::kGatedDeltaRule, 4, 5, 0, false, kDelta, infer_gated_delta_rule, count_gated_delta_rule},
     {Op::kAssociativeScan, 1, 2, 0, false, kScan, infer_associative_scan, count_associative_scan},
     {Op::kMixtureOfExperts, 4, 8, slots({1, 2, 3, 4, 5, 6, 7}), false, kMixture, infer_mixture_of_experts, count_mixture_of_experts},
     // clang-format on

@@ -15,6 +15,8 @@ void infer_matmul_shape(InferContext& context, DType dtype);  // with an output 
 void infer_conv_shape(InferContext& context, DType dtype);
 void infer_conv_transpose(InferContext& context);
 void count_conv_transpose(CountContext& context);
+void infer_deform_conv(InferContext& context);
+void count_deform_conv(CountContext& context);
 void infer_dot_general(InferContext& context);
 void count_dot_general(CountContext& context);
 void infer_einsum(InferContext& context);
@@ -33,9 +35,13 @@ void infer_quantize(InferContext& context);
 void count_quantize(CountContext& context);
 void infer_dequantize(InferContext& context);
 void count_dequantize(CountContext& context);
+void infer_dynamic_quantize(InferContext& context);
+void count_dynamic_quantize(CountContext& context);
 
 void infer_attention(InferContext& context);
 void count_attention(CountContext& context);
+void infer_paged_attention(InferContext& context);
+void count_paged_attention(CountContext& context);
 
 void infer_rnn(InferContext& context);
 void count_rnn(CountContext& context);
@@ -179,6 +185,8 @@ void infer_svd(InferContext& context);
 void count_svd(CountContext& context);
 void infer_fft(InferContext& context);
 void count_fft(CountContext& context);
+void infer_stft(InferContext& context);
+void count_stft(CountContext& context);
 
 void infer_dropout(InferContext& context);
 void count_dropout(CountContext& context);

@@ -74,6 +74,10 @@ constexpr AttrSpec kOneHot[] = {
 constexpr AttrSpec kDropout[] = {{K::kMode, A::kChoice, false, 0, ops::kModeChoices}, {K::kRatio, A::kRatio}};
 constexpr AttrSpec kFft[] = {{K::kAxis, A::kInt, false, -1}, {K::kOnesided, A::kBool}, {K::kDtype, A::kDtype, true}};
 constexpr AttrSpec kTriangular[] = {{K::kUnitDiagonal, A::kBool}};
+constexpr AttrSpec kStft[] = {{K::kSize, A::kInt, true},
+                              {K::kStep, A::kInt, true},
+                              {K::kOnesided, A::kBool, false, 1},
+                              {K::kDtype, A::kDtype, true}};
 constexpr AttrSpec kReshape[] = {{K::kShape, A::kDims, true}};
 constexpr AttrSpec kFlatten[] = {{K::kAxis, A::kInt, false, 1}, {K::kEndAxis, A::kInt, false, -1}};
 constexpr AttrSpec kTranspose[] = {{K::kPermutation, A::kInts, true}};
@@ -230,6 +234,7 @@ constexpr OpRule kCharged[] = {
     {Op::kEigh, 1, 1, 0, false, {}, ops::infer_eigh, ops::count_eigh},
     {Op::kSvd, 1, 1, 0, false, {}, ops::infer_svd, ops::count_svd},
     {Op::kFft, 1, 1, 0, false, kFft, ops::infer_fft, ops::count_fft, {}, {}, Result::kAttr},
+    {Op::kStft, 1, 2, 0, false, kStft, ops::infer_stft, ops::count_stft, {}, {}, Result::kAttr},
     // clang-format on
 };
 

@@ -10,7 +10,7 @@ from flopcore.graph import AttrValue
 
 from .onnx_build import Builder, Result, Rule
 from .onnx_values import Node, Value, dtype_name, whole
-from .onnx_windows import window
+from .onnx_windows import kernel_of, window
 from .unsupported import NotCountable
 
 __all__: list[str] = []
@@ -52,22 +52,14 @@ def _scalar(b: Builder, node: Node, dtype: str) -> Value:
 
 def _conv(b: Builder, node: Node) -> Result:
     x, weight = node.input(0), node.input(1)
-    attrs = window(node, x.shape[2:], _kernel(weight), named=True) | {"groups": node.integer("group", 1)}
+    attrs = window(node, x.shape[2:], kernel_of(weight), named=True) | {"groups": node.integer("group", 1)}
     bias = node.optional(2)
     return b.emit(node, "conv", [x, b.weight(node, weight), None if bias is None else b.weight(node, bias)], attrs)
 
 
-def _kernel(weight: Value) -> list[int]:
-    """Return the sizes of the windows of a weight."""
-    kernel = [size for size in weight.shape[2:] if isinstance(size, int)]
-    if len(kernel) != weight.rank - 2:
-        raise NotCountable("a kernel of unknown size")
-    return kernel
-
-
 def _conv_transpose(b: Builder, node: Node) -> Result:
     x, weight, bias = node.input(0), node.input(1), node.optional(2)
-    kernel = _kernel(weight)
+    kernel = kernel_of(weight)
     rank = len(kernel)
     stride = node.integers("strides") or (1,) * rank
     dilation = node.integers("dilations") or (1,) * rank
@@ -113,7 +105,7 @@ def _qlinear_matmul(b: Builder, node: Node) -> Result:
 
 def _conv_integer(b: Builder, node: Node) -> Result:
     x, weight = node.input(0), node.input(1)
-    attrs = window(node, x.shape[2:], _kernel(weight), named=True) | {
+    attrs = window(node, x.shape[2:], kernel_of(weight), named=True) | {
         "groups": node.integer("group", 1),
         "dtype": "int32",
     }
@@ -125,7 +117,7 @@ def _qlinear_conv(b: Builder, node: Node) -> Result:
     x, x_scale, x_zero, weight, w_scale, w_zero, scale, zero, bias = (node.optional(i) for i in range(9))
     if x is None or weight is None or zero is None:
         raise DataError(f"{node.describe()}: an input is missing")
-    attrs = window(node, x.shape[2:], _kernel(weight), named=True) | {
+    attrs = window(node, x.shape[2:], kernel_of(weight), named=True) | {
         "groups": node.integer("group", 1),
         "dtype": zero.dtype,
     }
@@ -150,15 +142,7 @@ def _dequantize(b: Builder, node: Node) -> Result:
 
 
 def _dynamic_quantize(b: Builder, node: Node) -> Sequence[Result]:
-    """As ONNX defines it: the range with 0 in it, its scale and zero point, then QuantizeLinear."""
-    x = node.input(0)
-    zero, levels = Value("zero", x.dtype, ()), Value("levels", x.dtype, ())
-    high = b.emit(node, "maximum", [b.emit(node, "reduce_max", [x]), zero])
-    low = b.emit(node, "minimum", [b.emit(node, "reduce_min", [x]), zero])
-    scale = b.emit(node, "div", [b.emit(node, "sub", [high, low]), levels])
-    moved = b.emit(node, "sub", [zero, b.emit(node, "div", [low, scale])])
-    point = b.emit(node, "cast", [b.emit(node, "round", [b.emit(node, "clamp", [moved])])], {"dtype": "uint8"})
-    return [b.emit(node, "quantize_linear", [x, scale, point], {"dtype": "uint8"}), scale, point]
+    return b.emit_all(node, "dynamic_quantize_linear", [node.input(0)])
 
 
 # ---------------------------------------------------------------------------------------------- attention

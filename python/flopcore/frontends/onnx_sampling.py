@@ -13,7 +13,7 @@ from flopcore.graph import AttrValue
 from .onnx_build import Builder, Result, Rule
 from .onnx_shapes import integers, product
 from .onnx_values import Node, Size, Value, whole
-from .onnx_windows import window
+from .onnx_windows import kernel_of, window
 from .unsupported import NotCountable
 
 __all__: list[str] = []
@@ -139,33 +139,13 @@ def _col2im(b: Builder, node: Node) -> Result:
 
 
 def _deform_conv(b: Builder, node: Node) -> Result:
-    """Samples at shifted taps, then one product with the weight: what a convolution does after its windows are cut."""
     x, weight, offset = node.input(0), b.weight(node, node.input(1)), node.input(2)
-    bias, mask = node.optional(3), node.optional(4)
     if x.rank != 4 or weight.rank != 4 or offset.rank != 4:
         raise NotCountable("DeformConv of other than two spatial dims")
-    n, channels = x.shape[:2]
-    out, per_group, *kernel = weight.shape
-    groups, parts = node.integer("group", 1), node.integer("offset_group", 1)
-    places, taps = offset.shape[2:], product(tuple(kernel))
-    per_part = whole(channels // parts)
-    image = b.emit(node, "reshape", [x], {"shape": [whole(n * parts), per_part, *x.shape[2:]]})
-    shifts = b.emit(node, "reshape", [offset], {"shape": [n, parts, taps, 2, *places]})
-    turned = b.emit(node, "transpose", [shifts], {"permutation": [0, 1, 2, 4, 5, 3]})
-    grid = b.emit(node, "reshape", [turned], {"shape": [whole(n * parts), whole(taps * places[0]), places[1], 2]})
-    samples = b.emit(node, "grid_sample", [image, grid], {"mode": "linear"})
-    columns = b.emit(node, "reshape", [samples], {"shape": [n, parts, per_part, taps, *places]})
-    if mask is not None:
-        shared = b.emit(node, "reshape", [mask], {"shape": [n, parts, 1, taps, *places]})
-        columns = b.emit(node, "mul", [columns, shared])
-    width, area = whole(per_group * taps), product(places)
-    matrix = b.emit(node, "reshape", [columns], {"shape": [n, groups, width, area]})
-    rows = b.emit(node, "reshape", [weight], {"shape": [groups, whole(out // groups), width]})
-    result = b.emit(node, "reshape", [b.emit(node, "matmul", [rows, matrix])], {"shape": [n, out, *places]})
-    if bias is None:
-        return result
-    column = b.emit(node, "reshape", [b.weight(node, bias)], {"shape": [out, 1, 1]})
-    return b.emit(node, "add", [result, column])
+    bias = node.optional(3)
+    attrs = window(node, x.shape[2:], kernel_of(weight)) | {"groups": node.integer("group", 1)}
+    inputs = [x, weight, offset, None if bias is None else b.weight(node, bias), node.optional(4)]
+    return b.emit(node, "deform_conv", inputs, attrs)
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(

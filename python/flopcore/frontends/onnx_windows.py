@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flopcore.errors import DataError
 from flopcore.graph import AttrValue
 
-from .onnx_values import Node, Size
+from .onnx_values import Node, Size, Value
 from .unsupported import NotCountable
 
 __all__: list[str] = []
@@ -40,6 +40,14 @@ def window(node: Node, spatial: Sequence[Size], kernel: Sequence[int], *, named:
     elif auto != "NOTSET":
         raise DataError(f"{node.describe()}: auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, is {auto!r}")
     return {"stride": list(stride), "dilation": list(dilation), "padding": list(pads)}
+
+
+def kernel_of(weight: Value) -> list[int]:
+    """Return the sizes of the windows of a weight."""
+    kernel = [size for size in weight.shape[2:] if isinstance(size, int)]
+    if len(kernel) != weight.rank - 2:
+        raise NotCountable("a kernel of unknown size")
+    return kernel
 
 
 def _same_padding(size: Size, window: int, stride: int) -> int:

@@ -115,6 +115,20 @@ def _conv_transpose(inputs: Inputs, attrs: Attrs) -> Shape:
     return (x[0], weight[1] * groups, *spatial)
 
 
+def _deform_conv(inputs: Inputs, attrs: Attrs) -> Shape:
+    x, weight, offset, mask = given(inputs, 0), given(inputs, 1), given(inputs, 2), inputs[4]
+    if len(x) != 4 or len(weight) != 4 or len(offset) != 4:
+        raise ShapeError(f"deform_conv of {x} with {weight} and offsets {offset}")
+    result = _conv((x, weight, inputs[3]), {**attrs, "auto_padding": "explicit"})
+    taps = weight[2] * weight[3]
+    parts = offset[1] // (2 * taps)
+    if not parts or offset != (x[0], 2 * parts * taps, *result[2:]) or x[1] % parts:
+        raise ShapeError(f"deform_conv of {x} with {weight} and offsets {offset}")
+    if mask is not None and mask != (x[0], parts * taps, *result[2:]):
+        raise ShapeError(f"deform_conv: mask {mask} beside offsets {offset}")
+    return result
+
+
 def _dot_general(inputs: Inputs, attrs: Attrs) -> Shape:
     a, b = given(inputs, 0), given(inputs, 1)
     batch = [[axis_of(axis, len(t)) for axis in ints_of(attrs, k)] for t, k in ((a, "lhs_batch"), (b, "rhs_batch"))]
@@ -227,6 +241,29 @@ def _linear_quantization(inputs: Inputs, attrs: Attrs) -> Shape:
     return x
 
 
+def _dynamic_quantization(inputs: Inputs, attrs: Attrs) -> list[Shape]:
+    x = given(inputs, 0)
+    shared = [axis_of(axis, len(x)) for axis in ints_of(attrs, "axes")]
+    if len(set(shared)) < len(shared):
+        raise ShapeError(f"dynamic_quantize_linear: axes {shared}")
+    for axis in shared:
+        require_elements(x[axis], "dynamic_quantize_linear")
+    scales = tuple(size for axis, size in enumerate(x) if axis not in shared)
+    return [x, scales, scales]
+
+
+def _paged_attention(inputs: Inputs, attrs: Attrs) -> Shape:
+    q, k, v, table = (given(inputs, index) for index in range(4))
+    if not len(q) == len(k) == len(v) == 4 or len(table) != 2 or q[0] != table[0] or k[:3] != v[:3] or q[3] != k[3]:
+        raise ShapeError(f"paged_attention of {q} over pages {k} and {v}, listed by {table}")
+    for size, what in ((q[3], "head size"), (k[2], "page"), (table[1], "pages"), (k[1], "heads")):
+        require_elements(size, f"paged_attention ({what})")
+    size = int_of(attrs, "size")
+    if q[1] % k[1] or (size != -1 and not q[2] <= size <= table[1] * k[2]):
+        raise ShapeError(f"paged_attention: {size} keys of {q} in pages {k}, listed by {table}")
+    return (*q[:3], v[3])
+
+
 def _attention(inputs: Inputs, attrs: Attrs) -> Shape:
     q, k, v, mask = given(inputs, 0), given(inputs, 1), given(inputs, 2), inputs[3]
     if not len(q) == len(k) == len(v) == 4:
@@ -254,8 +291,14 @@ def _attention(inputs: Inputs, attrs: Attrs) -> Shape:
     if min(left, right) < -1 or int_of(attrs, "sink_tokens") < 0 or (right != -1 and causal != "none"):
         raise ShapeError(f"attention: window {left}, {right}, causal {causal}")
     density = cast("Fraction", attrs["density"])
-    if density != -1 and (not 0 <= density <= 1 or causal != "none" or (left, right) != (-1, -1)):
-        raise ShapeError(f"attention: density {density} beside a causal mask or a window")
+    blocks = int_of(attrs, "blocks")
+    alone = causal == "none" and (left, right) == (-1, -1)
+    if density != -1 and (not 0 <= density <= 1 or not alone or blocks != -1):
+        raise ShapeError(f"attention: density {density} beside a causal mask, a window or blocks")
+    if int_of(attrs, "block") < 1 or blocks < -1 or (blocks != -1 and not alone):
+        raise ShapeError(
+            f"attention: {blocks} blocks of side {attrs['block']}, causal {causal}, window {left}, {right}"
+        )
     return (*q[:3], v[3])
 
 
@@ -264,6 +307,7 @@ RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "linear": _linear,
     "conv": _conv,
     "conv_transpose": _conv_transpose,
+    "deform_conv": _deform_conv,
     "dot_general": _dot_general,
     "einsum": _einsum,
     "ragged_matmul": _ragged_matmul,
@@ -273,5 +317,7 @@ RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "quantized_conv": _quantized_conv,
     "quantize_linear": _linear_quantization,
     "dequantize_linear": _linear_quantization,
+    "dynamic_quantize_linear": _dynamic_quantization,
+    "paged_attention": _paged_attention,
     "attention": _attention,
 }

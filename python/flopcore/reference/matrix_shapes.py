@@ -67,6 +67,13 @@ def _fft(inputs: Inputs, attrs: Attrs) -> Shape:
     return (*x[:axis], x[axis] // 2 + 1, *x[axis + 1 :]) if attrs["onesided"] else x
 
 
+def _stft(inputs: Inputs, attrs: Attrs) -> Shape:
+    x, size, step = given(inputs, 0), int_of(attrs, "size"), int_of(attrs, "step")
+    if not x or size < 1 or step < 1 or x[-1] < size or inputs[1] not in (None, (size,)):
+        raise ShapeError(f"stft of {x} in frames of {size}, {step} apart, window {inputs[1]}")
+    return (*x[:-1], (x[-1] - size) // step + 1, size // 2 + 1 if attrs["onesided"] else size)
+
+
 RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "square_matrix": _square,
     "determinant": _determinant,
@@ -77,5 +84,6 @@ RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "qr": _qr,
     "svd": _svd,
     "fft": _fft,
+    "stft": _stft,
 }
 """By family, or by op where an op has a rule of its own."""

@@ -76,8 +76,8 @@ def _state_space_dual(inputs: Inputs, attrs: Attrs) -> Shape:
 
 def _gated_delta_rule(inputs: Inputs, attrs: Attrs) -> Shape:
     q, v = given(inputs, 0), given(inputs, 2)
-    if len(q) != 4 or len(v) != 4:
-        raise ShapeError(f"gated_delta_rule of {q} and {v}")
+    if len(q) != 4 or len(v) != 4 or int_of(attrs, "chunk") < 0:
+        raise ShapeError(f"gated_delta_rule of {q} and {v}, chunks of {attrs['chunk']}")
     require_elements(q[3], "gated_delta_rule")
     _require(inputs, {1: q, 2: (*q[:3], v[3]), 3: q[:3], 4: q[:3]})
     return v
