@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations_with_replacement
 from types import MappingProxyType
@@ -44,6 +44,8 @@ class Evaluator:
         Its number.
     dimensions : mapping of str to int
         Of Sobol' points, for the study's own inputs that they draw; the draw is then replicate 2^32 + point.
+    second : collection of str
+        Names of variables that are drawn with attempt 1: the second set of draws of a sensitivity run.
     """
 
     def __init__(
@@ -53,9 +55,10 @@ class Evaluator:
         precision: Precision,
         draw: int,
         dimensions: Mapping[str, int] = MappingProxyType({}),
+        second: Collection[str] = (),
     ) -> None:
         self._entities, self._key, self._precision, self._draw = entities, key, precision, draw
-        self._dimensions = dimensions
+        self._dimensions, self._second = dimensions, second
         self._done: dict[int, tuple[Any, Values]] = {}  # by identity; the node is kept, so that its id stays its own
 
     def values(self, node: Any) -> Values:
@@ -109,7 +112,9 @@ class Evaluator:
             if scores:
                 word = word_of_score(scores[m], arithmetic.word_bits)
             else:
-                word = draw_word(self._key, stream_hash(purpose, source.name, key), self._draw, self._precision)
+                attempt = int(source.name in self._second)
+                stream = stream_hash(purpose, source.name, key)
+                word = draw_word(self._key, stream, self._draw, self._precision, attempt)
             if not scores and not key and source.name in self._dimensions:
                 word = self._sobol_word(source.name, word)
             extra: tuple[Any, ...] = (Fraction(term.half),) if term.kind == "log_linear" else ()
