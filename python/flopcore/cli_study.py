@@ -139,6 +139,7 @@ def _table_of(name: str) -> Callable[[Mapping[str, Any]], None]:
 @click.option(
     "--line", "lines", metavar="FLOP", multiple=True, help="A line other than 1e23 to 1e26; may be given several times."
 )
+@click.option("--at-least", is_flag=True, help="A figure at a line is over it (>=); else only one above it (>).")
 @click.option("--in-force", metavar="DATE", help="The lines of the laws in force on that day (2026-11-22) instead.")
 @click.option(
     "--estimate-error",
@@ -192,6 +193,7 @@ def hooker(
     data: Path | None,
     columns: tuple[tuple[str, str], ...],
     lines: tuple[str, ...],
+    at_least: bool,
     in_force: str | None,
     estimate_error: Literal["resample", "shrink"],
     new_runs: bool,
@@ -249,6 +251,7 @@ def hooker(
             bands=meaning,
             scenario=scenario,
             thresholds=over,
+            comparators=(">=" if at_least else ">",),
             estimate_error=estimate_error,
             missing=missing,
             index=index,

@@ -60,6 +60,10 @@ def test_hooker_takes_bands_and_a_way_of_counting() -> None:
     assert found["scenario"] == "every figure x 1/2"
     halved = [sum(model["flop"] > line["threshold"] for model in found["models"]) for line in found["thresholds"]]
     assert [line["point"] for line in found["thresholds"]] == [line["p05"] for line in found["thresholds"]] == halved
+    # Inflection-2 is at 1e25 by its figure.
+    lines = ("study", "hooker", "--draws", "5", "--seed", "1", "--line", "1e25")
+    over, at = (document(*lines, *more)["thresholds"][0] for more in ((), ("--at-least",)))
+    assert (over["comparator"], at["comparator"], at["point"] - over["point"]) == (">", ">=", 1)
     assert "'sure' unknown" in fails(2, *options, "--band", "sure=1")
     assert "below 1" in fails(2, *options, "--band", "likely=0.5")
 

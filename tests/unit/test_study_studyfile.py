@@ -22,6 +22,7 @@ study = "hooker"
 draws = 500
 seed = 3
 lines = [1e25, "10^26"]
+at_least = true
 estimate_error = "shrink"
 missing = "impute"
 new_runs = true
@@ -66,6 +67,7 @@ def test_a_file_says_what_the_call_says(tmp_path: Path) -> None:
     direct = run_hooker(
         Population.bundled().new_runs(),
         thresholds=["1e25", "1e26"],
+        comparators=(">=",),
         draws=500,
         rng=3,
         estimate_error="shrink",

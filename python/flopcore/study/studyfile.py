@@ -61,6 +61,8 @@ class Study:
         None takes fresh entropy.
     lines : tuple of int or Fraction
         Static lines; the study's own when empty.
+    at_least : bool
+        A figure at a line is over it (hooker).
     in_force : date or None
         The lines of the laws in force on that day instead (hooker).
     estimate_error, missing : str
@@ -96,6 +98,7 @@ class Study:
     draws: int | None = None
     seed: int | None = None
     lines: tuple[Number, ...] = ()
+    at_least: bool = False
     in_force: dt.date | None = None
     estimate_error: str = "resample"
     missing: str = "exclude"
@@ -161,6 +164,7 @@ def _run_hooker(
     return run_hooker(
         study.population(),
         thresholds=thresholds(study.in_force) if study.in_force else study.lines or LINES,
+        comparators=(">=" if study.at_least else ">",),
         draws=study.draws or 1_000_000,
         rng=study.seed,
         threads=threads,
@@ -350,6 +354,7 @@ _READERS: dict[str, dict[str, Reader]] = {
     "hooker": {
         **_SHARED,
         **_DRAWN,
+        "at_least": _flag("at_least"),
         "in_force": _date("in_force"),
         "estimate_error": _one_of("estimate_error", ("resample", "shrink")),
         "missing": _one_of("missing", ("exclude", "impute", "censored")),
