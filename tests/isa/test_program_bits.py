@@ -105,9 +105,13 @@ def test_counters_do_not_depend_on_the_partition(n_ranges, precision):
         )
 
 
-def test_counters_do_not_depend_on_the_executor(expected):
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_counters_do_not_depend_on_executor_or_resume(expected, precision, tmp_path):
     with ThreadPoolExecutor(2) as pool:
-        assert state(executor=pool) == expected["double"]
+        assert state(precision=precision, executor=pool) == expected[precision]
+        fc.sweep(program(), draws=1234, rng=4, precision=precision, checkpoint=tmp_path)
+        fc.sweep(program(), draws=2001, rng=4, precision=precision, checkpoint=tmp_path, executor=pool)
+    assert state(precision=precision, checkpoint=tmp_path, threads=3) == expected[precision]
 
 
 def test_dropping_and_reordering_move_no_other_stream():
@@ -121,4 +125,17 @@ def test_dropping_and_reordering_move_no_other_stream():
 
     all_ = counts(KEYS, x + y * 0)
     fewer = counts(KEYS[::-3], y * 0 + x)
+    assert fewer == {key: all_[key] for key in fewer}
+    # Correlated inputs and ones of groups, too.
+    copula = GaussianCopula(["x", "y"], [[1, 0.5], [0.5, 1]])
+
+    def value(keys, reverse):
+        pair = fc.correlated(copula, {"x": LogNormal(1, 0.5), "y": Gamma(2)}, per="entity")
+        lab = fc.variable("lab", Uniform(0, 1), per=[f"lab {key[-1]}" for key in keys])
+        parts = [pair["x"], pair["y"] * 0, lab]
+        return sum(parts[::-1] if reverse else parts, fc.constant(0))
+
+    all_ = counts(KEYS, value(KEYS, False))
+    fewer = counts(KEYS[::-3], value(KEYS[::-3], True))
+    assert set(all_.values()) != {0}
     assert fewer == {key: all_[key] for key in fewer}

@@ -1,6 +1,8 @@
 """The same bytes for every instruction set, thread count and length."""
 
+import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 import flopcore as fc
 from flopcore import _core
-from flopcore.distributions import LogNormal, LogUniform, Uniform
+from flopcore.distributions import LogNormal, LogUniform, Uniform, philox_key, seed_sequence
 from flopcore.study.allocation import Allocation, allocation_spec
 from flopcore.sweep_plan import make_plan
 
@@ -58,6 +60,30 @@ def test_counts_do_not_depend_on_isa_threads_or_cut(every_isa, precision, entiti
     for threads in (1, 2, 3):
         assert run(threads) == expected
     assert run(2, progress=lambda done, total: None) == expected
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("n_ranges", [2, 7, 1000])
+def test_counts_do_not_depend_on_the_partition(n_ranges, precision):
+    plan = make_plan(study(), LINES, philox_key(seed_sequence(9)), precision).build()
+    expected = reference(lambda threads: [a.tobytes() for a in plan.evaluate(0, 2003, threads)])
+    ends = np.linspace(0, 2003, n_ranges + 1).astype(int)
+    parts = [plan.evaluate(int(a), int(b), 1 + k % 2) for k, (a, b) in enumerate(itertools.pairwise(ends))]
+    assert [sum(part[k] for part in parts).tobytes() for k in range(2)] == expected
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_counts_do_not_depend_on_executor_or_resume(precision, tmp_path):
+    def run(**options):
+        result = fc.sweep(study(), LINES, rng=9, precision=precision, **{"draws": 9001, **options})
+        return result.exceed_counts.tobytes(), result.count_histogram.tobytes()
+
+    expected = run()
+    with ThreadPoolExecutor(2) as pool:
+        assert run(executor=pool) == expected
+        run(draws=1234, executor=pool, checkpoint=tmp_path)
+        run(draws=5001, threads=1, checkpoint=tmp_path)
+        assert run(executor=pool, checkpoint=tmp_path) == expected
 
 
 def test_a_block_sampler_does_not_depend_on_isa_or_threads(every_isa):
