@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from math import ceil, sqrt
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -281,20 +281,37 @@ class TableResult(SinkResult):
 class ConfusionResult(TableResult):
     """``counts[truth, label]`` over draws and entities, and the rates of a classifier. A rate of nothing is NaN."""
 
-    def _rate(self, part: int, whole: int) -> float:
-        return part / whole if whole else float("nan")
+    _RATES: ClassVar = ("false_positive_rate", "false_negative_rate", "positive_predictive_value")
+
+    def rates(self) -> Values:
+        """Return false positive rate, false negative rate and positive predictive value."""
+        return _shares(*self._parts())[0]
+
+    def rate_errors(self) -> Values:
+        """Return their Monte Carlo standard errors; rows of several entities in a draw count as independent."""
+        return self._error(ConfusionResult.rates, lambda: _shares(*self._parts())[1])
+
+    def _parts(self) -> tuple[Counts, Counts]:
+        """Return what each rate is a share of, and how often it was so."""
+        c = self.counts
+        return np.array([c[0, 1], c[1, 0], c[1, 1]]), np.array([c[0].sum(), c[1].sum(), c[:, 1].sum()])
 
     def false_positive_rate(self) -> float:
         """Return the share of what is not so that is labelled so."""
-        return self._rate(int(self.counts[0, 1]), int(self.counts[0].sum()))
+        return float(self.rates()[0])
 
     def false_negative_rate(self) -> float:
         """Return the share of what is so that is not labelled so."""
-        return self._rate(int(self.counts[1, 0]), int(self.counts[1].sum()))
+        return float(self.rates()[1])
 
     def positive_predictive_value(self) -> float:
         """Return the share of what is labelled so that is so."""
-        return self._rate(int(self.counts[1, 1]), int(self.counts[:, 1].sum()))
+        return float(self.rates()[2])
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return counts, shares and rates."""
+        rates = Measure("rate", (Axis("rate", self._RATES),), self.rates(), self.rate_errors())
+        return (*TableResult.measures(self), rates)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -47,6 +47,7 @@ def test_measures_are_labelled():
         "joint_share": ("n", "which"),
         "confusion_rows": ("truth", "label"),
         "confusion_share": ("truth", "label"),
+        "confusion_rate": ("rate",),
     }
     for measure in measures.values():
         assert measure.values.shape == tuple(len(axis.labels) for axis in measure.axes)

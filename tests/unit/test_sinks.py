@@ -86,6 +86,12 @@ def test_confusion_counts_and_rates():
     assert result.false_positive_rate() == (~truth & label).sum() / (~truth).sum()
     assert result.false_negative_rate() == (truth & ~label).sum() / truth.sum()
     assert result.positive_predictive_value() == (truth & label).sum() / label.sum()
+    rates = [result.false_positive_rate(), result.false_negative_rate(), result.positive_predictive_value()]
+    assert result.rates().tolist() == rates
+    shares = np.array(rates)
+    wholes = np.array([(~truth).sum(), truth.sum(), label.sum()])
+    assert result.rate_errors() == pytest.approx(np.sqrt(shares * (1 - shares) / wholes))
+    assert [m.name for m in result.measures()] == ["rows", "share", "rate"]
     never = sweep(c=fc.Confusion(x > 10**25, fc.column([0] * 9)))["c"]
     assert math.isnan(never.false_negative_rate())
 

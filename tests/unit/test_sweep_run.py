@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,6 +175,25 @@ def test_a_checkpoint_that_cannot_be_written_fails_before_the_work(tmp_path, mon
     assert seen == []
     assert (tmp_path / "sweep.npz").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "sweep.npz"]
+
+
+def test_a_read_only_directory_is_an_error_before_the_work():
+    seen = []
+    with tempfile.TemporaryDirectory() as name:
+        sweep(1000, checkpoint=name)
+        before = Path(name, "sweep.npz").read_bytes()
+        os.chmod(name, 0o555)
+        user = os.geteuid()
+        try:
+            if user == 0:
+                os.seteuid(65534)  # root writes anywhere
+            with pytest.raises(PermissionError):
+                sweep(10**12, checkpoint=name, progress=lambda done, total: seen.append(done))
+        finally:
+            os.seteuid(user)
+            os.chmod(name, 0o755)
+        assert seen == []
+        assert Path(name, "sweep.npz").read_bytes() == before
 
 
 KILLED = """
