@@ -177,6 +177,35 @@ def test_a_checkpoint_that_cannot_be_written_fails_before_the_work(tmp_path, mon
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "sweep.npz"]
 
 
+@pytest.mark.parametrize("sampler", ["philox", "sobol"])
+def test_an_interrupted_run_leaves_a_checkpoint_that_resumes(tmp_path, monkeypatch, sampler):
+    monkeypatch.setattr(sweep_run, "_SAVE_SECONDS", 0.0)
+    x = fc.variable("C", LogNormal(1e24, 1.0))
+    program = fc.Program({"m": fc.Moments({"log": fc.program.log10(x)}), "q": fc.Quantiles(x)})
+
+    def run(**options):
+        return fc.sweep(program, draws=300_000, rng=2, sampler=sampler, **options)
+
+    whole = run()
+    for stop in (4096, 30_000, 200_000):
+
+        def interrupt(done, total, stop=stop):
+            if done >= stop:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run(checkpoint=tmp_path, progress=interrupt)
+    seen = []
+    assert run(checkpoint=tmp_path, progress=lambda done, total: seen.append(done)).state() == whole.state()
+    assert seen[0] > 4096  # it went on from a checkpoint
+
+
+def test_a_bar_is_drawn_on_stderr(capsys):
+    bar = sweep(draws=50_000, progress="bar")
+    assert counts(bar) == counts(sweep())
+    assert capsys.readouterr().out == ""
+
+
 def test_a_read_only_directory_is_an_error_before_the_work():
     seen = []
     with tempfile.TemporaryDirectory() as name:
