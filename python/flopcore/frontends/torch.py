@@ -16,6 +16,7 @@ from .torch_call import Call, base_name
 from .torch_control import CONTROL
 from .torch_dims import Dims, dim_names
 from .torch_ops import HANDLERS
+from .torch_sparse import check_dense, is_sparse, n_stored
 from .unsupported import NotCountable, OnUnsupported, Unsupported
 
 if TYPE_CHECKING:
@@ -245,6 +246,7 @@ class _Importer:
         self._graph = Graph(label)
         self._unsupported = unsupported
         self._n_loops = 0
+        self._stored: dict[int, DimLike] = {}  # elements that a sparse tensor holds, by its number
 
     def run(self) -> Graph:
         values = self._leaves()
@@ -260,10 +262,12 @@ class _Importer:
         weights: dict[str, Tensor] = {}
         specs = {spec.arg.name: spec for spec in self._program.graph_signature.input_specs}
         identities: dict[int, str] = {}
+        examples = iter(self._torch.utils._pytree.tree_leaves(self._program.example_inputs or ()))
         for node in self._program.graph_module.graph.nodes:
             if node.op != "placeholder":
                 continue
             spec, meta = specs[node.name], node.meta.get("val")
+            real = next(examples, None) if spec.kind.name == "USER_INPUT" else None
             if not isinstance(meta, self._torch.Tensor):
                 values[node.name] = self._dims.plain(meta)
                 continue
@@ -285,6 +289,10 @@ class _Importer:
                 values[node.name] = weights[name]
             else:  # buffers and lifted constants
                 values[node.name] = self._graph.constant(shape, dtype, name=str(spec.target or ""), origin="torch")
+                real = self._program.constants.get(spec.target)
+            if is_sparse(self._torch, meta):
+                held = n_stored(self._torch, real)
+                self._stored[values[node.name].id] = held or self._dims.new(f"{node.name}_nnz")
         return values
 
     # ------------------------------------------------------------------------------------------------- nodes
@@ -356,8 +364,10 @@ class _Importer:
             kwargs=self._read(dict(node.kwargs), values),
             schema=tuple(argument.name for argument in getattr(target, "_schema", _NO_SCHEMA).arguments),
             outputs=outputs,
+            stored=self._stored,
         )
         try:
+            check_dense(call)
             if control is not None:
                 result = control(self, call.args)
             elif handler is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from flopcore.graph import AttrValue, DimLike, Graph, Tensor
@@ -21,7 +21,8 @@ class Call:
     """One call of an operator, its tensors being ours.
 
     `args` and `kwargs` hold tensors, sizes, numbers, names of dtypes, lists of them; `outputs` the shape and dtype that
-    torch infers for each output, None where it is no tensor.
+    torch infers for each output, None where it is no tensor; `stored` how many elements the sparse tensors hold, by
+    their number in the graph.
     """
 
     graph: Graph
@@ -32,6 +33,7 @@ class Call:
     kwargs: dict[str, Any]
     schema: tuple[str, ...]
     outputs: Sequence[Output]
+    stored: Mapping[int, DimLike] = field(default_factory=dict)
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an argument by its name in the operator's schema."""
@@ -84,13 +86,30 @@ class Call:
             return x
         return self.graph.reshape(x, tuple(shape), name=self.label, origin=self.origin)
 
+    def product(self, a: Tensor, b: Tensor, **attrs: AttrValue) -> Tensor:
+        """Return a matrix product, of what a sparse operand holds alone."""
+        left, right = self.stored.get(a.id), self.stored.get(b.id)
+        found: Tensor
+        if left is not None and right is not None:
+            raise NotCountable("a product of two sparse matrices depends on where their elements stand")
+        if left is None and right is None:
+            found = self.op("matmul", [a, b], **attrs)
+        elif left is not None:
+            found = self.op("sparse_matmul", [a, b], sparse="left", nnz=left)
+        else:
+            assert right is not None
+            found = self.op("sparse_matmul", [a, b], sparse="right", nnz=right)
+        return found
+
 
 Handler = Callable[[Call], Any]
 
 
 def base_name(target: object) -> str:
-    """Return `linear` of `aten.linear.default`, `add` of the in-place `aten.add_.Tensor`."""
+    """Return `linear` of `aten.linear.default`, `add` of the in-place `aten.add_.Tensor`, `quantized_add` of that."""
     name = str(getattr(target, "_opname", "") or getattr(target, "__name__", target))
+    if getattr(target, "namespace", "") == "quantized":
+        name = f"quantized_{name}"
     if name.startswith("__") or not name.endswith("_") or name == "_":
         return name
     return name[:-1]

@@ -15,19 +15,26 @@ __all__: list[str] = []
 
 
 def _matmul(call: Call) -> Tensor:
-    a, b = call.args[:2]
-    return call.op("matmul", [a, b])  # type: ignore[no-any-return]
+    return call.product(*call.args[:2])
 
 
 def _linear(call: Call) -> Tensor:
     x, weight, bias = call.tensor("input"), call.tensor("weight"), call.get("bias")
+    if weight.id in call.stored:
+        found = call.op("sparse_matmul", [x, _turned(call, weight)], sparse="right", nnz=call.stored[weight.id])
+        return found if bias is None else call.op("add", [found, bias])  # type: ignore[no-any-return]
     return call.op("linear", [x, weight, bias])  # type: ignore[no-any-return]
+
+
+def _turned(call: Call, weight: Tensor) -> Tensor:
+    """The transpose of a sparse or packed matrix: the same elements, read the other way."""
+    return call.reshape(weight, (weight.shape[1], weight.shape[0]))
 
 
 def _added_product(call: Call) -> Tensor:
     """Beta * input + alpha * (a @ b)."""
     term, a, b = call.args[:3]
-    product: Tensor = call.op("matmul", [a, b])
+    product = call.product(a, b)
     for factor, name in ((call.kwargs.get("alpha", 1), "product"), (call.kwargs.get("beta", 1), "term")):
         if factor == 0 and name == "term":
             return product
@@ -150,7 +157,7 @@ def _einsum(call: Call) -> Tensor:
 CONTRACTIONS: Mapping[str, Handler] = {
     **dict.fromkeys(["mm", "bmm", "matmul", "mv", "dot", "vdot"], _matmul),
     "linear": _linear,
-    **dict.fromkeys(["addmm", "baddbmm", "addmv"], _added_product),
+    **dict.fromkeys(["addmm", "baddbmm", "addmv", "_sparse_addmm"], _added_product),
     "outer": _outer,
     "einsum": _einsum,
     **dict.fromkeys(["conv1d", "conv2d", "conv3d", "convolution"], _conv),

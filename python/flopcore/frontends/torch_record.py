@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from flopcore.errors import FlopcoreError
-from flopcore.graph import Graph, Tensor
+from flopcore.graph import DimLike, Graph, Tensor
 
 from .torch import dtype_name, import_torch
 from .torch_call import Call, base_name
 from .torch_fused import FUSED
 from .torch_ops import HANDLERS
+from .torch_sparse import check_dense, is_sparse, n_stored
 from .unsupported import NotCountable, OnUnsupported, Unsupported
 
 __all__ = ["record_torch"]
@@ -83,6 +84,8 @@ def _recorder(torch: Any) -> Any:
             self._decompositions = torch._decomp.decomposition_table
             self._unsupported = unsupported
             self._last: Tensor | None = None
+            self._stored: dict[int, DimLike] = {}
+            self._packed: dict[int, tuple[Any, list[Tensor | None]]] = {}
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
@@ -110,11 +113,13 @@ def _recorder(torch: Any) -> Any:
                 kwargs=read[1],
                 schema=tuple(argument.name for argument in func._schema.arguments),
                 outputs=outputs,
+                stored=self._stored,
             )
             with self._located(func):
                 try:
                     if name not in _RECORDED:
                         raise NotCountable("")
+                    check_dense(call)
                     values = _RECORDED[name](call)
                 except NotCountable as error:
                     self._unsupported.add(str(func), "", error)
@@ -124,6 +129,8 @@ def _recorder(torch: Any) -> Any:
                 if tensor is not None and isinstance(value, Tensor):
                     self._values[tensor] = value
                     self._last = value
+                    if is_sparse(torch, tensor):
+                        self._stored[value.id] = n_stored(torch, tensor)
 
         @contextmanager
         def _located(self, func: Any) -> Iterator[None]:
@@ -140,6 +147,8 @@ def _recorder(torch: Any) -> Any:
                 return self._tensor(value)
             if isinstance(value, tuple | list):
                 return [self._read(each) for each in value]
+            if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack"):
+                return self._unpacked(value)
             return dtype_name(value) if isinstance(value, torch.dtype) else value
 
         def _tensor(self, value: Any) -> Tensor:
@@ -151,8 +160,23 @@ def _recorder(torch: Any) -> Any:
                 else:
                     known = self.graph.input("input", shape, dtype, origin="torch")
                 self._values[value] = known
+                if is_sparse(torch, value):
+                    self._stored[known.id] = n_stored(torch, value)
             assert isinstance(known, Tensor)
             return known
+
+        def _unpacked(self, value: Any) -> list[Tensor | None]:
+            """Return weight and bias of a quantised layer, which torch keeps in an object of its own."""
+            key = hash(value)  # of the object in C++, which is kept so that no other gets its place
+            if key not in self._packed:
+                found = [
+                    None
+                    if each is None
+                    else self.graph.parameter(name, _shape(each), dtype_name(each.dtype), origin="torch")
+                    for name, each in zip(("weight", "bias"), value.unpack(), strict=True)
+                ]
+                self._packed[key] = value, found
+            return self._packed[key][1]
 
         def finish(self) -> None:
             self._unsupported.settle(self.graph)
