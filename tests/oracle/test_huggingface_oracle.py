@@ -115,6 +115,7 @@ QWEN3_NEXT = {
     "linear_key_head_dim": 12,
     "linear_value_head_dim": 10,
 }
+TWO_LAYERS = {"num_hidden_layers": 2}
 OWN_KEYS = ("Mamba", "FalconMamba", "Mamba2", "T5", "Whisper", "CLIP", "CLIPText", "CLIPVision")
 
 CASES: list[tuple[str, str, dict[str, Any]]] = [
@@ -210,6 +211,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("GraniteMoeHybrid", "ForCausalLM", GRANITE_HYBRID | {"num_local_experts": 0, "position_embedding_type": "rope"}),
     ("NemotronH", "ForCausalLM", NEMOTRON_H),
     ("NemotronH", "ForCausalLM", NEMOTRON_H | {"moe_latent_size": 24, "use_bias": True, "n_group": 2}),
+    ("Qwen3Next", "ForCausalLM", QWEN3_NEXT | {"layer_types": ["linear_attention", "full_attention"]} | TWO_LAYERS),
     ("Qwen3Next", "ForCausalLM", QWEN3_NEXT),
     ("Qwen3Next", "Model", QWEN3_NEXT | {"mlp_only_layers": [0], "decoder_sparse_step": 2}),
     ("T5", "ForConditionalGeneration", SMALL_T5),
@@ -306,3 +308,32 @@ def test_every_family_is_compared() -> None:
     covered = {make(family, task, keys)[1]["model_type"] for family, task, keys in CASES}
     # xlm-roberta is built as roberta is; a llama4 config holds a llama4_text one.
     assert FAMILIES.keys() - covered == {"xlm-roberta", "llama4"}
+
+
+class Wrapped(torch.nn.Module):  # type: ignore[misc, name-defined]
+    """One call of a model with its inputs by name, the first output alone."""
+
+    def __init__(self, model: Any, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.model = model
+        self.names = names
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.model(**dict(zip(self.names, inputs, strict=True)), return_dict=False)[0]
+
+
+FIRST = {case[0]: case for case in reversed(CASES)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", sorted(FIRST))
+def test_from_torch_of_the_same_config_has_the_same_count(family: str) -> None:
+    _, task, keys = FIRST[family]
+    with torch.device("meta"):
+        model, config = make(family, task, keys)
+        inputs = inputs_of(config)
+    exported = fc.from_torch(Wrapped(model, tuple(inputs)), tuple(inputs.values()))
+    graph = fc.from_huggingface(config)
+    assert exported.parameters == graph.parameters
+    at = {name: SIZES[name] for name in graph.dims}
+    assert fc.count(exported).flop(rules(family)) == fc.count(graph, at=at).flop(rules(family))

@@ -333,3 +333,16 @@ def test_files_that_are_no_config(tmp_path: Path, content: str, words: str) -> N
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(fc.DataError, match=r"config\.json: No such file"):
         fc.from_huggingface(tmp_path)
+
+
+def test_a_task_overrides_the_architecture_of_the_config() -> None:
+    bare = fc.from_huggingface(SMALL, task="feature-extraction").parameters
+    assert bare == fc.from_huggingface(SMALL | {"architectures": ["LlamaModel"]}).parameters
+    assert (
+        fc.from_huggingface(SMALL | {"architectures": ["LlamaModel"]}, "text-generation").parameters == bare + 50 * 64
+    )
+    assert fc.from_huggingface({"model_type": "gpt2"}, "text-generation").parameters == 124_439_808
+    with pytest.raises(fc.UnsupportedOp, match="'ForMaskedLM' is not built; built are"):
+        fc.from_huggingface(SMALL, "fill-mask")
+    with pytest.raises(ValueError, match="task must be one of feature-extraction"):
+        fc.from_huggingface(SMALL, "chess")  # type: ignore[arg-type]

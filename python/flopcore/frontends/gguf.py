@@ -17,12 +17,22 @@ __all__ = ["from_gguf"]
 # Architectures of GGUF (llama.cpp, gguf-py constants MODEL_ARCH_NAMES) and the model_type that computes the same.
 _MODEL_TYPES: Mapping[str, str] = MappingProxyType(
     {
+        "arcee": "arcee",
+        "deepseek2": "deepseek_v2",
         "gemma": "gemma",
+        "gemma2": "gemma2",
+        "gemma3": "gemma3_text",
+        "gpt-oss": "gpt_oss",
         "llama": "llama",
         "olmo2": "olmo2",
+        "olmoe": "olmoe",
         "phi3": "phi3",
         "qwen2": "qwen2",
+        "qwen2moe": "qwen2_moe",
         "qwen3": "qwen3",
+        "qwen3moe": "qwen3_moe",
+        "seed_oss": "seed_oss",
+        "smollm3": "smollm3",
         "starcoder2": "starcoder2",
     }
 )
@@ -37,6 +47,34 @@ _KEYS: Mapping[str, str] = MappingProxyType(
         "attention.head_count_kv": "num_key_value_heads",
         "attention.key_length": "head_dim",
         "attention.sliding_window": "sliding_window",
+        "expert_used_count": "num_experts_per_tok",
+        "expert_feed_forward_length": "moe_intermediate_size",
+    }
+)
+_REQUIRED = ("embedding_length", "block_count", "attention.head_count")
+# What the number of experts is called, of the families that have them.
+_EXPERTS: Mapping[str, str] = MappingProxyType(
+    {
+        "deepseek_v2": "n_routed_experts",
+        "deepseek_v3": "n_routed_experts",
+        "gpt_oss": "num_local_experts",
+        "mixtral": "num_local_experts",
+        "olmoe": "num_experts",
+        "qwen2_moe": "num_experts",
+        "qwen3_moe": "num_experts",
+    }
+)
+# Of latent attention: head_dim is made of two parts, and keys and values come from a latent.
+_LATENT: Mapping[str, str] = MappingProxyType(
+    {
+        "attention.q_lora_rank": "q_lora_rank",
+        "attention.kv_lora_rank": "kv_lora_rank",
+        "attention.value_length": "v_head_dim",
+        "rope.dimension_count": "qk_rope_head_dim",
+        "leading_dense_block_count": "first_k_dense_replace",
+        "expert_shared_count": "n_shared_experts",
+        "expert_group_count": "n_group",
+        "expert_group_used_count": "topk_group",
     }
 )
 
@@ -90,23 +128,60 @@ def _config(weights: Weights) -> dict[str, object]:
     table = tensors.get("token_embd.weight")
     if table is None or len(table.shape) != 2:
         raise DataError(f"{weights.path}: tensor 'token_embd.weight' must be there and have two dims")
+    experts = metadata.get(f"{architecture}.expert_count")
+    model_type = _MODEL_TYPES[architecture]
+    if model_type == "llama" and experts:
+        model_type = "mixtral"  # llama.cpp has one architecture for both
+    if model_type == "deepseek_v2" and any(name.endswith(".exp_probs_b.bias") for name in tensors):
+        model_type = "deepseek_v3"  # the same for these two; version 3 alone corrects the choice of experts
     config: dict[str, object] = {
-        "model_type": _MODEL_TYPES[architecture],
+        "model_type": model_type,
         "vocab_size": table.shape[0],
         "tie_word_embeddings": "output.weight" not in tensors,
         "dtype": "bfloat16",
     }
     for key, name in _KEYS.items():
         value = metadata.get(f"{architecture}.{key}")
-        if value is None and key in ("embedding_length", "block_count", "feed_forward_length", "attention.head_count"):
+        if value is None and key in _REQUIRED:
             raise DataError(f"{weights.path}: key '{architecture}.{key}' is missing")
         if value is not None:
             config[name] = value
-    if has_experts := metadata.get(f"{architecture}.expert_count"):
-        raise UnsupportedOp(f"{weights.path}: {architecture} with {has_experts} experts is not built from GGUF")
+    if experts:
+        if model_type not in _EXPERTS:
+            raise UnsupportedOp(f"{weights.path}: {architecture} with {experts} experts is not built from GGUF")
+        config[_EXPERTS[model_type]] = experts
+        if model_type == "gpt_oss":
+            config["intermediate_size"] = config.pop("moe_intermediate_size", config.get("intermediate_size"))
+    shared = tensors.get("blk.0.ffn_up_shexp.weight")
+    if model_type == "qwen2_moe" and shared is not None:
+        config["shared_expert_intermediate_size"] = shared.shape[0]
     turned, width = metadata.get(f"{architecture}.rope.dimension_count"), config.get("head_dim")
-    if isinstance(turned, int) and isinstance(width, int) and turned != width:
+    if architecture == "deepseek2":
+        config |= _latent(weights, metadata, model_type)
+        config.pop("head_dim", None)
+    elif isinstance(turned, int) and isinstance(width, int) and turned != width:
         config["partial_rotary_factor"] = turned / width
     for key, tensor in _BIASES.get(architecture, {}).items():
         config[key] = tensor in tensors
+    if "intermediate_size" not in config:
+        raise DataError(f"{weights.path}: key '{architecture}.feed_forward_length' is missing")
+    return config
+
+
+def _latent(weights: Weights, metadata: Mapping[str, object], model_type: str) -> dict[str, object]:
+    """Return the keys of latent attention and of the choice of experts; the multi-query form says its widths apart."""
+    config: dict[str, object] = {"q_lora_rank": None}
+    for key, name in _LATENT.items():
+        value = metadata.get(f"deepseek2.{key}")
+        if value is not None:
+            config[name] = value
+    whole = metadata.get("deepseek2.attention.key_length_mla", metadata.get("deepseek2.attention.key_length"))
+    config["v_head_dim"] = metadata.get("deepseek2.attention.value_length_mla", config.get("v_head_dim"))
+    turned = config.get("qk_rope_head_dim")
+    if not isinstance(whole, int) or not isinstance(turned, int) or whole <= turned:
+        raise DataError(f"{weights.path}: keys are {whole!r} wide, of which {turned!r} are turned")
+    config["qk_nope_head_dim"] = whole - turned
+    if model_type == "deepseek_v3":
+        config["norm_topk_prob"] = bool(metadata.get("deepseek2.expert_weights_norm", True))
+        return {"n_group": 1, "topk_group": 1} | config
     return config

@@ -6,7 +6,8 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, TypeAlias
 
 from flopcore.errors import DataError, FlopcoreError, UnsupportedOp
 from flopcore.graph import Graph
@@ -18,8 +19,38 @@ from .weights import check_parameters, has_weights, read_weights
 __all__ = ["from_huggingface"]
 
 
+Task: TypeAlias = Literal[
+    "feature-extraction",
+    "fill-mask",
+    "image-classification",
+    "question-answering",
+    "speech-recognition",
+    "text-classification",
+    "text-generation",
+    "text2text-generation",
+    "token-classification",
+]
+# How the class that does it is called: what `architectures` would hold.
+_TASKS: Mapping[str, str] = MappingProxyType(
+    {
+        "feature-extraction": "Model",
+        "fill-mask": "ForMaskedLM",
+        "image-classification": "ForImageClassification",
+        "question-answering": "ForQuestionAnswering",
+        "speech-recognition": "ForConditionalGeneration",
+        "text-classification": "ForSequenceClassification",
+        "text-generation": "ForCausalLM",
+        "text2text-generation": "ForConditionalGeneration",
+        "token-classification": "ForTokenClassification",
+    }
+)
+
+
 def from_huggingface(
-    config: str | os.PathLike[str] | Mapping[str, object], *, weights: Literal["check", "ignore"] = "check"
+    config: str | os.PathLike[str] | Mapping[str, object],
+    task: Task | None = None,
+    *,
+    weights: Literal["check", "ignore"] = "check",
 ) -> Graph:
     """Return the graph of one forward pass of the language model that a `config.json` describes.
 
@@ -27,6 +58,8 @@ def from_huggingface(
     ----------
     config
         The file, the directory that holds it as ``config.json``, or its content as a dict.
+    task
+        What the model ends in; None as the config's `architectures` say, and without these what the family is for.
     weights
         Of a directory that holds safetensors too, whether their number of weights must be that of the graph. Files of
         quantised weights (the config has a ``quantization_config``) pack several into one element and are not held
@@ -43,8 +76,11 @@ def from_huggingface(
     DataError
         If the file cannot be read, a key is missing or has no sensible value, or the weights beside it are those of
         another model; the message names file and key.
+    ValueError
+        If the task is none of those listed.
     UnsupportedOp
-        If the ``model_type`` or something it asks for is not known here; the message lists the known ones.
+        If the ``model_type``, the task, or something else that is asked for is not known here; the message lists the
+        known ones.
 
     Warns
     -----
@@ -63,7 +99,10 @@ def from_huggingface(
     """
     if weights not in ("check", "ignore"):
         raise ValueError(f"weights must be 'check' or 'ignore', is {weights!r}")
-    reader = Config(*load(config))
+    if task is not None and task not in _TASKS:
+        raise ValueError(f"task must be one of {', '.join(_TASKS)}, is {task!r}")
+    label, content = load(config)
+    reader = Config(label, content if task is None else {**content, "architectures": [_TASKS[task]]})
     model_type = reader.text("model_type")
     family = FAMILIES.get(model_type)
     if family is None:

@@ -154,7 +154,7 @@ def _bernoulli(call: Call) -> Tensor:
 _UNARY = (
     "abs acos acosh asin asinh atan atanh ceil cos cosh erf erfc erfinv exp exp2 expm1 floor frac isfinite isinf isnan "
     "log log10 log1p log2 logical_not logit mish neg reciprocal relu relu6 round rsqrt sigmoid sign silu sin sinh "
-    "softplus sqrt square tan tanh trunc bitwise_not elu selu celu leaky_relu log_sigmoid"
+    "softplus sqrt square tan tanh trunc elu selu celu leaky_relu log_sigmoid"
 )
 _RENAMED_UNARY = {
     "hardswish": "hard_swish",
@@ -186,6 +186,7 @@ ELEMENTWISE: Mapping[str, Handler] = {
     **{name: _unary(name) for name in _UNARY.split()},
     **{name: _unary(op) for name, op in _RENAMED_UNARY.items()},
     **{name: _binary(op) for name, op in _BINARY.items()},
+    "bitwise_not": lambda call: _unary("logical_not" if call.dtype == "bool" else "bitwise_not")(call),
     **dict.fromkeys(["__and__", "bitwise_and"], _logic("bitwise_and", "logical_and")),
     **dict.fromkeys(["__or__", "bitwise_or"], _logic("bitwise_or", "logical_or")),
     **dict.fromkeys(["__xor__", "bitwise_xor"], _logic("bitwise_xor", "logical_xor")),

@@ -84,6 +84,36 @@ def _place(start: Any, size: DimLike) -> Any:
     return min(max(start, 0), size) if isinstance(start, int) and isinstance(size, int) else start
 
 
+def _slice_scatter(call: Call) -> Tensor:
+    """X with a slice of one dim replaced: what is before it, the new part, what is after."""
+    x, part = call.args[:2]
+    axis = call.get("dim", 0) % len(x.shape)
+    if call.get("step", 1) != 1:
+        raise NotCountable("a step between the places that are replaced")
+    size, length = x.shape[axis], part.shape[axis]
+    start = _place(call.get("start"), size)
+    rest = [(0, start), (start + length, size)]
+    before, after = (
+        [call.op("slice", [x], axis=axis, start=low, stop=high, step=1)] if str(low) != str(high) else []
+        for low, high in rest
+    )
+    parts = [*before, call.cast(part, x.dtype), *after]
+    return call.op("concat", parts, axis=axis) if len(parts) > 1 else parts[0]  # type: ignore[no-any-return]
+
+
+def _reinterpreted(call: Call) -> Tensor:
+    """Pairs of numbers as complex ones, or the other way round: the same bits, no work."""
+    return call.constant(call.shape, call.dtype)
+
+
+def _polar(call: Call) -> Tensor:
+    """Radius times cosine and sine of the angle."""
+    radius, angle = call.args[:2]
+    for op in ("cos", "sin"):
+        call.op("mul", [radius, call.op(op, [angle])])
+    return _reinterpreted(call)
+
+
 def _select(call: Call) -> Tensor:
     x, axis, index = call.args
     axis %= len(x.shape)
@@ -298,6 +328,9 @@ LAYOUT: Mapping[str, Handler] = {
     **dict.fromkeys(["cat", "concat", "concatenate"], _concat),
     "stack": _stack,
     **dict.fromkeys(["slice", "narrow"], _slice),
+    "slice_scatter": _slice_scatter,
+    **dict.fromkeys(["view_as_complex", "view_as_real"], _reinterpreted),
+    "polar": _polar,
     **dict.fromkeys(["select", "select_copy"], _select),
     **dict.fromkeys(["split", "split_with_sizes", "chunk", "tensor_split"], _split),
     "unbind": _unbind,

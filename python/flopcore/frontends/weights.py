@@ -46,8 +46,16 @@ _SAFETENSORS: Mapping[str, tuple[str, int]] = MappingProxyType(
     }
 )
 
-# Tensors of a checkpoint that no optimiser changes: angles, masks and positions.
-_BUFFERS = ("rotary_emb.inv_freq", "attn.bias", "attn.masked_bias", "position_ids", "rope_freqs.weight")
+# Tensors of a checkpoint that no gradient changes: angles, masks, positions, corrections of the choice of experts.
+_BUFFERS = (
+    "e_score_correction_bias",
+    "exp_probs_b.bias",
+    "rotary_emb.inv_freq",
+    "attn.bias",
+    "attn.masked_bias",
+    "position_ids",
+    "rope_freqs.weight",
+)
 
 
 @dataclass(frozen=True, slots=True)
