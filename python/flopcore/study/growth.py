@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from fractions import Fraction
 from math import sqrt
 
 from flopcore.distributions import DIGITS, log10_exact
@@ -129,26 +129,31 @@ def frontier_models(population: Population, frontier: str, since: dt.date) -> tu
         raise ValueError(f"frontier={frontier!r}: one of {', '.join(FRONTIERS)}")
     known = sorted((m for m in population if m.training_flop), key=lambda model: (model.date, model.key))
     chosen = []
-    before: list[Model] = []
+    sizes: list[Number] = []  # of the models before the day, ascending
+    best: dict[str, Number] = {}
     waiting: list[Model] = []
     for model in known:
         if waiting and waiting[0].date < model.date:
-            before, waiting = before + waiting, []
-        if model.date >= since and _is_frontier(model, frontier, before):
+            for other in waiting:
+                size = other.training_flop or 0
+                insort(sizes, size)
+                best[other.developer] = max(size, best.get(other.developer, 0))
+            waiting = []
+        if model.date >= since and _is_frontier(model, frontier, sizes, best):
             chosen.append(model)
         waiting.append(model)
     return tuple(chosen)
 
 
-def _is_frontier(model: Model, frontier: str, before: Sequence[Model]) -> bool:
-    flop = Fraction(model.training_flop or 0)
+def _is_frontier(model: Model, frontier: str, sizes: Sequence[Number], best: Mapping[str, Number]) -> bool:
+    flop = model.training_flop or 0
     if frontier == "all":
         return True
     if frontier == "over1e23":
         return flop >= 10**23
-    rivals = [other for other in before if frontier != "organisation" or other.developer == model.developer]
-    larger = sum(Fraction(other.training_flop or 0) >= flop for other in rivals)
-    return larger < (10 if frontier == "top10" else 1)
+    if frontier == "organisation":
+        return flop > best.get(model.developer, 0)
+    return len(sizes) - bisect_left(sizes, flop) < (10 if frontier == "top10" else 1)
 
 
 def fit_growth(
