@@ -118,6 +118,29 @@ def count_quantile(histogram: Counts, draws: int, q: float | Fraction | str) -> 
     return np.array([int(np.searchsorted(np.cumsum(row), rank)) for row in histogram], dtype=np.int64)
 
 
+def count_sd_error(histogram: Counts, draws: int) -> Values:
+    """Return the standard error of `count_sd`: sqrt((m4 - m2^2) / n) / (2 sd), from the exact central moments."""
+    errors = []
+    for row in histogram:
+        pairs = [(int(c), int(row[c])) for c in np.flatnonzero(row)]
+        first, second, third, fourth = (Fraction(sum(n * c**k for c, n in pairs), draws) for k in (1, 2, 3, 4))
+        m2 = second - first**2
+        m4 = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
+        errors.append(sqrt((m4 - m2 * m2) / m2 / draws) / 2 if m2 else 0.0)
+    return np.array(errors) if draws > 1 else np.full(len(histogram), np.nan)
+
+
+def count_quantile_error(histogram: Counts, draws: int, q: float | Fraction | str) -> Values:
+    """Return the standard error of `count_quantile`: half the distance of the quantiles one standard error away.
+
+    The share of draws below a quantile is known to sqrt(q (1 - q) / n) (binomial order statistics).
+    """
+    share = float(parse_quantity(q, name="q"))
+    step = sqrt(share * (1.0 - share) / draws)
+    low, high = (count_quantile(histogram, draws, min(max(share + s, 0.0), 1.0)) for s in (-step, step))
+    return (high - low) / 2.0
+
+
 def _sd(n: int, total: Fraction, squares: Fraction) -> float:
     return sqrt((n * squares - total * total) / (n * (n - 1))) if n > 1 else float("nan")
 
@@ -201,6 +224,12 @@ class CountResult(ExceedResult):
         """Return the standard deviation of that number (n - 1); NaN for one draw."""
         return self._by_group([count_sd(table, self.draws) for table in self.histograms])
 
+    def count_sd_error(self) -> Values:
+        """Return the Monte Carlo standard error of `count_sd`."""
+        return self._error(
+            CountResult.count_sd, lambda: self._by_group([count_sd_error(t, self.draws) for t in self.histograms])
+        )
+
     def mc_error(self) -> Values:
         """Return the Monte Carlo standard error of `expected`."""
         return self._error(CountResult.expected, lambda: self.count_sd() / sqrt(self.draws))
@@ -208,6 +237,13 @@ class CountResult(ExceedResult):
     def count_quantile(self, q: float | Fraction | str) -> Counts:
         """Return the smallest number that at least a share `q` of the draws does not exceed."""
         return self._by_group([count_quantile(table, self.draws, q) for table in self.histograms]).astype(np.int64)
+
+    def count_quantile_error(self, q: float | Fraction | str) -> Values:
+        """Return the Monte Carlo standard error of `count_quantile`; 0 where it is known to be this number."""
+        return self._error(
+            lambda replicate: replicate.count_quantile(q),
+            lambda: self._by_group([count_quantile_error(table, self.draws, q) for table in self.histograms]),
+        )
 
     def count_covariance(self) -> Values:
         """Return the covariance (n - 1) of the counts of any two (group, threshold); both in one index.
@@ -232,12 +268,14 @@ class CountResult(ExceedResult):
         """Return probabilities, mean counts and their distribution."""
         lines = _line_axis(self.thresholds)
         axes = (*self.groups, lines)
-        quantiles = np.stack([self.count_quantile(q) for q in ("0.05", "0.5", "0.95")], axis=-1)
+        shares = ("0.05", "0.5", "0.95")
+        quantiles = np.stack([self.count_quantile(q) for q in shares], axis=-1)
+        errors = np.stack([self.count_quantile_error(q) for q in shares], axis=-1)
         return (
             *ExceedResult.measures(self),
             Measure("expected", axes, self.expected(), self.mc_error()),
-            Measure("sd", axes, self.count_sd()),
-            Measure("count", (*axes, Axis("quantile", (0.05, 0.5, 0.95))), quantiles),
+            Measure("sd", axes, self.count_sd(), self.count_sd_error()),
+            Measure("count", (*axes, Axis("quantile", tuple(map(float, shares)))), quantiles, errors),
         )
 
     def means(self) -> list[tuple[int, Fraction, Fraction]]:

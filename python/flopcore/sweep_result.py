@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .sink_results import Axis, Measure, count_quantile, count_sd, moments
+from .sink_results import Axis, Measure, count_quantile, count_quantile_error, count_sd, count_sd_error, moments
 from .sweep_plan import Precision
 from .sweep_tables import read_result, to_dataset, to_frame, write_result
 from .thresholds import Threshold
@@ -70,6 +70,14 @@ class SweepResult:
         """Return the standard deviation of the number of entities over each threshold (n - 1); NaN for one draw."""
         return count_sd(self.count_histogram, self.draws)
 
+    def count_quantile_error(self, q: float) -> NDArray[np.float64]:
+        """Return the Monte Carlo standard error of `count_quantile`; 0 where it is known to be this number."""
+        return count_quantile_error(self.count_histogram, self.draws, q)
+
+    def count_sd_error(self) -> NDArray[np.float64]:
+        """Return the Monte Carlo standard error of `count_sd`."""
+        return count_sd_error(self.count_histogram, self.draws)
+
     def mc_error(self) -> NDArray[np.float64]:
         """Return the Monte Carlo standard error of `expected`."""
         return self.count_sd() / sqrt(self.draws)
@@ -77,12 +85,14 @@ class SweepResult:
     def measures(self) -> dict[str, Measure]:
         """Return every labelled array: probabilities, mean counts and their distribution."""
         lines, entities = Axis("threshold", tuple(line.name for line in self.thresholds)), Axis("entity", self.entities)
-        quantiles = np.stack([self.count_quantile(q) for q in (0.05, 0.5, 0.95)], axis=-1)
+        shares = (0.05, 0.5, 0.95)
+        quantiles = np.stack([self.count_quantile(q) for q in shares], axis=-1)
+        errors = np.stack([self.count_quantile_error(q) for q in shares], axis=-1)
         arrays = (
             Measure("probability", (entities, lines), self.probability(), self.probability_error()),
             Measure("expected", (lines,), self.expected(), self.mc_error()),
-            Measure("sd", (lines,), self.count_sd()),
-            Measure("count", (lines, Axis("quantile", (0.05, 0.5, 0.95))), quantiles),
+            Measure("sd", (lines,), self.count_sd(), self.count_sd_error()),
+            Measure("count", (lines, Axis("quantile", shares)), quantiles, errors),
         )
         return {array.name: array for array in arrays}
 

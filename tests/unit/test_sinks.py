@@ -96,6 +96,23 @@ def test_confusion_counts_and_rates():
     assert math.isnan(never.false_negative_rate())
 
 
+def test_errors_of_counts_are_the_spread_of_runs():
+    x = population()
+    runs = [
+        fc.sweep(fc.Program({"c": fc.CountAbove(x, LINES[:1])}, KEYS), draws=400, rng=seed)["c"] for seed in range(200)
+    ]
+    sds = np.array([run.count_sd()[0] for run in runs])
+    told = np.mean([run.count_sd_error()[0] for run in runs])
+    # The spread of 200 normals is known to 5 %; six of them.
+    assert abs(sds.std(ddof=1) / told - 1) < 0.3
+    for run in runs[:3]:
+        low, high = (run.count_quantile(0.5 + sign * 0.5 / 20)[0] for sign in (-1, 1))
+        assert run.count_quantile_error(0.5)[0] == (high - low) / 2
+    known = sweep(c=fc.CountAbove(fc.column([10**30] * 9), LINES[:1]))["c"]
+    assert known.count_sd_error().tolist() == [0.0]
+    assert known.count_quantile_error("0.95").tolist() == [0.0]
+
+
 def test_moments_are_exact_sums():
     x, y = fc.variable("x", Normal(3, 2)), fc.variable("y", Uniform(-1, 5))
     which = fc.switch("w", ["1/2", "0", "1/2"])
