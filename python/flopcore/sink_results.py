@@ -390,6 +390,28 @@ class MomentsResult(SinkResult):
             MomentsResult.mean, lambda: self.sd() / np.sqrt(np.where(self.n_rows > 0, self.n_rows, 1))[..., None]
         )
 
+    def first_order(self) -> Values:
+        """Return, [entity,] value, the share of the variance that is between the categories; NaN where it has none.
+
+        The given-data first-order index, less the share that chance alone puts between categories; its error:
+        `flopcore.first_order_of_categories`. A sink without a category is a ValueError.
+        """
+        if not self.axes or (len(self.axes) == 1 and self.axes[0].dim == "entity"):
+            raise ValueError("first_order: the sink has no category; give Moments(by=...)")
+        n_categories, k = self.n_rows.shape[-1], len(self.names)
+        rows = self.n_rows.reshape(-1, n_categories)
+        totals = self.totals.reshape(-1, n_categories, k)
+        shares = np.full((len(rows), k), np.nan)
+        for m, a in np.ndindex(shares.shape):
+            filled = [c for c in range(n_categories) if rows[m, c]]
+            n, total = sum(int(rows[m, c]) for c in filled), sum(totals[m, c, a] for c in filled)
+            groups = sum(totals[m, c, a] ** 2 / int(rows[m, c]) for c in filled)
+            squares = sum(self.products.reshape(-1, n_categories, k, k)[m, c, a, a] for c in filled)
+            if n > len(filled) and n * squares > total**2:
+                between = groups - total**2 / n - Fraction(len(filled) - 1, n - len(filled)) * (squares - groups)
+                shares[m, a] = float(between / (squares - total**2 / n))
+        return shares.reshape(*self.n_rows.shape[:-1], k)
+
     def measures(self) -> tuple[Measure, ...]:
         """Return means, standard deviations and covariances."""
         axes, values = self.axes, Axis("value", self.names)

@@ -149,6 +149,26 @@ def test_categories_from_draws_that_are_not_stored():
     assert found == fc.first_order_of_categories(draws["y"], draws["g"].astype(int))
 
 
+def test_a_sweep_gives_the_share_of_a_category():
+    reading = fc.switch("reading", ["1/4", "3/4"])
+    y = fc.lookup(reading, [0, 2]) + fc.variable("noise", Normal(0, 1))
+    each = y + fc.variable("own", Uniform(0, 1), per="entity")
+    category = fc.Category("reading", reading, ("a", "b"))
+    sinks = {
+        "y": fc.Moments({"y": y, "half": y / 2, "none": 0 * y}, by=category),
+        "each": fc.Moments({"x": each}, by=category),
+    }
+    found = fc.sweep(fc.Program(sinks, ["p", "q"]), draws=64 * 20, rng=4)
+    same = fc.first_order_of_categories(y, category, n=64 * 20, rng=4)
+    assert found["y"].first_order()[:2] == pytest.approx([same.share] * 2, rel=1e-9)
+    assert math.isnan(found["y"].first_order()[2])
+    for plain in (fc.Moments({"y": y}), fc.Moments({"x": each})):
+        with pytest.raises(ValueError, match="no category"):
+            fc.sweep(fc.Program({"m": plain}, ["p", "q"]), draws=64, rng=4)["m"].first_order()
+    assert found["each"].first_order().shape == (2, 1)
+    assert found["each"].first_order()[0] == pytest.approx(same.share * 1.75 / (1.75 + 1 / 12), abs=0.05)
+
+
 def test_variance_over_scenarios_from_draws_that_are_not_stored():
     x = fc.variable("x", Normal(1, 1))
     scenarios = {"strict": x + 3, "lax": 2 * x}
