@@ -330,6 +330,21 @@ def _() -> Pair | None:
     return ours, peer
 
 
+MEMORY = frontends.PeakMemory()
+
+
+@row("config import vs 60 MB", 1.0, "configs/MB", MEMORY)
+def _() -> Pair | None:
+    """Peak resident memory of a process that builds Mixtral-8x7B from its config; only where /proc tells it."""
+    if not Path("/proc/self/status").exists():
+        return None
+    config = {
+        "model_type": "mixtral", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "num_local_experts": 8, "vocab_size": 32000,
+    }  # fmt: skip
+    return lambda: MEMORY.import_config(config, 46_702_792_704), MEMORY.budget
+
+
 @row("Expr at 1e6 points vs lambdify", 5.0, "points/s")
 def _() -> Pair | None:
     """Prefill and windowed decoding of a transformer layer as one closed form of six dims."""

@@ -53,3 +53,19 @@ def test_the_command_line_tells_active_parameters(capsys: pytest.CaptureFixture[
     lines = capsys.readouterr().out.splitlines()
     assert next(line for line in lines if line.split()[:1] == ["mixtral"]).split()[-1] == "12,879,925,248"
     assert all("[0..31]" not in line for line in lines)
+
+
+@needs_configs
+def test_layers_that_predict_further_tokens_join_deepseek_on_demand() -> None:
+    path = CONFIGS / "deepseek-ai--DeepSeek-V3.json"
+    hidden, vocab = 7168, 129280
+    main, whole = fc.from_huggingface(path), fc.from_huggingface(path, task="multi-token-prediction")
+    at = {"batch": 1, "seq": 32}
+    tree = {module.path: module for _, module in fc.module_tree(whole, at=at).walk()}
+    layer = tree["model.layers.[3..60]"]
+    # A layer as the others, a projection of two normed inputs to one, three norms; table and output layer are shared.
+    assert whole.parameters - main.parameters == layer.parameters // 58 + 2 * hidden**2 + 3 * hidden  # type: ignore[operator]
+    extra = fc.count(whole, at=at).flop("macs") - fc.count(main, at=at).flop("macs")
+    assert extra == layer.cost // 58 + 32 * (2 * hidden**2 + vocab * hidden)  # type: ignore[operator]
+    with pytest.raises(fc.UnsupportedOp, match="mixtral with layers that predict further tokens is not built"):
+        fc.from_huggingface(CONFIGS / "mistralai--Mixtral-8x7B-v0.1.json", task="multi-token-prediction")

@@ -107,6 +107,9 @@ class Decoder:
         Whether the model ends in logits over the vocabulary or in the normed hidden states.
     head_bias
         Whether the output layer has a bias.
+    further
+        How many tokens beyond the next one are predicted, each by a layer of its own that reads what the one before
+        gives and the token's embedding (DeepSeek-V3, arXiv 2412.19437, section 2.2); table and output layer are shared.
     names
         Whose names the modules have, one of `NAMES`.
     dtype
@@ -152,6 +155,7 @@ class Decoder:
     embeddings: Literal["tied", "separate"] = "separate"
     head: Literal["logits", "none"] = "logits"
     head_bias: bool = False
+    further: int = 0
     names: str = "llama"
     dtype: str = "bfloat16"
 
@@ -335,17 +339,37 @@ def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = ""
         called = graph.call(blocks[kind], [x, *angles], times=count, scope=scope, origin=origin)
         assert isinstance(called, Tensor)
         x, first = called, first + count
-    x = _norm(modules, spec, x, names.final_norm)
-    if spec.head == "logits":
-        tied = table if spec.embeddings == "tied" else None
-        x = modules.linear(x, names.head, spec.vocab, bias=spec.head_bias, weight=tied)
-        if spec.logits_scale:
-            x = graph.div(x, modules.constant("scale"), name="scale", origin=origin)
-        if spec.logits_softcap:
-            x = graph.div(x, modules.constant("cap"), name="softcap", origin=origin)
-            x = modules.mul(graph.tanh(x, name="softcap", origin=origin), modules.constant("cap"), "softcap")
-    graph.output(x)
+    weight = table if spec.embeddings == "tied" else None
+    if spec.head == "logits" and weight is None:
+        with graph.scope(names.head):
+            weight = modules.parameter("weight", spec.vocab, spec.hidden)
+    outputs = [_logits(modules, spec, _norm(modules, spec, x, names.final_norm), weight)]
+    for number in range(spec.layers, spec.layers + spec.further):
+        with graph.scope(f"{names.layers}.{number}"):
+            token = graph.embedding(table, ids, name="embed_tokens", origin=origin)
+            pair = [_norm(modules, spec, token, "enorm"), _norm(modules, spec, x, "hnorm")]
+            joint = graph.concat(pair, axis=2, name="eh_proj", origin=origin)
+            x = modules.linear(joint, "eh_proj", spec.hidden, bias=False)
+            called = graph.call(blocks[spec.kinds[-1]], [x, *angles], origin=origin)
+            assert isinstance(called, Tensor)
+            x = called
+            outputs.append(_logits(modules, spec, _norm(modules, spec, x, "shared_head.norm"), weight))
+    graph.output(*outputs)
     return graph
+
+
+def _logits(modules: Modules, spec: Decoder, x: Tensor, weight: Tensor | None) -> Tensor:
+    """Return the logits of normed hidden states, or these themselves where the model ends in them."""
+    if spec.head == "none":
+        return x
+    graph, origin = modules.graph, modules.origin
+    x = modules.linear(x, NAMES[spec.names].head, spec.vocab, bias=spec.head_bias, weight=weight)
+    if spec.logits_scale:
+        x = graph.div(x, modules.constant("scale"), name="scale", origin=origin)
+    if spec.logits_softcap:
+        x = graph.div(x, modules.constant("cap"), name="softcap", origin=origin)
+        x = modules.mul(graph.tanh(x, name="softcap", origin=origin), modules.constant("cap"), "softcap")
+    return x
 
 
 def _layer(outer: Modules, spec: Decoder, hidden: Tensor, angles: Sequence[Tensor], kind: LayerKind) -> Graph:

@@ -23,6 +23,7 @@ Task: TypeAlias = Literal[
     "feature-extraction",
     "fill-mask",
     "image-classification",
+    "multi-token-prediction",
     "question-answering",
     "speech-recognition",
     "text-classification",
@@ -36,6 +37,7 @@ _TASKS: Mapping[str, str] = MappingProxyType(
         "feature-extraction": "Model",
         "fill-mask": "ForMaskedLM",
         "image-classification": "ForImageClassification",
+        "multi-token-prediction": "ForCausalLM",
         "question-answering": "ForQuestionAnswering",
         "speech-recognition": "ForConditionalGeneration",
         "text-classification": "ForSequenceClassification",
@@ -60,6 +62,8 @@ def from_huggingface(
         The file, the directory that holds it as ``config.json``, or its content as a dict.
     task
         What the model ends in; None as the config's `architectures` say, and without these what the family is for.
+        ``"multi-token-prediction"`` adds the layers of DeepSeek-V3 that predict further tokens, which it is trained
+        with and which a forward pass for one token leaves out.
     weights
         Of a directory that holds safetensors too, whether their number of weights must be that of the graph. Files of
         quantised weights (the config has a ``quantization_config``) pack several into one element and are not held
@@ -102,12 +106,14 @@ def from_huggingface(
     if task is not None and task not in _TASKS:
         raise ValueError(f"task must be one of {', '.join(_TASKS)}, is {task!r}")
     label, content = load(config)
-    reader = Config(label, content if task is None else {**content, "architectures": [_TASKS[task]]})
+    reader = Config(label, content if task is None else {**content, "architectures": [_TASKS[task]]}, task=task or "")
     model_type = reader.text("model_type")
     family = FAMILIES.get(model_type)
     if family is None:
         known = ", ".join(sorted(FAMILIES))
         raise UnsupportedOp(f"{reader.label}: model_type {model_type!r} is not known; known: {known}")
+    if task == "multi-token-prediction" and model_type != "deepseek_v3":
+        raise UnsupportedOp(f"{label}: {model_type} with layers that predict further tokens is not built")
     quantised = bool(reader.part("quantization_config").text("quant_method", ""))
     try:
         graph = family(reader)

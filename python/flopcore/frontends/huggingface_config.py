@@ -64,8 +64,9 @@ def load(config: str | os.PathLike[str] | Mapping[str, object]) -> tuple[str, Ma
 class Config:
     """The keys of one config, with errors that name file and key; remembers what was read."""
 
-    def __init__(self, label: str, content: Mapping[str, object]) -> None:
+    def __init__(self, label: str, content: Mapping[str, object], *, task: str = "") -> None:
         self.label = label
+        self.task = task
         self._content = content
         self._read: set[str] = set()
         self._parts: dict[str, Config] = {}

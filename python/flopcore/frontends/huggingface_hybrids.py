@@ -290,7 +290,6 @@ def nemotron_h(config: Config) -> Graph:
     _pass(config, _NO_COUNT + " expand mtp_layers_block_type mtp_hybrid_override_pattern n_shared_experts")
     _pass(config, "num_hidden_layers num_nextn_predict_layers intermediate_size mamba_proj_bias attention_bias")
     config.fixed("attention_bias", (False,), "attention with biases is not built")
-    config.fixed("num_nextn_predict_layers", (0,), "layers that predict further tokens are not built")
     no_training_noise(config)
     kinds = _nemotron_layers(config)
     names = {"linear_attention": "mamba", "full_attention": "attention"}

@@ -225,7 +225,7 @@ def deepseek_v2(config: Config) -> Graph:
 
 
 def deepseek_v3(config: Config) -> Graph:
-    """Return the graph of a `deepseek_v3` config: the main model; layers that predict further tokens are left out."""
+    """Return the graph of a `deepseek_v3` config: the main model, and on demand layers that predict further tokens."""
     no_training_noise(config)
     config.fixed("topk_method", ("noaux_tc",), "another choice of experts is not built")
     config.fixed("scoring_func", ("sigmoid",), "another score of experts is not built")
@@ -234,7 +234,8 @@ def deepseek_v3(config: Config) -> Graph:
     config.fixed("attention_bias", (False,), "biases of latent attention are not built")
     for key in ("rope_interleave", "ep_size", "num_nextn_predict_layers", "head_dim", "qk_head_dim"):
         config.get(key)
-    return build(config, _deepseek(config, V3, grouped=True))
+    further = config.size("num_nextn_predict_layers", 1) if config.task == "multi-token-prediction" else 0
+    return build(config, replace(_deepseek(config, V3, grouped=True), further=further))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,14 +85,26 @@ def _place(start: Any, size: DimLike) -> Any:
 
 
 def _slice_scatter(call: Call) -> Tensor:
-    """X with a slice of one dim replaced: what is before it, the new part, what is after."""
+    """X with a slice of one dim replaced."""
     x, part = call.args[:2]
-    axis = call.get("dim", 0) % len(x.shape)
     if call.get("step", 1) != 1:
         raise NotCountable("a step between the places that are replaced")
-    size, length = x.shape[axis], part.shape[axis]
-    start = _place(call.get("start"), size)
-    rest = [(0, start), (start + length, size)]
+    axis = call.get("dim", 0) % len(x.shape)
+    return _replaced(call, part, axis, _place(call.get("start"), x.shape[axis]))
+
+
+def _select_scatter(call: Call) -> Tensor:
+    """X with one entry of a dim replaced."""
+    x, part, axis, index = call.args[:4]
+    axis %= len(x.shape)
+    part = call.reshape(part, (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
+    return _replaced(call, part, axis, _place(index, x.shape[axis]))
+
+
+def _replaced(call: Call, part: Tensor, axis: int, start: Any) -> Tensor:
+    """The first argument with a part of one dim replaced: what is before it, the new part, what is after."""
+    x = call.args[0]
+    rest = [(0, start), (start + part.shape[axis], x.shape[axis])]
     before, after = (
         [call.op("slice", [x], axis=axis, start=low, stop=high, step=1)] if str(low) != str(high) else []
         for low, high in rest
@@ -329,6 +341,7 @@ LAYOUT: Mapping[str, Handler] = {
     "stack": _stack,
     **dict.fromkeys(["slice", "narrow"], _slice),
     "slice_scatter": _slice_scatter,
+    "select_scatter": _select_scatter,
     **dict.fromkeys(["view_as_complex", "view_as_real"], _reinterpreted),
     "polar": _polar,
     **dict.fromkeys(["select", "select_copy"], _select),
