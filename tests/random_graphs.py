@@ -112,7 +112,8 @@ def loop(r: Recipe, callee: int, x: Value, outputs: Sequence[Value], *, index: s
     """A loop or scan: x is state if it comes back first, else it is a slice or an invariant."""
     times, params = some_times(r), r.pick(("per_call", "shared"))
     if index:  # each run is counted on its own, and weights whose size depends on the run are not shared
-        times, params = r.pick(("depth", 0, 1, 3, 70)), "per_call"
+        inside = any(run.get("index") for node in r.nodes if node["block"] == callee for run in node.get("runs", []))
+        times, params = r.pick(("depth", 0, 1, 3, 2 if inside else 70)), "per_call"
     spec: dict[str, Any] = {"block": callee, "times": times, "params": params, "index": index}
     state = len(outputs) > 1 or outputs[0].number == r.values[callee][0].number
     argument = x

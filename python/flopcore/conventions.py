@@ -26,8 +26,9 @@ Unit: TypeAlias = Literal["MAC", "FLOP", "instruction"]
 Weight: TypeAlias = int | Fraction
 
 DTYPES = (
-    *("float64", "float32", "float16", "bfloat16", "float8_e4m3", "float8_e5m2", "float4_e2m1"),
-    *("int64", "int32", "int16", "int8", "int4", "uint64", "uint32", "uint16", "uint8", "uint4", "bool"),
+    *("float64", "float32", "float16", "bfloat16", "float8_e4m3", "float8_e5m2", "float8_e8m0", "float4_e2m1"),
+    *("int64", "int32", "int16", "int8", "int4", "int2"),
+    *("uint64", "uint32", "uint16", "uint8", "uint4", "uint2", "bool"),
     *("complex64", "complex128"),
 )
 INTEGER_DTYPES = tuple(dtype for dtype in DTYPES if dtype.startswith(("int", "uint")) or dtype == "bool")

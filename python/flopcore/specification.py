@@ -26,9 +26,11 @@ __all__ = [
 
 PHASES = ("forward", "grad_input", "grad_weight", "recompute", "optimizer")
 DTYPES: Mapping[str, int] = {
-    "float64": 64, "float32": 32, "float16": 16, "bfloat16": 16, "float8_e4m3": 8, "float8_e5m2": 8, "float4_e2m1": 4,
-    "int64": 64, "int32": 32, "int16": 16, "int8": 8, "int4": 4,
-    "uint64": 64, "uint32": 32, "uint16": 16, "uint8": 8, "uint4": 4, "bool": 8, "complex64": 64, "complex128": 128,
+    "float64": 64, "float32": 32, "float16": 16, "bfloat16": 16, "float8_e4m3": 8, "float8_e5m2": 8, "float8_e8m0": 8,
+    "float4_e2m1": 4,
+    "int64": 64, "int32": 32, "int16": 16, "int8": 8, "int4": 4, "int2": 2,
+    "uint64": 64, "uint32": 32, "uint16": 16, "uint8": 8, "uint4": 4, "uint2": 2, "bool": 8,
+    "complex64": 64, "complex128": 128,
 }  # fmt: skip
 """Number formats with their bits per element, packed."""
 EXTENT_KINDS = ("causal", "window", "padding_taps", "experts", "capacity", "sparsity", "dropout")

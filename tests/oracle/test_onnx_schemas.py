@@ -53,11 +53,9 @@ REFUSED = (
     "is sequence and no tensor",
     "is optional and no tensor",
     "opset 1 of the default domain",
-    "has ONNX data type",  # of two bits, or a scale of 8
     "Scan of opset 8",
     "Resize with antialias",
     "Unique along an axis",
-    "Attention with a window",
 )
 # An input of no elements, whose size 0 we take for unknown; sizes of an affine grid that an If decides on.
 OWN_WAY = ("test_reshape_allowzero_reordered", "test_affine_grid_2d", "test_affine_grid_3d")

@@ -482,3 +482,25 @@ def test_missing_file_and_directory(tmp_path: Path) -> None:
         fc.from_onnx(tmp_path / "none.onnx")
     with pytest.raises(fc.DataError, match="is a directory"):
         fc.from_onnx(tmp_path)
+
+
+def test_attention_with_windows_has_their_extent() -> None:
+    shapes = [(2, 3, 4, 8), (2, 3, 6, 8), (2, 3, 6, 8)]
+    graph = single("Attention", shapes, opset=25, left_window_size=2, is_causal=1)
+    tally = fc.count(graph)
+    # Rows see 1, 2, 3, 3 of 6 keys; a multiply-add per feature of a score, and one of what it weighs.
+    assert (tally.flop("macs"), tally.flop("model")) == (2 * 3 * 4 * 6 * 16, 2 * 2 * 3 * 9 * 16)
+    both = single("Attention", [(1, 1, 5, 4)] * 3, opset=25, left_window_size=1, right_window_size=2, softcap=2.0)
+    (node,) = nodes(both)
+    assert node["attrs"] == node["attrs"] | {"window_left": 1, "window_right": 2, "softcap": True}
+    assert fc.count(both).flop("model") == 2 * (3 + 4 + 4 + 3 + 2) * 8
+    with pytest.raises(fc.UnsupportedNodes, match="a window over a cache that is not causal"):
+        single("Attention", [*shapes, (4, 12), *[(2, 3, 6, 8)] * 2], opset=25, left_window_size=2)
+
+
+def test_two_bits_and_scales_of_eight_are_dtypes() -> None:
+    assert fc.Graph().input("x", (5,), "uint2").dtype == "uint2"
+    graph = single("Cast", [(3, 5)], opset=25, to=26)
+    assert fc.count(graph).bytes().writes == 4  # 15 elements of two bits
+    assert last_shape(graph) == (3, 5)
+    assert single("Cast", [(3,)], opset=25, to=24).core.dtype(1) == "float8_e8m0"

@@ -23,7 +23,7 @@ bool holds(const CountContext& context, When when) {
     return false;
 }
 
-bool is_integer(DType dtype) { return dtype >= DType::kInt64 && dtype <= DType::kUint4; }
+bool is_integer(DType dtype) { return dtype >= DType::kInt64 && dtype <= DType::kUint2; }
 
 }  // namespace
 

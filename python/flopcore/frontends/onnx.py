@@ -150,8 +150,8 @@ class _Importer:
             value = names.find(name) if name in names else None
             if value is None:
                 raise GraphError(f"graph output {name!r} is made by no node")
-            if value.lost:
-                continue
+            if value.lost and self._unsupported:
+                continue  # only listed nodes make it
             try:
                 outputs += [Tensor(self._graph, self._inside(each)) for each in value.flat()]
             except NotCountable as reason:

@@ -159,8 +159,7 @@ def _heads(b: Builder, node: Node, value: Value, attribute: str) -> Value:
 
 
 def _attention(b: Builder, node: Node) -> Sequence[Result]:
-    if node.integer("left_window_size", -1) >= 0 or node.integer("right_window_size", -1) >= 0:
-        raise NotCountable("Attention with a window")
+    left, right = node.integer("left_window_size", -1), node.integer("right_window_size", -1)
     packed = node.input(0).rank == 3
     query = _heads(b, node, node.input(0), "q_num_heads")
     key, value = (_heads(b, node, node.input(i), "kv_num_heads") for i in (1, 2))
@@ -170,14 +169,17 @@ def _attention(b: Builder, node: Node) -> Sequence[Result]:
     # With a cache the first new query sees the positions before it; one that is passed whole is taken to be full.
     aligned = "bottom_right" if cached or node.optional(6) is not None else "top_left"
     causal = aligned if node.integer("is_causal", 0) else "none"
+    if causal == "none" and aligned == "bottom_right" and max(left, right) >= 0:
+        raise NotCountable("Attention with a window over a cache that is not causal")
     mask = node.optional(3)
     if mask is not None and mask.rank > 0 and mask.shape[-1] not in (1, key.shape[2]):  # what it lacks is masked
         short = whole(key.shape[2] - mask.shape[-1])
         mask = b.emit(node, "pad", [mask], {"padding": [0] * (2 * mask.rank - 1) + [short]})
-    if node.number("softcap", 0.0) != 0.0:
-        result = _capped(b, node, query, key, value, mask)
-    else:
-        result = b.emit(node, "attention", [query, key, value, mask], {"causal": causal})
+    attrs: dict[str, AttrValue] = {"causal": causal, "window_left": max(left, -1)}
+    if causal == "none":  # else no key to the right is seen anyway
+        attrs["window_right"] = max(right, -1)
+    attrs["softcap"] = node.number("softcap", 0.0) != 0.0
+    result = b.emit(node, "attention", [query, key, value, mask], attrs)
     batch, heads, length, width = result.shape
     if packed:
         joined = b.emit(node, "transpose", [result], {"permutation": [0, 2, 1, 3]})
@@ -186,22 +188,6 @@ def _attention(b: Builder, node: Node) -> Sequence[Result]:
         Value(node.outputs[3], query.dtype, (batch, heads, length, key.shape[2])) if len(node.outputs) > 3 else None
     )
     return [result, key, value, scores]
-
-
-def _capped(b: Builder, node: Node, query: Value, key: Value, value: Value, mask: Value | None) -> Value:
-    """Attention whose scores are capped: c tanh(s / c). Written out, causal or not: all scores are worked out."""
-    batch, heads, length, width = query.shape
-    groups, number = key.shape[1], Value("number", query.dtype, ())
-    per_group = [batch, groups, whole(heads * length // groups), width]
-    rows = query if groups == heads else b.emit(node, "reshape", [query], {"shape": per_group})
-    columns = b.emit(node, "transpose", [key], {"permutation": [0, 1, 3, 2]})
-    scores = b.emit(node, "mul", [b.emit(node, "matmul", [rows, columns]), number])
-    scores = b.emit(node, "tanh", [b.emit(node, "div", [scores, number])])
-    scores = b.emit(node, "mul", [scores, number])
-    if mask is not None:
-        scores = b.emit(node, "add", [scores, Value("mask", scores.dtype, scores.shape[-1:])])
-    result = b.emit(node, "matmul", [b.emit(node, "softmax", [scores], {"axis": 3}), value])
-    return result if groups == heads else b.emit(node, "reshape", [result], {"shape": [batch, heads, length, -1]})
 
 
 def _rotary(b: Builder, node: Node) -> Result:

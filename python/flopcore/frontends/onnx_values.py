@@ -61,6 +61,9 @@ DTYPES: Mapping[int, str] = {
     21: "uint4",
     22: "int4",
     23: "float4_e2m1",
+    24: "float8_e8m0",
+    25: "uint2",
+    26: "int2",
 }
 
 
