@@ -133,6 +133,71 @@ def test_instance_norm_with_running_statistics_is_a_batch_norm() -> None:
     assert [ops & {"instance_norm", "batch_norm"} for ops in found] == [{"instance_norm"}, {"batch_norm"}]
 
 
+SQUARE, HALF = zeros(5, 5), zeros(3, 9, dtype=torch.complex64)
+PLACES, ROW = zeros(5, dtype=LONG), zeros(3)
+# What it is translated to; the shapes and the number of results are held against torch's.
+NAMED: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = [
+    ("maximum", lambda x, low: torch.clamp(x, min=low), (X, ROW)),
+    ("minimum", lambda x, high: torch.clamp_max(x, high), (zeros(5, 1), SQUARE)),
+    ("logical_not", lambda x: ~(x > 0), (X,)),
+    ("shift_left", lambda x: torch.bitwise_left_shift(x, 2), (X.long(),)),
+    ("fft", torch.fft.fft, (HALF,)),
+    ("pad", lambda x: torch.fft.fft(x, 20), (HALF,)),
+    ("fft", torch.fft.rfft2, (zeros(3, 16, 8),)),
+    ("fft", torch.fft.irfft, (HALF,)),
+    ("cholesky", torch.linalg.cholesky, (torch.eye(5),)),
+    ("qr", torch.linalg.qr, (zeros(6, 4),)),
+    ("svd", lambda x: torch.linalg.svd(x, full_matrices=False), (zeros(4, 6),)),
+    ("eigh", torch.linalg.eigh, (SQUARE,)),
+    ("solve", torch.linalg.solve, (torch.eye(5), zeros(5))),
+    ("inverse", torch.linalg.inv, (torch.eye(5),)),
+    ("determinant", torch.linalg.det, (SQUARE,)),
+    (
+        "triangular_solve",
+        lambda a, b: torch.linalg.solve_triangular(a, b, upper=True, left=False),
+        (SQUARE, zeros(2, 5)),
+    ),
+    ("lu_factor", torch.linalg.lu_factor, (torch.eye(5),)),
+    ("gather", torch.diagonal, (X,)),
+    ("gather", lambda x: x.unfold(0, 2, 1), (X,)),
+    ("gather", torch.take, (X, PLACES)),
+    ("masked_select", lambda x, mask: torch.masked_select(x, mask), (X, ROW.bool())),
+    ("gather", lambda x, mask: x[mask], (X, zeros(4, dtype=torch.bool))),
+    ("index_update", lambda x, i, v: x.clone().index_put_((i, i), v), (X, PLACES, zeros(5))),
+    ("index_update", lambda x, y: torch.select_scatter(x, y, 0, 1), (X, ROW)),
+    ("reduce_var", lambda x: torch.var_mean(x, 1), (X,)),
+    ("sort", lambda x: x.median(1), (X,)),
+    ("sort", torch.median, (X,)),
+    ("searchsorted", torch.bucketize, (X, zeros(10))),
+    ("multinomial", lambda x: torch.multinomial(x, 2), (torch.ones(5),)),
+    ("reduce_l1", lambda x: torch.linalg.vector_norm(x, 1), (X,)),
+    ("reduce_max", lambda x: torch.linalg.vector_norm(x, float("inf"), 1), (X,)),
+    ("reduce_lp", lambda x: torch.linalg.vector_norm(x, 3, 1, keepdim=True), (X,)),
+    ("bernoulli", lambda x: F.dropout2d(x, 0.5), (zeros(2, 3, 4, 4),)),
+    ("count_nonzero", lambda x: torch.count_nonzero(x, 1), (X,)),
+]
+
+
+@pytest.mark.parametrize(("op", "function", "inputs"), NAMED, ids=[f"{i}-{case[0]}" for i, case in enumerate(NAMED)])
+def test_an_operator_is_the_op_of_that_name(op: str, function: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
+    with fc.record_torch() as recorded:
+        function(*inputs)
+    for found in (graph(function, *inputs), recorded):
+        assert op in {node["op"] for node in found.nodes()}
+
+
+def test_a_number_reduces_to_itself() -> None:
+    for function in (torch.sum, torch.cumsum, torch.amax):
+        assert work(lambda x, function=function: function(x, 0) * 1, zeros(())) == {("mul", "mul"): 1}
+
+
+def test_half_a_transform_of_real_numbers_goes_first() -> None:
+    def arithmetic(function: Callable[..., Any], *inputs: Any) -> Any:
+        return fc.count(graph(function, *inputs)).flop("all-arithmetic")
+
+    assert arithmetic(torch.fft.rfft2, zeros(16, 8)) == 5 * (16 * 8 * 3 + 16 * 5 * 4)
+
+
 DYNAMIC = torch.export.Dim.DYNAMIC
 SYMBOLIC: list[tuple[str, Callable[[Any], Any]]] = [
     ("nearest by half", lambda x: F.interpolate(x, scale_factor=0.5)),

@@ -19,17 +19,15 @@ def _fft(eqn: Equation) -> Tensor:
     names = {"0": "FFT", "1": "IFFT", "2": "RFFT", "3": "IRFFT"}
     kind, last = names.get(kind, kind), rank - 1
     form = eqn.dtype if kind != "IRFFT" else x.dtype
-    for i in range(len(lengths)):
-        axis = rank - len(lengths) + i
-        if kind == "IRFFT" and axis == last:
-            missing = number(eqn.size(lengths[-1])) - number(x.shape[last])
-            x = eqn.op("pad", [x], padding=[*[0] * rank, *[0] * last, missing])
-            form = eqn.dtype
-        if kind != "RFFT" or axis != last:
-            x = eqn.op("fft", [x], axis=axis, dtype=form)
+    others = range(rank - len(lengths), last)
     if kind == "RFFT":
         x = eqn.op("fft", [x], axis=last, onesided=True, dtype=form)
-    return x
+    for axis in others:
+        x = eqn.op("fft", [x], axis=axis, dtype=form)
+    if kind == "IRFFT":
+        missing = number(eqn.size(lengths[-1])) - number(x.shape[last])
+        x = eqn.op("pad", [x], padding=[*[0] * rank, *[0] * last, missing])
+    return x if kind == "RFFT" else eqn.op("fft", [x], axis=last, dtype=eqn.dtype)
 
 
 def _cholesky(eqn: Equation) -> Tensor:

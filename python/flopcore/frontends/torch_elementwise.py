@@ -70,16 +70,17 @@ def _pow(call: Call) -> Tensor:
 
 
 def _clamp(call: Call) -> Tensor:
-    low, high = call.get("min"), call.get("max")
-    bounds = "both" if low is not None and high is not None else "low" if low is not None else "high"
-    x = call.cast(call.args[0], call.dtype)
-    found = call.op("clamp", [x], bounds=bounds)
-    assert isinstance(found, Tensor)
-    return found
-
-
-def _one_bound(bounds: str) -> Handler:
-    return lambda call: call.op("clamp", [call.cast(call.args[0], call.dtype)], bounds=bounds)
+    """Between two bounds, which may be tensors, or beyond one."""
+    x, bounds = call.cast(call.args[0], call.dtype), {"max": call.get("min"), "min": call.get("max")}
+    if call.name in ("clamp_min", "clamp_max"):
+        bounds = {"max" if call.name == "clamp_min" else "min": call.args[1]}
+    given = {end: bound for end, bound in bounds.items() if bound is not None}
+    if any(isinstance(bound, Tensor) for bound in given.values()):
+        for end, bound in given.items():
+            x = call.op(f"{end}imum", _promoted(call, [x, bound], call.dtype))
+        return x
+    which = "both" if len(given) == 2 else "low" if "max" in given else "high"
+    return call.op("clamp", [x], bounds=which)  # type: ignore[no-any-return]
 
 
 def _where(call: Call) -> Tensor:
@@ -140,6 +141,16 @@ def _dropout(call: Call) -> Any:
     return [found, call.constant(call.shape, "bool")] if call.name == "native_dropout" else found
 
 
+def _feature_dropout(call: Call) -> Tensor:
+    """One draw for each channel of each sample."""
+    x, _, train = call.args[:3]
+    if not train:
+        return x  # type: ignore[no-any-return]
+    chances = call.constant((*x.shape[:2], *[1] * (len(x.shape) - 2)))
+    noise = call.op("div", [call.op("bernoulli", [chances]), call.constant()])
+    return call.op("mul", [x, noise])  # type: ignore[no-any-return]
+
+
 def _bernoulli(call: Call) -> Tensor:
     """Draws with one chance for all, or with one for each element."""
     chances = call.get("p", call.args[0])
@@ -165,12 +176,15 @@ _RENAMED_UNARY = {
     "special_expm1": "expm1",
     "special_erf": "erf",
     "__invert__": "logical_not",
+    "isneginf": "isinf",
+    "isposinf": "isinf",
 }
 _BINARY = {
     "add": "add", "sub": "sub", "mul": "mul", "maximum": "maximum",
     "minimum": "minimum", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
     "ge": "greater_equal", "logical_and": "logical_and", "logical_or": "logical_or", "logical_xor": "logical_xor",
     "fmod": "fmod", "remainder": "remainder", "floor_divide": "floor_divide", "atan2": "atan2", "hypot": "hypot",
+    "fmax": "maximum", "fmin": "minimum", "bitwise_left_shift": "shift_left", "bitwise_right_shift": "shift_right",
     "logaddexp": "logaddexp", "__lshift__": "shift_left", "__rshift__": "shift_right",
 }  # fmt: skip
 
@@ -194,8 +208,10 @@ ELEMENTWISE: Mapping[str, Handler] = {
     **dict.fromkeys(["div", "divide", "true_divide"], _div),
     "pow": _pow,
     "clamp": _clamp,
-    "clamp_min": _one_bound("low"),
-    "clamp_max": _one_bound("high"),
+    "clamp_min": _clamp,
+    "clamp_max": _clamp,
+    **dict.fromkeys(["feature_dropout", "feature_alpha_dropout"], _feature_dropout),
+    "alpha_dropout": _dropout,
     "where": _where,
     "masked_fill": _masked_fill,
     "gelu": _gelu,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -218,8 +218,10 @@ def _nothing(call: Call) -> None:
 def _index(call: Call) -> Tensor:
     """x[i, :, j ...]: tensors of places broadcast with each other, None keeps a dim whole."""
     x, places = call.args[0], list(call.args[1])
+    if isinstance(places[0], Tensor) and places[0].dtype == "bool" and len(places) == 1:
+        return _masked(call, x, places[0])
     if any(isinstance(each, Tensor) and each.dtype == "bool" for each in places):
-        raise NotCountable("the number of elements that a mask keeps depends on the data")
+        raise NotCountable("a mask of some dims among other places")
     given = [axis for axis, each in enumerate(places) if each is not None]
     if len(given) == 1:
         found: Tensor = call.op("gather", [x, places[given[0]]], axis=given[0])
@@ -228,6 +230,39 @@ def _index(call: Call) -> Tensor:
     flat = call.reshape(x, (prod(x.shape),))
     picks = call.constant(call.shape, "int64")
     return call.op("gather", [flat, picks], axis=0)  # type: ignore[no-any-return]
+
+
+def _picked(call: Call) -> Tensor:
+    """One pick for each element of the output, wherever it stands (diagonals, windows, strides)."""
+    x = call.args[0]
+    flat = call.reshape(x, (prod(x.shape),))
+    return call.op("gather", [flat, call.constant(call.shape, "int64")], axis=0)  # type: ignore[no-any-return]
+
+
+def _masked(call: Call, x: Tensor, mask: Tensor) -> Tensor:
+    """What a mask keeps: it is searched, and the rest of the dims is picked; how much that is is a dim."""
+    if len(mask.shape) == len(x.shape):
+        return call.op("masked_select", [x, mask], size=call.shape[0])  # type: ignore[no-any-return]
+    kept = call.op("masked_select", [call.constant(mask.shape, "int64"), mask], size=call.shape[0])
+    rows = call.reshape(x, (prod(mask.shape), *x.shape[len(mask.shape) :]))
+    return call.op("gather", [rows, kept], axis=0)  # type: ignore[no-any-return]
+
+
+def _masked_select(call: Call) -> Tensor:
+    x, mask = call.args[:2]
+    shape = mask.shape if len(mask.shape) > len(x.shape) else x.shape
+    x, mask = (call.op("expand", [each], shape=list(shape)) for each in (x, mask))
+    return _masked(call, x, mask)
+
+
+def _overwritten(call: Call) -> Tensor:
+    """A copy in which a slice, a row or a diagonal is replaced."""
+    x, updates = call.args[:2]
+    count = prod(updates.shape)
+    flat, places = call.reshape(x, (prod(x.shape),)), call.constant((count,), "int64")
+    source = call.cast(call.reshape(updates, (count,)), x.dtype)
+    found = call.op("index_update", [flat, places, source], axis=0, reduction="none")
+    return call.reshape(found, x.shape)
 
 
 def _index_select(call: Call) -> Tensor:
@@ -255,6 +290,8 @@ def _scatter(call: Call) -> Tensor:
 
 def _index_add(call: Call) -> Tensor:
     x, axis, places, updates = call.args[:4]
+    if not x.shape:
+        raise NotCountable("places in a single number")
     reduction = "add" if call.name == "index_add" else "none"
     found: Tensor = call.op("index_update", [x, places, updates], axis=axis % len(x.shape), reduction=reduction)
     return found
@@ -264,14 +301,30 @@ def _index_put(call: Call) -> Tensor:
     """x[i, j ...] = values: one assignment (or addition) for each element that is put."""
     x, places, values = call.args[:3]
     tensors = [each for each in places if isinstance(each, Tensor)]
+    reduction = "add" if call.get("accumulate", False) else "none"
+    if len(tensors) == len(x.shape) and not any(each.dtype == "bool" for each in tensors):
+        return _put_elements(call, x, tensors, values, reduction)
     if len(tensors) != 1 or tensors[0].dtype == "bool":
-        raise NotCountable("places in several dims, or a mask")
+        raise NotCountable("places in some of several dims, or a mask")
     axis = places.index(tensors[0])
     shape = [*x.shape[:axis], *tensors[0].shape, *x.shape[axis + 1 :]]
     values = call.op("expand", [call.cast(values, x.dtype)], shape=shape)
-    reduction = "add" if call.get("accumulate", False) else "none"
     found: Tensor = call.op("index_update", [x, tensors[0], values], axis=axis, reduction=reduction)
     return found
+
+
+def _put_elements(call: Call, x: Tensor, places: Sequence[Tensor], values: Tensor, reduction: str) -> Tensor:
+    """Places in every dim, broadcast with each other."""
+    rank = max(len(each.shape) for each in places)
+    shape: list[DimLike] = [1] * rank
+    for each in places:
+        for i, size in enumerate(each.shape, start=rank - len(each.shape)):
+            shape[i] = size if shape[i] == 1 else shape[i]
+    source = call.op("expand", [call.cast(values, x.dtype)], shape=shape)
+    count = prod(shape)
+    flat, where = call.reshape(x, (prod(x.shape),)), call.constant((count,), "int64")
+    found = call.op("index_update", [flat, where, call.reshape(source, (count,))], axis=0, reduction=reduction)
+    return call.reshape(found, x.shape)
 
 
 def _one_hot(call: Call) -> Tensor:
@@ -312,22 +365,25 @@ def _random(op: str) -> Handler:
 # Layouts are not followed: `contiguous` after a transpose is the movement that the transpose counts.
 _CONVERSIONS = """
     contiguous detach alias lift_fresh positive to type_as float half bfloat16 double _autocast_to_full_precision
-    requires_grad real
+    requires_grad real resolve_conj resolve_neg
 """
 _CLONES = "clone detach_copy alias_copy lift_fresh_copy _to_copy"
 _CHECKS = """
     _assert_tensor_metadata _assert_scalar _assert_async sym_constrain_range sym_constrain_range_for_size
     _check_is_size
 """
+_VIEWS = """
+    view _unsafe_view reshape flatten unflatten unsqueeze squeeze view_as reshape_as ravel atleast_1d atleast_2d
+    atleast_3d
+"""
+_SPLITS = "split split_with_sizes chunk tensor_split unsafe_chunk unsafe_split unsafe_split_with_sizes"
+_PICKS = "diagonal diagonal_copy unfold unfold_copy as_strided as_strided_copy take"
 _FULL = "zeros ones full new_zeros new_ones new_full scalar_tensor tensor"
 _FULL_LIKE = "zeros_like ones_like full_like fill zero"
 _UNINITIALISED = "empty empty_like empty_strided empty_permuted new_empty new_empty_strided"
 
 LAYOUT: Mapping[str, Handler] = {
-    **dict.fromkeys(
-        ["view", "_unsafe_view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze", "view_as", "reshape_as"],
-        _view,
-    ),
+    **dict.fromkeys(_VIEWS.split(), _view),
     **dict.fromkeys(["expand", "expand_as", "broadcast_to"], _expand),
     **dict.fromkeys(["repeat", "tile"], _tile),
     **dict.fromkeys(_CONVERSIONS.split(), _cast),
@@ -335,25 +391,28 @@ LAYOUT: Mapping[str, Handler] = {
     "copy": _copy,
     **dict.fromkeys(_CHECKS.split(), _nothing),
     **dict.fromkeys(["transpose", "t", "numpy_T", "mT", "swapaxes"], _transpose),
-    "permute": _permute,
+    **dict.fromkeys(["permute", "permute_copy"], _permute),
     **dict.fromkeys(["movedim", "moveaxis"], _move_dims),
     **dict.fromkeys(["cat", "concat", "concatenate"], _concat),
     "stack": _stack,
-    **dict.fromkeys(["slice", "narrow"], _slice),
+    **dict.fromkeys(["slice", "narrow", "narrow_copy"], _slice),
     "slice_scatter": _slice_scatter,
     "select_scatter": _select_scatter,
     **dict.fromkeys(["view_as_complex", "view_as_real"], _reinterpreted),
     "polar": _polar,
     **dict.fromkeys(["select", "select_copy"], _select),
-    **dict.fromkeys(["split", "split_with_sizes", "chunk", "tensor_split"], _split),
+    **dict.fromkeys(_SPLITS.split(), _split),
     "unbind": _unbind,
     "embedding": _embedding,
-    "index": _index,
+    **dict.fromkeys(["index", "_unsafe_index"], _index),
+    **dict.fromkeys(_PICKS.split(), _picked),
+    **dict.fromkeys(["select_scatter", "diagonal_scatter", "as_strided_scatter"], _overwritten),
+    "masked_select": _masked_select,
     "index_select": _index_select,
     "gather": _take_along,
     **dict.fromkeys(["scatter", "scatter_add"], _scatter),
     **dict.fromkeys(["index_add", "index_copy"], _index_add),
-    "index_put": _index_put,
+    **dict.fromkeys(["index_put", "_unsafe_index_put"], _index_put),
     "one_hot": _one_hot,
     **dict.fromkeys(["pad", "constant_pad_nd", "reflection_pad2d", "replication_pad2d"], _pad),
     "roll": _moved("roll", "dims"),

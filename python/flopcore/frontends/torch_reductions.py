@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from math import inf, prod
 from typing import Any
 
 from flopcore.graph import DimLike, Tensor
@@ -80,7 +82,7 @@ def _reduce(op: str) -> Handler:
         axes = call.get("dim")
         axes = list(range(len(x.shape))) if axes is None or axes == [] else [axes] if isinstance(axes, int) else axes
         rank = len(x.shape)
-        if not axes:
+        if not axes or rank == 0:
             return call.cast(x, call.dtype)
         return call.op(  # type: ignore[no-any-return]
             op,
@@ -97,6 +99,8 @@ def _extreme(op: str) -> Handler:
 
     def handle(call: Call) -> Any:
         if len(call.outputs) == 2:
+            if not call.args[0].shape:
+                return _with_statistics(call, call.args[0])
             axis, keep = call.get("dim"), bool(call.get("keepdim", False))
             values = call.op(
                 f"reduce_{op}", [call.args[0]], axes=[axis % max(len(call.args[0].shape), 1)], keepdims=keep
@@ -112,6 +116,8 @@ def _extreme(op: str) -> Handler:
 def _arg(op: str) -> Handler:
     def handle(call: Call) -> Tensor:
         x, axis = call.args[0], call.get("dim")
+        if not x.shape:
+            return call.constant()
         axes = list(range(len(x.shape))) if axis is None else [axis % len(x.shape)]
         found: Tensor = call.op(op, [x], axes=axes, keepdims=bool(call.get("keepdim", False)))
         return call.reshape(found, call.shape)
@@ -123,6 +129,8 @@ def _flag(op: str) -> Handler:
     def handle(call: Call) -> Tensor:
         x, axis = call.cast(call.args[0], "bool"), call.get("dim")
         rank = len(x.shape)
+        if rank == 0:
+            return x
         axes = (
             list(range(rank)) if axis is None else [each % rank for each in ([axis] if isinstance(axis, int) else axis)]
         )
@@ -134,8 +142,8 @@ def _flag(op: str) -> Handler:
 
 def _along(op: str) -> Handler:
     def handle(call: Call) -> Any:
-        x = call.args[0]
-        return call.op(op, [call.cast(x, call.dtype)], axis=call.get("dim", -1) % max(len(x.shape), 1))
+        x = call.cast(call.args[0], call.dtype)
+        return call.op(op, [x], axis=call.get("dim", -1) % len(x.shape)) if x.shape else x
 
     return handle
 
@@ -190,11 +198,52 @@ def _interpolate(op: str) -> Handler:
     return handle
 
 
+_NORMS = {0: "count_nonzero", 1: "reduce_l1", 2: "reduce_l2"}
+
+
 def _norm(call: Call) -> Tensor:
-    """The Euclidean norm, over all elements or some axes."""
-    if call.get("ord", call.get("p", 2)) not in (2, 2.0, None):
-        raise NotCountable("a norm of another order than 2")
-    return _reduce("reduce_l2")(call)  # type: ignore[no-any-return]
+    """A norm over all elements or some axes: the greatest or smallest magnitude, the number that are not 0, a root."""
+    order = call.get("ord", call.get("p", 2))
+    order = 2 if order is None else order
+    if order in (inf, -inf):
+        magnitude = replace(call, args=[call.op("abs", [call.args[0]]), *call.args[1:]])
+        return _reduce("reduce_max" if order > 0 else "reduce_min")(magnitude)  # type: ignore[no-any-return]
+    found: Tensor = _reduce(_NORMS.get(order, "reduce_lp"))(call)
+    return call.cast(found, call.dtype)
+
+
+def _moments(op: str) -> Handler:
+    """A variance and the mean that it is found with."""
+    return lambda call: [_reduce(op)(call), *(call.constant(*each) for each in call.outputs[1:] if each is not None)]
+
+
+def _ordered(call: Call) -> Any:
+    """An element by its rank (median, k-th value, mode): what stands there when all are sorted."""
+    x, axis = call.args[0], call.get("dim", -1)
+    if len(call.outputs) == 1:
+        x, axis = call.reshape(x, (prod(x.shape),)), 0
+    if not x.shape:
+        return _with_statistics(call, x)
+    axis %= len(x.shape)
+    values, _ = call.ops("sort", [x], axis=axis)
+    picked = call.op("slice", [values], axis=axis, start=0, stop=1)
+    return _with_statistics(call, call.reshape(picked, call.shape))
+
+
+def _search(call: Call) -> Tensor:
+    ordered, values = (call.args[1], call.args[0]) if call.name == "bucketize" else call.args[:2]
+    if len(ordered.shape) != 1:
+        raise NotCountable("a search in several rows")
+    if not isinstance(values, Tensor):
+        values = call.constant((), ordered.dtype)
+    found: Tensor = call.op("searchsorted", [ordered, values])
+    return call.cast(found, call.dtype)
+
+
+def _multinomial(call: Call) -> Tensor:
+    x = call.args[0]
+    rows = x if len(x.shape) == 2 else call.reshape(x, (1, x.shape[0]))
+    return call.reshape(call.op("multinomial", [rows], size=call.shape[-1]), call.shape)
 
 
 def _histogram(call: Call) -> Tensor:
@@ -258,6 +307,12 @@ REDUCTIONS: Mapping[str, Handler] = {
     "cummin": _along_with_places("cummin"),
     **dict.fromkeys(["sort", "argsort"], _sort),
     "topk": _top_k,
+    **dict.fromkeys(["var_mean"], _moments("reduce_var")),
+    **dict.fromkeys(["std_mean"], _moments("reduce_std")),
+    **dict.fromkeys(["median", "nanmedian", "kthvalue", "mode"], _ordered),
+    **dict.fromkeys(["searchsorted", "bucketize"], _search),
+    "count_nonzero": _reduce("count_nonzero"),
+    "multinomial": _multinomial,
     "histc": _histogram,
     "bincount": _bincount,
     "cross_entropy_loss": _loss("cross_entropy_loss"),
