@@ -174,6 +174,8 @@ NAMED: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = [
     ("reduce_max", lambda x: torch.linalg.vector_norm(x, float("inf"), 1), (X,)),
     ("reduce_lp", lambda x: torch.linalg.vector_norm(x, 3, 1, keepdim=True), (X,)),
     ("bernoulli", lambda x: F.dropout2d(x, 0.5), (zeros(2, 3, 4, 4),)),
+    ("embedding_bag", nn.EmbeddingBag(10, 3), (zeros(4, 5, dtype=LONG),)),
+    ("grid_sample", lambda x, grid: F.grid_sample(x, grid, mode="nearest"), (zeros(2, 3, 4, 4), zeros(2, 5, 6, 2))),
     ("count_nonzero", lambda x: torch.count_nonzero(x, 1), (X,)),
 ]
 

@@ -150,6 +150,23 @@ def _embedding(call: Call) -> Tensor:
     return call.op("embedding", [call.tensor("weight"), call.tensor("indices")])  # type: ignore[no-any-return]
 
 
+def _embedding_bag(call: Call) -> Any:
+    """Rows added within bags: how many rows there are counts, not which bag they are in."""
+    weight, ids, offsets = call.args[:3]
+    bags = offsets.shape[0] - (1 if call.get("include_last_offset", False) else 0)
+    rows = ids.shape[0]
+    if not isinstance(rows, int) or not isinstance(bags, int) or rows % max(bags, 1) or not bags:
+        raise NotCountable("bags that do not have equal lengths on average")
+    mode = ("sum", "mean", "max")[call.get("mode", 0)]
+    found = call.op("embedding_bag", [weight, call.reshape(ids, (bags, rows // bags))], mode=mode)
+    return [found, *(None if each is None else call.constant(*each) for each in call.outputs[1:])]
+
+
+def _grid_sample(call: Call) -> Tensor:
+    mode = ("linear", "nearest", "cubic")[call.get("interpolation_mode", 0)]
+    return call.op("grid_sample", list(call.args[:2]), mode=mode)  # type: ignore[no-any-return]
+
+
 def _full(call: Call) -> Tensor:
     found: Tensor = call.op("full", [], shape=list(call.shape), dtype=call.dtype)
     return found
@@ -408,6 +425,8 @@ LAYOUT: Mapping[str, Handler] = {
     **dict.fromkeys(_PICKS.split(), _picked),
     **dict.fromkeys(["select_scatter", "diagonal_scatter", "as_strided_scatter"], _overwritten),
     "masked_select": _masked_select,
+    **dict.fromkeys(["embedding_bag", "_embedding_bag", "_embedding_bag_forward_only"], _embedding_bag),
+    **dict.fromkeys(["grid_sampler", "grid_sampler_2d", "grid_sampler_3d"], _grid_sample),
     "index_select": _index_select,
     "gather": _take_along,
     **dict.fromkeys(["scatter", "scatter_add"], _scatter),
