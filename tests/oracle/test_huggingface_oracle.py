@@ -146,6 +146,10 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("Bert", "ForSequenceClassification", {"num_labels": 3}),
     ("Bert", "ForTokenClassification", {"num_labels": 5}),
     ("Bert", "ForQuestionAnswering", {"hidden_act": "gelu_new"}),
+    ("Albert", "Model", {"embedding_size": 24}),
+    ("Albert", "ForMaskedLM", {"embedding_size": 24}),
+    ("Albert", "ForSequenceClassification", {"embedding_size": 24, "num_labels": 3}),
+    ("Albert", "ForQuestionAnswering", {"embedding_size": 64}),
     ("Roberta", "Model", {"pad_token_id": 1}),
     ("Roberta", "ForMaskedLM", {"pad_token_id": 1}),
     ("Roberta", "ForSequenceClassification", {"num_labels": 3, "pad_token_id": 1}),
@@ -238,7 +242,7 @@ def quiet() -> Iterator[None]:
 
 def make(family: str, task: str, keys: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """A small model with eager attention, and the content of its config.json."""
-    base = ENCODER if family in ("Bert", "Roberta", "ViT", "DeiT") else {} if family in OWN_KEYS else DECODER
+    base = ENCODER if family in ("Albert", "Bert", "Roberta", "ViT", "DeiT") else {} if family in OWN_KEYS else DECODER
     settings = getattr(transformers, f"{family}TextConfig" if family in ("Gemma3", "Llama4") else f"{family}Config")
     known = settings().to_dict()
     config = settings(**{key: value for key, value in base.items() if key in known and value is not None} | keys)

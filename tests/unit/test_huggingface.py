@@ -346,3 +346,19 @@ def test_a_task_overrides_the_architecture_of_the_config() -> None:
         fc.from_huggingface(SMALL, "fill-mask")
     with pytest.raises(ValueError, match="task must be one of feature-extraction"):
         fc.from_huggingface(SMALL, "chess")  # type: ignore[arg-type]
+
+
+def test_layers_of_albert_share_their_weights() -> None:
+    config = {
+        "model_type": "albert", "embedding_size": 128, "hidden_size": 768, "intermediate_size": 3072,
+        "num_attention_heads": 12, "vocab_size": 30000, "architectures": ["AlbertModel"],
+    }  # fmt: skip
+    graphs = [fc.from_huggingface(config | {"num_hidden_layers": layers}) for layers in (1, 12)]
+    # ALBERT base has 12M parameters (arXiv 1909.11942, table 1), however many layers run.
+    assert [graph.parameters for graph in graphs] == [11_683_584, 11_683_584]
+    at = {"batch": 1, "seq": 128}
+    one, twelve = (fc.count(graph, at=at).flop("macs", by="module") for graph in graphs)
+    widest = [
+        sum(cost for path, cost in parts.items() if path.endswith("intermediate.dense")) for parts in (one, twelve)
+    ]
+    assert widest == [128 * 768 * 3072, 12 * 128 * 768 * 3072]

@@ -15,7 +15,7 @@ __all__ = ["BertEncoder", "VisionEncoder", "bert", "vit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BertEncoder:
-    """What a BERT or RoBERTa is made of (Devlin et al. 2018, arXiv 1810.04805).
+    """What a BERT (Devlin et al. 2018, arXiv 1810.04805), RoBERTa or ALBERT (Lan et al. 2019, 1909.11942) is made of.
 
     Parameters
     ----------
@@ -24,7 +24,9 @@ class BertEncoder:
     activation
         Non-linearity of the feed-forward, and of the head that predicts tokens.
     family
-        ``"bert"`` or ``"roberta"``: their heads differ.
+        ``"bert"``, ``"roberta"`` or ``"albert"``: their heads differ, and all layers of ALBERT share their weights.
+    embedding
+        Width of the embeddings where it is not that of the residual stream (ALBERT).
     head
         What follows the last layer: ``"none"`` the pooled first token, ``"tokens"`` logits over the vocabulary,
         ``"sequence"`` classes of the first token, ``"each_token"`` classes of every token, ``"span"`` start and end.
@@ -44,7 +46,8 @@ class BertEncoder:
     positions: int
     token_types: int
     activation: Activation = "gelu"
-    family: Literal["bert", "roberta"] = "bert"
+    family: Literal["bert", "roberta", "albert"] = "bert"
+    embedding: int | None = None
     head: Literal["none", "tokens", "sequence", "each_token", "span"] = "none"
     classes: int = 2
     embeddings: Literal["tied", "separate"] = "tied"
@@ -117,14 +120,19 @@ def bert(
     places = modules.constant("position_ids", (seq,), "int64")
     with graph.scope(spec.family):
         with graph.scope("embeddings"):
-            x, table = modules.embedding(ids, "word_embeddings", spec.vocab, spec.hidden)
-            kinds, _ = modules.embedding(types, "token_type_embeddings", spec.token_types, spec.hidden)
-            positions, _ = modules.embedding(places, "position_embeddings", spec.positions, spec.hidden)
+            width = spec.embedding or spec.hidden
+            x, table = modules.embedding(ids, "word_embeddings", spec.vocab, width)
+            kinds, _ = modules.embedding(types, "token_type_embeddings", spec.token_types, width)
+            positions, _ = modules.embedding(places, "position_embeddings", spec.positions, width)
             x = modules.add(modules.add(x, kinds, "add_types"), positions, "add_positions")
             x = modules.layer_norm(x, "LayerNorm")
-        x = _layers(modules, spec, x, "encoder.layer")
-        if spec.head == "none" or (spec.head == "sequence" and spec.family == "bert"):
-            pooled = modules.linear(modules.first_token(x), "pooler.dense", spec.hidden, bias=True)
+        if spec.embedding is not None:
+            x = modules.linear(x, "encoder.embedding_hidden_mapping_in", spec.hidden, bias=True)
+        shared = spec.family == "albert"
+        x = _layers(modules, spec, x, "encoder.albert_layer_groups.0" if shared else "encoder.layer")
+        if spec.head == "none" or (spec.head == "sequence" and spec.family != "roberta"):
+            dense = "pooler" if shared else "pooler.dense"
+            pooled = modules.linear(modules.first_token(x), dense, spec.hidden, bias=True)
             pooled = modules.activate(pooled, "tanh", "pooler")
         else:
             pooled = x
@@ -132,17 +140,24 @@ def bert(
     return graph
 
 
+# What the head that predicts tokens is called: its first layer, the norm in it, and the place of its output layer.
+_TOKEN_HEADS = {
+    "albert": ("predictions", "LayerNorm", "predictions"),
+    "bert": ("cls.predictions.transform", "LayerNorm", "cls.predictions"),
+    "roberta": ("lm_head", "layer_norm", "lm_head"),
+}
+
+
 def _bert_head(modules: Modules, spec: BertEncoder, x: Tensor, pooled: Tensor, table: Tensor) -> Tensor:
     match spec.head:
         case "tokens":
-            transform = "cls.predictions.transform" if spec.family == "bert" else "lm_head"
-            norm = f"{transform}.LayerNorm" if spec.family == "bert" else "lm_head.layer_norm"
-            x = modules.activate(modules.linear(x, f"{transform}.dense", spec.hidden, bias=True), spec.activation)
-            x = modules.layer_norm(x, norm)
+            transform, norm, place = _TOKEN_HEADS[spec.family]
+            width = spec.embedding or spec.hidden
+            x = modules.activate(modules.linear(x, f"{transform}.dense", width, bias=True), spec.activation)
+            x = modules.layer_norm(x, f"{transform}.{norm}")
             tied = table if spec.embeddings == "tied" else None
-            place = "cls.predictions.decoder" if spec.family == "bert" else "lm_head.decoder"
-            return modules.linear(x, place, spec.vocab, bias=True, weight=tied)
-        case "sequence" if spec.family == "bert":
+            return modules.linear(x, f"{place}.decoder", spec.vocab, bias=True, weight=tied)
+        case "sequence" if spec.family != "roberta":
             return modules.linear(pooled, "classifier", spec.classes, bias=True)
         case "sequence":
             x = modules.linear(modules.first_token(x), "classifier.dense", spec.hidden, bias=True)
@@ -242,6 +257,9 @@ def _layers(outer: Modules, spec: BertEncoder | VisionEncoder, hidden: Tensor, s
     y = modules.activate(modules.linear(y, "intermediate.dense", spec.intermediate, bias=True), spec.activation)
     x = modules.add(x, modules.linear(y, "output.dense", spec.hidden, bias=True))
     block.output(x if vision else modules.layer_norm(x, "output.LayerNorm"))
-    called = graph.call(block, [hidden], times=spec.layers, scope=scope, origin=outer.origin)
+    shared = not isinstance(spec, VisionEncoder) and spec.family == "albert"
+    called = graph.call(
+        block, [hidden], times=spec.layers, params="shared" if shared else "per_call", scope=scope, origin=outer.origin
+    )
     assert isinstance(called, Tensor)
     return called

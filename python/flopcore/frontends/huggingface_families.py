@@ -75,13 +75,21 @@ def _bert(config: Config) -> Graph:
     return _bert_like(config, "bert", reserved=0)
 
 
+def _albert(config: Config) -> Graph:
+    for key in ("num_hidden_groups", "inner_group_num"):
+        config.fixed(key, (1,), "layers that share weights in several groups are not built")
+    for key in ("classifier_dropout_prob", "down_scale_factor", "gap_size", "net_structure_type", "num_memory_blocks"):
+        config.get(key)
+    return _bert_like(config, "albert", reserved=0)
+
+
 def _roberta(config: Config) -> Graph:
     # Positions are counted from pad_token_id + 1 on, so the first rows of the table are never read.
     padding = config.get("pad_token_id")
     return _bert_like(config, "roberta", reserved=(padding if isinstance(padding, int) else 1) + 1)
 
 
-def _bert_like(config: Config, family: Literal["bert", "roberta"], *, reserved: int) -> Graph:
+def _bert_like(config: Config, family: Literal["bert", "roberta", "albert"], *, reserved: int) -> Graph:
     config.fixed("is_decoder", (False,), "BERT as a decoder is not built")
     config.fixed("position_embedding_type", ("absolute",), "relative positions are not built")
     hidden, heads, positions = (
@@ -100,8 +108,9 @@ def _bert_like(config: Config, family: Literal["bert", "roberta"], *, reserved: 
         vocab=config.size("vocab_size"),
         positions=positions,
         token_types=config.size("type_vocab_size", 2),
-        activation=activation(config, "hidden_act", "gelu"),
+        activation=activation(config, "hidden_act", "gelu_new" if family == "albert" else "gelu"),
         family=family,
+        embedding=config.size("embedding_size", 128) if family == "albert" else None,
         head=next(task for task in _BERT_TASKS.values() if task == task_of(config, _BERT_TASKS, "none")),
         classes=classes(config),
         embeddings=tied(config, True),
@@ -290,6 +299,7 @@ FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
         "mamba2": hybrids.mamba2,
         "nemotron_h": hybrids.nemotron_h,
         "qwen3_next": hybrids.qwen3_next,
+        "albert": _albert,
         "bert": _bert,
         "clip": _clip,
         "clip_text_model": _clip_text,
