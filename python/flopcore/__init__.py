@@ -33,19 +33,14 @@ from .frontends import (
     read_weights,
     record_torch,
 )
+from .given_data import first_order_of_categories, variance_split
 from .graph import Graph, Tensor, ops
 from .module_tree import Module, module_tree
 from .program import Node, column, constant, lookup, where
 from .program_expr import from_expr
 from .program_inputs import correlated, switch, variable
 from .program_result import ProgramResult
-from .sensitivity import (
-    first_order_of_categories,
-    shapley_effects,
-    sobol_indices,
-    tornado,
-    variance_split,
-)
+from .sensitivity import shapley_effects, sobol_indices, tornado
 from .sinks import Along, Category, Confusion, CountAbove, Exceed, Moments, Quantiles, Table
 from .sobol import sobol_points
 from .study.allocation import Allocation

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from math import floor
+from math import floor, sqrt
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -21,7 +21,22 @@ from .program import Node
 from .program_plan import CoreSink, compile_program
 from .sobol import MAX_DIMS, directions, scramble_seeds, sobol_points
 
-__all__ = ["BATCHES", "ONE", "UNIT", "CallableModel", "Inputs", "Model", "NodeModel", "PickFreeze", "Sampler", "Values"]
+__all__ = [
+    "BATCHES",
+    "NO_VARIANCE",
+    "ONE",
+    "UNIT",
+    "CallableModel",
+    "Inputs",
+    "Model",
+    "NodeModel",
+    "PickFreeze",
+    "Sampler",
+    "Values",
+    "evaluate",
+    "standard_error",
+    "whole_numbers",
+]
 
 Values: TypeAlias = NDArray[np.float64]
 Inputs: TypeAlias = Mapping[str, Values]
@@ -32,6 +47,7 @@ Sampler: TypeAlias = Literal["sobol", "philox"]
 BATCHES = 64
 UNIT = 1 << 1074
 """Sums are whole numbers of 1 / UNIT."""
+NO_VARIANCE = "the output does not vary"
 ONE = -1
 """In a pair: the column of ones."""
 _BLOCK = 1 << 14
@@ -154,6 +170,13 @@ class CallableModel(PickFreeze):
                 integers = (words[:, 0].astype(np.uint64) << np.uint64(20)) | (words[:, 1] >> np.uint32(12))
                 rows.append((integers[first % 2 : first % 2 + size].astype(np.float64) + 0.5) * 2.0**-52)
         return np.array(rows)
+
+
+def standard_error(batches: Sequence[float]) -> float:
+    """Return the standard error of the mean of independent estimates."""
+    n = len(batches)
+    mean = sum(batches) / n
+    return sqrt(sum((b - mean) ** 2 for b in batches) / (n * (n - 1)))
 
 
 def evaluate(model: Model, inputs: Inputs, size: int) -> Values:

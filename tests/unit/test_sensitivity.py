@@ -9,15 +9,10 @@ import pytest
 
 from flopcore import _core
 from flopcore.distributions import Discrete, LogNormal, Normal, Uniform
+from flopcore.given_data import first_order_of_categories, variance_split
 from flopcore.pick_freeze import UNIT as UNIT_OF_SUMS
 from flopcore.pick_freeze import whole_numbers
-from flopcore.sensitivity import (
-    first_order_of_categories,
-    shapley_effects,
-    sobol_indices,
-    tornado,
-    variance_split,
-)
+from flopcore.sensitivity import shapley_effects, sobol_indices, tornado
 
 ISHIGAMI = dict.fromkeys(("x1", "x2", "x3"), Uniform(-math.pi, math.pi))
 G_OF = {"a": 0.0, "b": 1.0, "c": 4.5, "d": 9.0}

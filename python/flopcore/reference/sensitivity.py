@@ -47,7 +47,9 @@ def sobol_indices(
         Numerators are averaged over so many equal parts of the rows; mean and variance are always those of all rows.
     """
     variance = _variance(_exact([*a, *b]))
-    centre = _mean(_exact([*a, *b, *(y for row in mixed for y in row)]))
+    # The mean of all outputs, those at mixtures as f(A) and the rounded step from there.
+    ends = [Fraction(start) + step for row in mixed for start, step in zip(a, _steps(a, row), strict=True)]
+    centre = _mean([*_exact([*a, *b]), *ends])
     size = len(a) // batches
     first, total = [], []
     for low in range(0, len(a), size):
