@@ -239,7 +239,22 @@ MATRICES: dict[str, Run] = {
     "svd": lambda a, x: torch.linalg.svd(x, full_matrices=False), "solve": binary(torch.linalg.solve),
     "triangular_solve": lambda a, x, y: torch.linalg.solve_triangular(x, y, upper=True),
     "fft": lambda a, x: (torch.fft.rfft if a.get("onesided") else torch.fft.fft)(x, dim=a.get("axis", -1)),
+    "stft": lambda a, x, window=None: short_time(a, x, window),
 }  # fmt: skip
+
+
+def short_time(attrs: dict[str, Any], x: Any, window: Any) -> Any:
+    """Frames by lines, where PyTorch has lines by frames; it takes one leading dim at most."""
+    if x.dim() > 2:
+        return None
+    onesided = bool(attrs.get("onesided", True))
+    window = torch.ones(attrs["size"], device="meta") if window is None else window
+    found = torch.stft(
+        *(x, attrs["size"], attrs["step"], None, window), center=False, onesided=onesided, return_complex=True
+    )
+    return found.transpose(-1, -2)
+
+
 RUNS = ELEMENTWISE | REDUCTIONS | OTHERS | MATRICES
 KINDS = {"bool": torch.bool, "int64": torch.int64}
 NARROW = ("lu_factor",)  # pivots are int32 in PyTorch

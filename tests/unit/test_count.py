@@ -283,3 +283,34 @@ def test_four_dtypes_of_a_contraction_are_kept(
     y = graph.op(op, inputs, attrs)
     assert y.dtype == wanted.split()[3]
     assert {row.dtypes for row in fc.count(graph).rows()} == {tuple(wanted.split())}
+
+
+def heads_of(graph: fc.Graph, *lengths: int) -> list[fc.Tensor]:
+    return [graph.input(f"x{i}", (2, 4, length, 8)) for i, length in enumerate(lengths)]
+
+
+def test_attention_over_pages_is_attention_over_the_keys_in_them() -> None:
+    paged, whole = fc.Graph(), fc.Graph()
+    pages = [paged.input(name, (20, 4, 16, 8)) for name in ("k", "v")]
+    paged.op("paged_attention", [*heads_of(paged, 3), *pages, paged.input("table", (2, 5), "int32")], {"size": 70})
+    whole.op("attention", heads_of(whole, 3, 70, 70), {"causal": "bottom_right"})
+    assert fc.count(paged).flop("all-arithmetic") == fc.count(whole).flop("all-arithmetic")
+    assert fc.count(paged).flop("macs") == 2 * 4 * 3 * (5 * 16) * 16  # all slots of all pages
+    room = fc.Graph()
+    slots = [room.input(name, (20, 4, 16, 8)) for name in ("k", "v")]
+    inputs = [*heads_of(room, 3), *slots, room.input("table", (2, 5), "int32")]
+    with pytest.raises(fc.ShapeError, match="the keys of a sequence and its pages must not fall: 90 and 80"):
+        room.op("paged_attention", inputs, {"size": 90})
+
+
+def test_blocks_of_a_mask_are_the_scores_that_are_left() -> None:
+    every, some = fc.Graph(), fc.Graph()
+    every.op("attention", heads_of(every, 64, 64, 64), {"blocks": 16, "block": 16})
+    some.op("attention", heads_of(some, 64, 64, 64), {"blocks": 4, "block": 16})
+    full = fc.Graph()
+    full.attention(*heads_of(full, 64, 64, 64))
+    for rule in ("macs", "model", "all-arithmetic"):
+        assert fc.count(every).flop(rule) == fc.count(full).flop(rule)
+    macs = fc.convention("macs")
+    used = replace(macs, extents={**macs.extents, "sparsity": "used"})
+    assert fc.count(some).flop(used) * 4 == fc.count(some).flop(macs) == fc.count(full).flop(macs)
