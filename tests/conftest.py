@@ -39,6 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a worker of pytest-xdist, which reports to the process that has one
+        return
     if to := os.environ.get("FLOPCORE_PASSED"):
         names = sorted({report.nodeid for report in reporter.stats.get("passed", [])})
         Path(to).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
