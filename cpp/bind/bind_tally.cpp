@@ -133,12 +133,11 @@ py::dict describe_row(const Tally& tally, const Entry& entry) {
 
 py::dict describe_entry(const Tally& tally, std::size_t i) {
     const Entry& entry = tally.entries()[i];
-    const std::span<const AmountTag> tags = tally.kind_of(entry).tags;
     py::list amounts;
-    for (std::size_t a = 0; a < tags.size(); ++a)
-        amounts.append(py::make_tuple(std::string(kFeatures[static_cast<std::size_t>(tags[a].feature)]),
-                                      to_python(tally.exprs(), tally.amount_base(entry.amounts_begin + a)),
-                                      extent_of(tally, entry, tags[a].extent)));
+    for (const RowTag& row : tally.kind_of(entry).rows)
+        amounts.append(py::make_tuple(std::string(kFeatures[static_cast<std::size_t>(row.feature)]),
+                                      to_python(tally.exprs(), tally.row_base(entry, row)),
+                                      extent_of(tally, entry, row.extent)));
     py::dict result = describe_row(tally, entry);
     result["amounts"] = amounts;
     return result;

@@ -95,18 +95,17 @@ class Folder {
         for (std::uint32_t at = block.entries_begin; at < block.entries_end; ++at) {
             if (kinds[at] == kNoKind) continue;
             const Entry& entry = tally_.entries()[at];
-            const std::span<const AmountTag> tags = tally_.kind_of(entry).tags;
-            for (std::uint32_t i = 0; i < tags.size(); ++i) {
-                const ExprRef base = tally_.amount_base(entry.amounts_begin + i);
+            for (const RowTag& row : tally_.kind_of(entry).rows) {
+                const ExprRef base = tally_.row_base(entry, row);
                 const auto collect = [&](std::size_t side, ExprRef amount) {
-                    const std::uint32_t id = weights(kinds[at], tags[i].feature, side);
+                    const std::uint32_t id = weights(kinds[at], row.feature, side);
                     if (id != 0) sums[id].add(basis_.exprs, amount, 1, true);
                 };
-                if (tags[i].extent == kNoExtent) {
+                if (row.extent == kNoExtent) {
                     collect(0, base);
                     continue;
                 }
-                const Extent& extent = tally_.extents()[entry.extents_begin + tags[i].extent - 1U];
+                const Extent& extent = tally_.extents()[entry.extents_begin + row.extent - 1U];
                 const std::size_t kind = 2 * static_cast<std::size_t>(extent.kind);
                 collect(1 + kind, basis_.exprs.mul(base, extent.nominal));
                 collect(2 + kind, basis_.exprs.mul(base, extent.used));

@@ -249,18 +249,17 @@ class Pricer {
             known->phase = recompute && kind.phase == Phase::kForward ? Phase::kRecompute : kind.phase;
             if (!((convention_.phases >> static_cast<unsigned>(known->phase)) & 1U)) return *known;
             const ScaledWeights& weights = scaled_[weights_of(kind, known->phase)];
-            for (std::uint32_t i = 0; i < kind.tags.size(); ++i) {
-                const AmountTag tag = kind.tags[i];
-                const Int128 numerator = weights[static_cast<std::size_t>(tag.feature)];
+            for (const RowTag& row : kind.rows) {
+                const Int128 numerator = checked_mul(weights[static_cast<std::size_t>(row.feature)], row.scale);
                 if (numerator != 0)
-                    known->rows.push_back({i, tag.feature, tag.extent, ExprRef::fits(numerator), numerator});
+                    known->rows.push_back({row.position, row.feature, row.extent, ExprRef::fits(numerator), numerator});
             }
         }
         return *known;
     }
 
     ExprRef amount(const Entry& entry, const Charge& charge) {
-        const ExprRef base = tally_.amount_base(entry.amounts_begin + charge.position);
+        const ExprRef base = tally_.amounts()[entry.amounts_begin + charge.position];
         if (charge.extent == kNoExtent) return base;
         const Extent& extent = tally_.extents()[entry.extents_begin + charge.extent - 1U];
         const bool used = (convention_.used_extents >> static_cast<unsigned>(extent.kind)) & 1U;
@@ -280,7 +279,7 @@ class Pricer {
         Accumulator* sum = &sums[0];
         std::uint32_t open_key = 0;
         const std::span<const Entry> entries = tally_.entries();
-        const std::span<const ExprRef> bases = tally_.amount_bases();
+        const std::span<const ExprRef> bases = tally_.amounts();
         constexpr std::uint32_t kAhead = 24;
         std::uint32_t at = block.entries_begin;
         with_context([&] { return tally_.describe(entries[at]); },

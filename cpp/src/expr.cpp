@@ -2,6 +2,7 @@
 #include "flopcore/expr.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "expr_arena.hpp"
 
@@ -123,6 +124,29 @@ ExprRef ExprStore::symbol(const Symbol& symbol) { return arena_->atoms[arena_->i
 ExprRef ExprStore::add_slow(ExprRef a, ExprRef b) {
     if (a.is_small() && b.is_small()) return constant(Int128{a.value()} + b.value());
     return arena_->add(a, b);
+}
+
+ExprRef ExprStore::combine(std::span<const std::pair<ExprRef, Rational>> parts) {
+    std::unordered_map<std::uint32_t, Rational> sums;  // of the coefficients, by monomial
+    for (const auto& [part, factor] : parts) {
+        Term room{};
+        for (const Term& term : arena_->terms_of(part, &room)) {
+            const auto [sum, fresh] = sums.try_emplace(term.monomial, Rational{0, 1});
+            sum->second = flopcore::add(sum->second, flopcore::mul(arena_->coef_value(term.coef), factor));
+        }
+    }
+    std::vector<Term> terms;
+    for (const auto& [monomial, sum] : sums) terms.push_back({monomial, arena_->make_coef(sum)});
+    return arena_->collect(terms);
+}
+
+ExprRef ExprStore::multiply_slow(std::span<const ExprRef> factors) {
+    ExprRef numbers = ExprRef::small(1), others = numbers;
+    for (const ExprRef factor : factors) {
+        ExprRef& part = factor.is_small() ? numbers : others;
+        part = mul(part, factor);
+    }
+    return mul(others, numbers);
 }
 ExprRef ExprStore::mul_slow(ExprRef a, ExprRef b) {
     if (a.is_small() && b.is_small()) return constant(Int128{a.value()} * b.value());

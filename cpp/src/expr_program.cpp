@@ -137,8 +137,7 @@ void FloatProgram::compile(std::vector<WorkTerm> terms, std::uint32_t to, std::u
         emit(Code::shift, to, to, to, constant);
 }
 
-void FloatProgram::execute(const Op& op, double* registers, std::size_t n) const {
-    double* to = registers + op.to * kStride;
+void FloatProgram::execute(const Op& op, const double* registers, double* to, std::size_t n) const {
     const double* a = registers + op.a * kStride;
     const double* b = registers + op.b * kStride;
     const double c = op.constant;
@@ -191,8 +190,14 @@ void FloatProgram::run(std::span<const std::span<const std::int64_t>> columns, s
             const std::size_t n = std::min(kBlock, end - begin);
             for (std::size_t i = 0; i < symbols_.size(); ++i)
                 load(symbols_[i], columns[i].subspan(begin, n), registers + register_of(symbols_[i]) * kStride);
-            for (const Op& op : ops_) execute(op, registers, n);
-            std::copy_n(registers + result_ * kStride, n, out.data() + begin);
+            // The columns of the next block come from memory while this one is worked on: more streams than the
+            // hardware follows.
+            const std::size_t ahead = std::min(kBlock, end - begin - n);
+            for (std::size_t i = 0; i < symbols_.size(); ++i)
+                for (std::size_t k = 0; k < ahead; k += 8) __builtin_prefetch(columns[i].data() + begin + n + k);
+            for (const Op& op : std::span(ops_).first(ops_.size() - 1))
+                execute(op, registers, registers + op.to * kStride, n);
+            execute(ops_.back(), registers, out.data() + begin, n);  // the result
         }
     };
     static_cast<void>(parallel_blocks(n_pieces, threads, piece, [] { return false; }));

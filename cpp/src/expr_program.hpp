@@ -57,7 +57,7 @@ class FloatProgram {
     void emit(Code code, std::uint32_t to, std::uint32_t a, std::uint32_t b, double constant = 0);
     [[nodiscard]] std::uint32_t register_of(std::uint32_t atom) const;
     void load(std::uint32_t symbol, std::span<const std::int64_t> values, double* to) const;  // checks each value
-    void execute(const Op& op, double* registers, std::size_t n) const;
+    void execute(const Op& op, const double* registers, double* to, std::size_t n) const;
 
     const ExprStore::Arena& arena_;
     const simd::Kernels& kernels_;

@@ -23,9 +23,9 @@ void Tally::check_no_index(const ExprStore& exprs, ExprRef amount) const {
 
 std::size_t Tally::memory_bytes() const {
     std::size_t total = exprs_.memory_bytes() + blocks_.capacity() * sizeof(TallyBlock) +
-                        frames_.capacity() * sizeof(Frame) + entries_.memory_bytes() + amount_base_.memory_bytes() +
+                        frames_.capacity() * sizeof(Frame) + entries_.memory_bytes() + amounts_.memory_bytes() +
                         extents_.capacity() * sizeof(Extent);
-    for (const EntryKind& kind : kinds_) total += sizeof(EntryKind) + kind.tags.capacity() * sizeof(AmountTag);
+    for (const EntryKind& kind : kinds_) total += sizeof(EntryKind) + kind.rows.capacity() * sizeof(RowTag);
     return total;
 }
 

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "flopcore/error_context.hpp"
+#include "flopcore/formulas.hpp"
 #include "flopcore/rule.hpp"
 
 namespace flopcore {
@@ -30,7 +31,16 @@ struct Form {
     std::uint32_t kind = kNoKind;           // of the last entry
     std::uint32_t n_tags = 0, variant = 0;  // of that kind
     alignas(8) std::array<AmountTag, kMaxAmounts> tags{};
+
+    std::optional<Formulas> formulas{};  // of many such nodes
+    std::uint32_t formula_kind = kNoKind;
+    std::uint32_t n_seen = 0, n_asked = 0;
 };
+
+// Nodes of one form before its rule is asked for formulas (which costs as much as some hundred nodes), and how often it
+// is asked when they do not hold for all.
+constexpr std::uint32_t kManyNodes = 256;
+constexpr std::uint32_t kMaxAsked = 4;
 
 class Walker {
   public:
@@ -49,7 +59,7 @@ class Walker {
         std::size_t n_nodes = 0;
         for (const BlockId block : order) n_nodes += graph_.block_nodes(block).size();
         tally_.entries_.reserve(n_nodes);
-        tally_.amount_base_.reserve(n_nodes * kUsualAmounts);
+        tally_.amounts_.reserve(n_nodes * kUsualAmounts);
         for (std::uint32_t i = 0; i < order.size(); ++i) {
             position_[order[i]] = i;
             walk_block(order[i]);
@@ -90,16 +100,25 @@ class Walker {
         pool_ = &attrs_;
         for (ExprRef& value : attrs_.values()) value = substituted(value, bindings);
         for (const TensorId id : graph_.symbolic_leaves()) {
-            const Tensor leaf = graph_.tensor(id);
-            ExprRef* dims = walk_dims_ + graph_.tensor_record(id).dims_begin;
-            for (std::size_t i = 0; i < leaf.dims.size(); ++i) {
-                dims[i] = substituted(leaf.dims[i], bindings);
-                if (dims[i].is_small() && dims[i].value() < 0)
-                    throw ShapeError(graph_.describe(leaf.producer) + ": dim " + std::to_string(i) + " is " +
-                                     std::to_string(dims[i].value()) + " once dims are bound");
+            const TensorRecord& leaf = graph_.tensor_record(id);
+            const ExprRef* from = graph_dims_ + leaf.dims_begin;
+            ExprRef* dims = walk_dims_ + leaf.dims_begin;
+            std::int64_t negative = 0;
+            for (std::size_t i = 0; i < leaf.rank; ++i) {
+                dims[i] = substituted(from[i], bindings);
+                negative |= dims[i].is_small() ? dims[i].bits() : 0;
             }
+            if (negative < 0) [[unlikely]]
+                reject_negative(id, {dims, leaf.rank});
         }
         bindings_ = bindings;
+    }
+
+    [[noreturn]] void reject_negative(TensorId leaf, std::span<const ExprRef> dims) const {
+        std::size_t i = 0;
+        while (!dims[i].is_small() || dims[i].value() >= 0) ++i;
+        throw ShapeError(graph_.describe(graph_.tensor(leaf).producer) + ": dim " + std::to_string(i) + " is " +
+                         std::to_string(dims[i].value()) + " once dims are bound");
     }
 
     ExprRef substituted(ExprRef value, std::span<const Binding> bindings) {
@@ -119,19 +138,7 @@ class Walker {
     }
 
     [[nodiscard]] ExprRef elements(const ExprRef* dims, std::size_t rank) {
-        std::int64_t twice = 2,
-                     any = 0;  // the handle of a small integer is twice its value, so this ends as the handle
-        for (std::size_t i = 0; i < rank; ++i) {
-            any |= dims[i].bits();
-            if (__builtin_mul_overflow(twice, dims[i].value(), &twice)) [[unlikely]]
-                return elements_slow(dims, rank);
-        }
-        return (any & 1) == 0 ? ExprRef::small(twice >> 1) : elements_slow(dims, rank);
-    }
-    [[nodiscard]] ExprRef elements_slow(const ExprRef* dims, std::size_t rank) {
-        ExprRef product = ExprRef::small(1);
-        for (std::size_t i = 0; i < rank; ++i) product = tally_.exprs_.mul(product, dims[i]);
-        return product;
+        return tally_.exprs_.multiply({dims, rank});
     }
 
     void walk_block(BlockId block) {
@@ -219,10 +226,33 @@ class Walker {
     void walk_node(NodeId id) {
         const NodeRecord& node = graph_.node_record(id);
         Form& form = see_inputs(node);
+        if (form.formulas && by_formulas(id, node, form)) return;
         if (bound_) infer(form, node);
-        see_outputs(form, node);
+        see_elements(form, node);
         count_node(*form.rule, form.count);
         add_entry(id, node, form);
+        if (++form.n_seen % kManyNodes == 0 && form.n_asked < kMaxAsked) [[unlikely]]
+            ask_formulas(form);
+    }
+
+    // The formulas of a form, from the node that was just walked.
+    void ask_formulas(Form& form) {
+        ++form.n_asked;
+        std::optional<Formulas> found =
+            Formulas::learn(*form.rule, form.count.attrs, form.inputs, form.formulas ? &*form.formulas : nullptr);
+        if (!found || found->rank() != form.outputs.front().rank) return;
+        form.formulas = std::move(found);
+        form.formula_kind = number_of_kind(form, form.formulas->variant(), form.formulas->rows());
+    }
+
+    // Returns false, with nothing done, where they do not hold.
+    bool by_formulas(NodeId id, const NodeRecord& node, const Form& form) {
+        const Formulas& formulas = *form.formulas;
+        ExprRef* dims = bound_ ? walk_dims_ + graph_.tensor_record(node.first_output).dims_begin : known_dims_.data();
+        if (!formulas.evaluate(form.inputs, dims, tally_.amounts_.room(kMaxAmounts), extents_.data())) return false;
+        for (std::size_t i = 0; i < formulas.n_extents(); ++i) tally_.extents_.push_back(extents_[i]);
+        write_entry(id, node, form.formula_kind, formulas.n_amounts(), formulas.n_extents());
+        return true;
     }
 
     // What the user's op said when the node was added, with the dims bound.
@@ -239,7 +269,7 @@ class Walker {
             }
             write_outputs(node);
         }
-        see_outputs(form, node);
+        see_elements(form, node);
         const auto bound = [&](ExprRef amount) {
             if (bound_) amount = substituted(amount, bindings_);
             if (amount.is_small() && amount.value() < 0) throw ShapeError("an amount is negative once dims are bound");
@@ -285,9 +315,7 @@ class Walker {
             }
             const TensorRecord& t = graph_.tensor_record(ids[i]);
             if (form.words[i] != t.form()) return false;
-            TensorView& view = form.inputs[i];
-            view.dims = form.dims[i] + t.dims_begin;
-            view.elements = elements(view.dims, view.rank);
+            form.inputs[i].dims = form.dims[i] + t.dims_begin;
         }
         return form.n_outputs == node.n_outputs &&
                form.words[ids.size()] == graph_.tensor_record(node.first_output).form();
@@ -352,9 +380,11 @@ class Walker {
         return bits / 8;
     }
 
-    // The outputs, and room for what is counted of them.
-    void see_outputs(Form& form, const NodeRecord& node) {
+    // The sizes of a node's tensors, and room for what is counted of them.
+    void see_elements(Form& form, const NodeRecord& node) {
         CountContext& count = form.count;
+        for (TensorView& t : form.inputs)
+            if (t.given()) t.elements = elements(t.dims, t.rank);
         for (std::uint32_t i = 0; i < form.n_outputs; ++i) {
             TensorView& y = form.outputs[i];
             y.dims = dims_of(graph_.tensor_record(node.first_output + i));
@@ -363,7 +393,7 @@ class Walker {
         count.y = form.outputs.front();
         count.variant = 0;
         count.n_amounts = 0;
-        count.bases = tally_.amount_base_.room(kMaxAmounts);
+        count.bases = tally_.amounts_.room(kMaxAmounts);
         count.n_extents = 0;
     }
 
@@ -372,15 +402,20 @@ class Walker {
         if (form.n_tags != count.n_amounts || form.variant != count.variant || form.kind == kNoKind ||
             !same_tags(form.tags, count.tags, count.n_amounts)) [[unlikely]]
             note_kind(form);
+        write_entry(id, node, form.kind, count.n_amounts, count.n_extents);
+    }
+
+    void write_entry(NodeId id, const NodeRecord& node, std::uint32_t kind, std::size_t n_amounts,
+                     std::size_t n_extents) {
         Entry& entry = *tally_.entries_.room(1);
         entry.site = id;
         entry.name = node.name;
         entry.scope = node.scope;
-        entry.kind = form.kind;
-        entry.amounts_begin = static_cast<std::uint32_t>(tally_.amount_base_.size());
-        entry.extents_begin = static_cast<std::uint32_t>(tally_.extents_.size()) - count.n_extents;
+        entry.kind = kind;
+        entry.amounts_begin = static_cast<std::uint32_t>(tally_.amounts_.size());
+        entry.extents_begin = static_cast<std::uint32_t>(tally_.extents_.size() - n_extents);
         tally_.entries_.commit(1);
-        tally_.amount_base_.commit(count.n_amounts);
+        tally_.amounts_.commit(n_amounts);
     }
 
     static bool same_tags(const std::array<AmountTag, kMaxAmounts>& a, const std::array<AmountTag, kMaxAmounts>& b,
@@ -401,22 +436,30 @@ class Walker {
     // The kind of what was just counted.
     void note_kind(Form& form) {
         const CountContext& count = form.count;
-        const std::span<const AmountTag> tags(count.tags.data(), count.n_amounts);
-        const auto known = std::ranges::find_if(tally_.kinds_, [&](const EntryKind& kind) {
-            return kind.op == form.rule->op && kind.phase == count.phase && kind.variant == count.variant &&
-                   kind.origin == form.origin && kind.dtypes == form.dtypes && std::ranges::equal(kind.tags, tags);
-        });
-        form.kind = static_cast<std::uint32_t>(known - tally_.kinds_.begin());
         form.n_tags = count.n_amounts;
         form.variant = count.variant;
         form.tags = count.tags;
+        std::vector<RowTag> rows;
+        for (std::uint16_t i = 0; i < count.n_amounts; ++i)
+            rows.push_back({count.tags[i].feature, count.tags[i].extent, i, 1});
+        form.kind = number_of_kind(form, count.variant, rows);
+    }
+
+    std::uint32_t number_of_kind(const Form& form, std::uint32_t variant, std::span<const RowTag> rows) {
+        const Phase phase = form.count.phase;
+        const auto known = std::ranges::find_if(tally_.kinds_, [&](const EntryKind& kind) {
+            return kind.op == form.rule->op && kind.phase == phase && kind.variant == variant &&
+                   kind.origin == form.origin && kind.dtypes == form.dtypes && std::ranges::equal(kind.rows, rows);
+        });
+        const auto number = static_cast<std::uint32_t>(known - tally_.kinds_.begin());
         if (known == tally_.kinds_.end())
             tally_.kinds_.push_back({.op = form.rule->op,
-                                     .phase = count.phase,
+                                     .phase = phase,
                                      .dtypes = form.dtypes,
-                                     .variant = count.variant,
+                                     .variant = variant,
                                      .origin = form.origin,
-                                     .tags = {tags.begin(), tags.end()}});
+                                     .rows = {rows.begin(), rows.end()}});
+        return number;
     }
 
     void infer(Form& form, const NodeRecord& node) {
@@ -505,6 +548,8 @@ class Walker {
     std::vector<std::uint32_t> position_;               // graph block -> tally block
     ShapeWriter shape_;
     std::unordered_map<std::string, std::unique_ptr<Form>> forms_;  // by the bytes of what makes them
+    std::array<ExprRef, kMaxRank> known_dims_{};           // of an output that has them already, as formulas say them
+    std::array<Extent, Formulas::kMaxExtents> extents_{};  // of one node
     std::array<Form*, 1024> recent_{};  // by a few bits of what makes them; a guess, checked at each node
 };
 

@@ -1,9 +1,9 @@
 // Accumulator: an exact sum of many amounts, each times a coefficient.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "flopcore/checked.hpp"
@@ -24,15 +24,12 @@ class Accumulator {
             add_slow(exprs, amount, numerator);
     }
     [[nodiscard]] ExprRef total(ExprStore& exprs, Int128 denominator) const {
-        ExprRef sum = exprs.constant(make_rational(constant_, denominator));
-        std::vector<std::int64_t> keys;
-        for (const auto& [bits, coefficient] : symbolic_) keys.push_back(bits);
-        std::ranges::sort(keys);
-        for (const std::int64_t bits : keys) {
-            const ExprRef amount = ExprRef::stored(static_cast<std::uint32_t>(bits >> 1));
-            sum = exprs.add(sum, exprs.scale(amount, make_rational(symbolic_.at(bits), denominator)));
-        }
-        return sum;
+        if (symbolic_.empty()) return exprs.constant(make_rational(constant_, denominator));
+        std::vector<std::pair<ExprRef, Rational>> parts{{ExprRef::small(1), make_rational(constant_, denominator)}};
+        for (const auto& [bits, coefficient] : symbolic_)
+            parts.emplace_back(ExprRef::stored(static_cast<std::uint32_t>(bits >> 1)),
+                               make_rational(coefficient, denominator));
+        return exprs.combine(parts);
     }
 
   private:

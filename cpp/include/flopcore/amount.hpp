@@ -27,4 +27,14 @@ struct AmountTag {
     friend bool operator==(const AmountTag&, const AmountTag&) = default;
 };
 
+// A row of a node, among others of its kind: its base is the node's amount at `position`, times `scale` (bytes of so
+// many elements, two multiplications per element); several rows may share an amount.
+struct RowTag {
+    Feature feature;
+    ExtentId extent;
+    std::uint16_t position;
+    std::uint32_t scale;
+    friend bool operator==(const RowTag&, const RowTag&) = default;
+};
+
 }  // namespace flopcore

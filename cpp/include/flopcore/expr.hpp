@@ -119,8 +119,20 @@ class ExprStore {
             return ExprRef::small(product >> 1);
         return mul_slow(a, b);
     }
+    // Numbers first, so that a symbol among them makes one expression and not one for each factor.
+    [[nodiscard]] ExprRef multiply(std::span<const ExprRef> factors) {
+        std::int64_t twice = 2, any = 0;  // the handle of a small integer is twice its value: this ends as the handle
+        for (const ExprRef factor : factors) {
+            any |= factor.bits();
+            if (__builtin_mul_overflow(twice, factor.value(), &twice)) [[unlikely]]
+                return multiply_slow(factors);
+        }
+        return (any & 1) == 0 ? ExprRef::small(twice >> 1) : multiply_slow(factors);
+    }
     [[nodiscard]] ExprRef negate(ExprRef a) { return mul(a, ExprRef::small(-1)); }
     [[nodiscard]] ExprRef scale(ExprRef a, Rational factor);
+    // Sum of part x factor over many parts, with no expression made on the way.
+    [[nodiscard]] ExprRef combine(std::span<const std::pair<ExprRef, Rational>> parts);
     [[nodiscard]] ExprRef pow(ExprRef a, std::uint32_t exponent);
     // Division rounded down / up. A zero or possibly non-positive constant divisor is a ShapeError.
     [[nodiscard]] ExprRef floordiv(ExprRef a, ExprRef b);
@@ -175,6 +187,7 @@ class ExprStore {
     [[nodiscard]] ExprRef big_constant(Int128 value);
     [[nodiscard]] ExprRef add_slow(ExprRef a, ExprRef b);
     [[nodiscard]] ExprRef mul_slow(ExprRef a, ExprRef b);
+    [[nodiscard]] ExprRef multiply_slow(std::span<const ExprRef> factors);
 
     std::unique_ptr<Arena> arena_;
 };

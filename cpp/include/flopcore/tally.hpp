@@ -34,13 +34,13 @@ struct EntryKind {
     Phase phase;
     RowDTypes dtypes;
     std::uint32_t variant;
-    std::uint32_t origin;         // text
-    std::vector<AmountTag> tags;  // of each row
+    std::uint32_t origin;  // text
+    std::vector<RowTag> rows;
 };
 
 // The rows of one site and phase: one record that is always read whole (hence not split into columns). Row i is of
-// feature tags[i].feature of the kind, with base amount_base(amounts_begin + i) and, where tags[i].extent is k > 0, the
-// extent extents()[extents_begin + k - 1].
+// what rows[i] of the kind says, with base row_base(entry, rows[i]) and, where rows[i].extent is k > 0, the extent
+// extents()[extents_begin + k - 1].
 struct Entry {
     NodeId site;
     std::uint32_t name, scope;  // texts
@@ -99,8 +99,12 @@ class Tally {
     [[nodiscard]] std::span<const Extent> extents() const { return extents_; }
     [[nodiscard]] std::span<const EntryKind> kinds() const { return kinds_; }
     [[nodiscard]] const EntryKind& kind_of(const Entry& entry) const { return kinds_[entry.kind]; }
-    [[nodiscard]] std::span<const ExprRef> amount_bases() const { return amount_base_.span(); }
-    [[nodiscard]] ExprRef amount_base(std::size_t i) const { return amount_base_[i]; }
+    [[nodiscard]] std::span<const ExprRef> amounts() const { return amounts_.span(); }
+    // Only amounts that are small integers, and stay so, are shared at a scale.
+    [[nodiscard]] ExprRef row_base(const Entry& entry, const RowTag& row) const {
+        const ExprRef amount = amounts_[entry.amounts_begin + row.position];
+        return row.scale == 1 ? amount : ExprRef::small(amount.value() * row.scale);
+    }
     [[nodiscard]] const ExprStore& exprs() const { return exprs_; }
     [[nodiscard]] std::string_view name_of(Op op) const {
         return is_user(op) ? std::string_view(user_ops_[static_cast<std::size_t>(op) - kOpCount]) : op_name(op);
@@ -125,7 +129,7 @@ class Tally {
     std::vector<Frame> frames_;
     std::vector<std::string> user_ops_;  // that of op kOpCount + i
     Column<Entry> entries_;
-    Column<ExprRef> amount_base_;
+    Column<ExprRef> amounts_;
     std::vector<EntryKind> kinds_;
     std::vector<Extent> extents_;
 };

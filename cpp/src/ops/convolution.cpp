@@ -214,7 +214,7 @@ void count_conv(CountContext& context) {
             used = exprs.mul(used, windows.used(exprs, i, x.dims[2 + i], weight.dims[2 + i]));
         }
         const ExtentId inside = context.add_extent({ExtentKind::kPaddingTaps, Grade::kExact, taps, used});
-        context.emit(Feature::kMac, exprs.mul(exprs.mul(x.dim(0), weight.dim(0)), weight.dim(1)), inside);
+        context.emit(Feature::kMac, exprs.mul(x.dim(0), exprs.mul(weight.dim(0), weight.dim(1))), inside);
     }
     context.emit(Feature::kOutputs, y.elements);
     emit_flags(context);

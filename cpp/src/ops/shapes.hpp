@@ -90,9 +90,7 @@ struct Sparsity {
 };
 
 [[nodiscard]] inline ExprRef product(ExprStore& exprs, std::span<const ExprRef> dims) {
-    ExprRef result = one();
-    for (const ExprRef dim : dims) result = exprs.mul(result, dim);
-    return result;
+    return exprs.multiply(dims);
 }
 
 }  // namespace flopcore::ops
