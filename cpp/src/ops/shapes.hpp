@@ -89,8 +89,6 @@ struct Sparsity {
     ExprRef used;
 };
 
-[[nodiscard]] inline ExprRef product(ExprStore& exprs, std::span<const ExprRef> dims) {
-    return exprs.multiply(dims);
-}
+[[nodiscard]] inline ExprRef product(ExprStore& exprs, std::span<const ExprRef> dims) { return exprs.multiply(dims); }
 
 }  // namespace flopcore::ops
