@@ -92,7 +92,7 @@ def ragged_matmul(r: Recipe, op: str) -> Value:
     top_k = r.pick((1, 1, 2, 3))
     if top_k > 1:
         rows, inner, columns = (
-            f"{top_k} * ({size})" if cut == ragged else size
+            (top_k * size if isinstance(size, int) else f"{top_k} * ({size})") if cut == ragged else size
             for cut, size in (("rows", rows), ("inner", inner), ("columns", columns))
         )
     x = r.leaf([groups, rows, inner] if ragged == "columns" else [rows, inner], dtype=dtype)

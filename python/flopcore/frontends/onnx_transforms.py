@@ -1,4 +1,4 @@
-"""Rules for the Fourier transforms and the determinant of ONNX, counted by their definitions."""
+"""Rules for the Fourier transforms of ONNX, counted by their definition, and for the determinant."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from flopcore.errors import DataError
-from flopcore.expr import dim
 
-from .onnx_build import Builder, Loop, Result, Rule
+from .onnx_build import Builder, Result, Rule
 from .onnx_shapes import integers
 from .onnx_values import Node, Size, Value, whole
 from .unsupported import NotCountable
@@ -90,23 +89,7 @@ def _stft(b: Builder, node: Node) -> Result:
 
 
 def _det(b: Builder, node: Node) -> Result:
-    """Gaussian elimination, a loop over pivots: a column divided, the rest less an outer product; then the diagonal."""
-    x = node.input(0)
-    if x.rank < 2 or x.shape[-1] != x.shape[-2]:
-        raise DataError(f"{node.describe()}: needs square matrices")
-    *batch, n = x.shape[:-1]
-    pivot = dim(b.unique(f"{node.label()}_pivot"), min=0)
-    left = whole(n - 1 - pivot)
-    block = b.new_block(node, "pivot")
-    with b.inside(block):
-        column, row = Value("column", x.dtype, (*batch, left, 1)), Value("row", x.dtype, (*batch, 1, left))
-        factors = b.emit(node, "div", [column, Value("pivot", x.dtype, ())])
-        rest = Value("rest", x.dtype, (*batch, left, left))
-        b.emit(node, "sub", [rest, b.emit(node, "mul", [factors, row])])
-    b.finish(block, [])
-    b.add_loop(node, Loop(block, whole(n - 1), pivot, 0), [])
-    diagonal = Value("diagonal", x.dtype, (*batch, n))
-    return b.emit(node, "reduce_prod", [diagonal], {"axes": [len(batch)]})
+    return b.emit(node, "determinant", [node.input(0)])
 
 
 RULES: Mapping[str, Rule] = MappingProxyType({"DFT": _dft, "Det": _det, "STFT": _stft})
