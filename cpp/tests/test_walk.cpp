@@ -65,6 +65,45 @@ void counts_symbolically_and_bound_alike() {
     CHECK(open.frames().size() == 1 && open.texts()[open.frames()[0].scope] == "layers.[0..2]");
 }
 
+// Enough nodes of one form for formulas: sizes of 1, coincidences among sizes, and products beyond 64 bits.
+void counts_many_nodes_as_it_does_one() {
+    Graph g;
+    const auto node = [&](Op op, std::initializer_list<TensorId> inputs, std::initializer_list<AttrInput> attrs = {}) {
+        const std::uint32_t set = g.intern_attrs(op, std::span<const AttrInput>(attrs.begin(), attrs.size()));
+        static_cast<void>(g.add_node(op, std::span<const TensorId>(inputs.begin(), inputs.size()), set, {}));
+    };
+    std::uint32_t state = 1;
+    const auto size = [&state] {
+        state = state * 1664525U + 1013904223U;
+        const std::uint32_t high = state >> 16;
+        return std::int64_t{high % 50 == 0 ? std::int64_t{1} << 24 : 1 + high % 12};
+    };
+    Int128 macs = 0, taps = 0;
+    for (int i = 0; i < 2000; ++i) {
+        const std::int64_t rows = size(), inner = size(), columns = size(), side = size(), kernel = i % 2 == 0 ? 3 : 5;
+        const TensorId x = g.add_leaf(Op::kInput, std::array{n(rows), n(inner)}, DType::kFloat32, {});
+        const TensorId w = g.add_leaf(Op::kParameter, std::array{n(columns), n(inner)}, DType::kFloat32, {});
+        node(Op::kLinear, {x, w});
+        macs += Int128{rows} * inner * columns;
+        const TensorId image = g.add_leaf(Op::kInput, std::array{n(1), n(inner), n(side)}, DType::kFloat32, {});
+        const TensorId filter =
+            g.add_leaf(Op::kParameter, std::array{n(columns), n(inner), n(kernel)}, DType::kFloat32, {});
+        const std::int64_t pad = kernel / 2;
+        node(Op::kConv, {image, filter}, {{"padding", std::vector<ExprRef>{n(pad), n(pad)}}});
+        macs += Int128{columns} * inner * kernel * side;
+        for (std::int64_t tap = -pad; tap <= pad; ++tap)  // outputs that a tap finds inside the image
+            taps += Int128{columns} * inner * std::max<std::int64_t>(side - (tap < 0 ? -tap : tap), 0);
+        taps += Int128{rows} * inner * columns;
+    }
+    const Tally tally = walk(g);
+    const auto total = [&](std::uint32_t used) {
+        const Cost cost = price(tally, charging(Feature::kMac, used));
+        return cost.exprs.evaluate(cost.total, std::span<const Binding>{});
+    };
+    CHECK((total(0) == Rational{macs, 1}));
+    CHECK((total(1U << static_cast<unsigned>(ExtentKind::kPaddingTaps)) == Rational{taps, 1}));
+}
+
 void groups_sum_to_the_total() {
     const Model m = transformer(2);
     const std::array at{Binding{"batch", n(2)}, Binding{"seq", n(5)}};
@@ -117,6 +156,7 @@ void the_tally_outlives_the_graph() {
 
 int main() {
     counts_symbolically_and_bound_alike();
+    counts_many_nodes_as_it_does_one();
     groups_sum_to_the_total();
     rejects_bad_bindings_and_overflow();
     the_tally_outlives_the_graph();
