@@ -319,6 +319,45 @@ def test_record_counts_attention_on_cpu() -> None:
     assert 2 * recorded(lambda: nn.functional.scaled_dot_product_attention(q, k, v)) == 12_582_912
 
 
+@pytest.mark.parametrize("norm_first", [False, True])
+@pytest.mark.parametrize("mask", ["none", "src_mask", "src_key_padding_mask"])
+def test_record_counts_the_fast_path_of_an_encoder_layer(norm_first: bool, mask: str) -> None:
+    """One kernel, which FlopCounterMode does not know; with gradients it counts the linear layers."""
+    layer = nn.TransformerEncoderLayer(64, 4, dropout=0.0, activation="gelu", batch_first=True, norm_first=norm_first)
+    x = torch.ones(2, 8, 64)
+    layer.eval()
+    masks = {"src_mask": torch.ones(8, 8).triu(1).bool(), "src_key_padding_mask": torch.zeros(2, 8).bool()}
+    given = {mask: masks[mask]} if mask in masks else {}
+
+    def seen() -> int:
+        with flop_counter.FlopCounterMode(display=False) as counter:
+            layer(x, **given)
+        return int(counter.get_total_flops())
+
+    with torch.no_grad():
+        with fc.record_torch() as fused:
+            layer(x, **given)
+        assert seen() == fc.count(fused).flop("torch-2.13-cpu") == fc.count(fused).flop("torch-2.13") == 0
+    with fc.record_torch() as plain:
+        layer(x, **given)
+    assert seen() == fc.count(plain).flop("torch-2.13-cpu") == 8_912_896
+    attention = 2 * 2 * (2 * 4 * 8 * 8 * 16)
+    for graph in (fused, plain):
+        assert fc.count(graph).flop("torch") == 8_912_896 + attention
+        assert graph.parameters == sum(each.numel() for each in layer.parameters())
+
+
+def test_record_counts_the_fast_path_of_attention() -> None:
+    module, x = nn.MultiheadAttention(64, 4, batch_first=True).eval(), torch.ones(2, 8, 64)
+    with torch.no_grad(), flop_counter.FlopCounterMode(display=False) as counter:
+        module(x, x, x, need_weights=False)
+    with torch.no_grad(), fc.record_torch() as graph:
+        module(x, x, x, need_weights=False)
+    tally = fc.count(graph)
+    assert counter.get_total_flops() == tally.flop("torch-2.13-cpu") == 0
+    assert tally.flop("macs") == 16 * 64 * (3 * 64 + 64) + 2 * (2 * 4 * 8 * 8 * 16)
+
+
 def test_record_counts_recomputation_as_it_happens() -> None:
     from torch.utils.checkpoint import checkpoint
 

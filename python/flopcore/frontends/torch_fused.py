@@ -141,6 +141,54 @@ def _pack(call: Call) -> list[Tensor | None]:
     return _statistics(call, call.op("gather", [flat, picks], axis=0))
 
 
+def _self_attention(call: Call, x: Tensor, heads: int, weights: tuple[Tensor | None, ...]) -> Tensor:
+    """Projections packed in one, attention over heads, the projection of their results; x is [batch, seq, width]."""
+    of_input, of_input_bias, of_output, of_output_bias = weights
+    mask = call.get("mask")
+    batch, seq, width = x.shape
+    if mask is not None:
+        sides = {0: (1, 1, seq, seq), 1: (batch, 1, 1, seq)}.get(call.get("mask_type"))
+        mask = mask if sides is None else call.reshape(mask, sides)
+    size = call.get("embed_dim") // heads
+    packed = call.reshape(call.op("linear", [x, of_input, of_input_bias]), (batch, seq, 3, heads, size))
+    parts = call.ops("unbind", [call.op("transpose", [packed], permutation=[2, 0, 3, 1, 4])], axis=0)
+    found = call.op("transpose", [call.op("attention", [*parts, mask])], permutation=[0, 2, 1, 3])
+    result: Tensor = call.op("linear", [call.reshape(found, (batch, seq, width)), of_output, of_output_bias])
+    return result
+
+
+def _multi_head_attention(call: Call) -> list[Tensor | None]:
+    """`torch.nn.MultiheadAttention` without gradients, as one kernel."""
+    x = call.tensor("query")
+    if call.tensor("key").id != x.id or call.tensor("value").id != x.id:
+        raise NotCountable("attention over another sequence, as one kernel")
+    names = ("qkv_weight", "qkv_bias", "proj_weight", "proj_bias")
+    weights = tuple(call.get(name) for name in names)
+    return _statistics(call, _self_attention(call, x, call.get("num_head"), weights))
+
+
+def _encoder_layer(call: Call) -> Tensor:
+    """`torch.nn.TransformerEncoderLayer` without gradients, as one kernel."""
+    x = call.tensor("src")
+    names = ("qkv_weight", "qkv_bias", "proj_weight", "proj_bias")
+    weights = tuple(call.get(name) for name in names)
+
+    def norm(x: Tensor, number: int) -> Tensor:
+        scale, shift = call.get(f"norm_weight_{number}"), call.get(f"norm_bias_{number}")
+        return call.op("layer_norm", [x, scale, shift], normalized_ndim=1)  # type: ignore[no-any-return]
+
+    def network(x: Tensor) -> Tensor:
+        inner = call.op("linear", [x, call.get("ffn_weight_1"), call.get("ffn_bias_1")])
+        active = call.op("gelu" if call.get("use_gelu") else "relu", [inner])
+        return call.op("linear", [active, call.get("ffn_weight_2"), call.get("ffn_bias_2")])  # type: ignore[no-any-return]
+
+    first = call.get("norm_first")
+    for number, part in ((1, lambda y: _self_attention(call, y, call.get("num_heads"), weights)), (2, network)):
+        x = call.op("add", [x, part(norm(x, number) if first else x)])
+        x = x if first else norm(x, number)
+    return x
+
+
 FUSED: Mapping[str, Handler] = {
     "mkldnn_rnn_layer_backward": _recurrent_backward,
     "_pack_padded_sequence": _pack,
@@ -164,6 +212,8 @@ FUSED: Mapping[str, Handler] = {
         ],
         _attention_backward,
     ),
+    "_native_multi_head_attention": _multi_head_attention,
+    "_transformer_encoder_layer_fwd": _encoder_layer,
     "convolution_backward": _convolution_backward,
     "embedding_dense_backward": _embedding_backward,
 }
