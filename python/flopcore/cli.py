@@ -160,7 +160,7 @@ def count(
     verified: bool,
     as_json: bool,
 ) -> None:
-    """Count the operations of MODEL: an .onnx file, or a Hugging Face config.json."""
+    """Count the operations of MODEL: an ONNX, GGUF or .pt2 file, or a Hugging Face config.json or its folder."""
     from .conventions import convention
     from .count import count
     from .errors import UnsupportedNodes
