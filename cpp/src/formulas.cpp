@@ -32,9 +32,10 @@ const Family* family_of(const OpRule& rule) {
 }
 
 bool all_numbers(const AttrView& attrs, std::span<const TensorView> inputs) {
-    for (const AttrView::Item& item : attrs.items())
-        for (const ExprRef value : *attrs.list(item.key))
-            if (!value.is_small()) return false;
+    for (const AttrView::Item& item : attrs.items()) {
+        const auto values = attrs.list(item.key);
+        if (!std::ranges::all_of(*values, &ExprRef::is_small)) return false;
+    }
     // Whether groups divide the channels is what a symbol cannot tell.
     if (const auto groups = attrs.scalar(AttrKey::kGroups); groups && *groups != ExprRef::small(1)) return false;
     return std::ranges::all_of(inputs,
