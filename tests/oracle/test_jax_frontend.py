@@ -41,6 +41,30 @@ def test_products_equal_xla_where_xla_is_exact() -> None:
         assert 2 * macs(fn, *avals) == xla(fn, *avals)
 
 
+def test_sums_and_results_have_the_dtypes_that_jax_gives_them() -> None:
+    """A preferred element type is the dtype of sums and result, and no conversion after them."""
+    half, single = jnp.bfloat16, jnp.float32
+    plain = {"precision": lax.DotAlgorithmPreset.BF16_BF16_F32, "preferred_element_type": half}
+    x, w = shape(8, 16, dtype=half), shape(16, 4, dtype=half)
+    image, kernel = shape(1, 2, 5, 5, dtype=half), shape(4, 2, 3, 3, dtype=half)
+    window = {"window_strides": (1, 1), "padding": [(1, 1)] * 2, "preferred_element_type": single}
+    cases: list[tuple[Any, Any, str]] = [
+        (lambda a, b: lax.dot(a, b, preferred_element_type=single), (x, w), "float32"),
+        (lambda a, b: lax.dot(a, b, **plain), (x, w), "bfloat16"),
+        (lambda a, b: lax.ragged_dot(a, b, jnp.array([3, 5]), preferred_element_type=single),
+         (x, shape(2, 16, 4, dtype=half)), "float32"),
+        (conv(**window), (image, kernel), "float32"),
+        (conv(**window, lhs_dilation=(2, 2)), (image, kernel), "float32"),
+    ]  # fmt: skip
+    for fn, avals, result in cases:
+        tally = fc.count(fc.from_jax(fn, *avals))
+        (row,) = (row for row in tally.rows() if row.feature == "mac")
+        assert row.dtypes == ("bfloat16", "bfloat16", "float32", result)
+        assert "cast" not in {row.op for row in tally.rows()}
+    fn, avals, _ = cases[0]
+    assert fc.count(fc.from_jax(fn, *avals)).flop("xla-0.10.2/measured") == xla(fn, *avals) == 2 * 8 * 16 * 4
+
+
 def conv(**given: Any) -> Callable[[Any, Any], Any]:
     return lambda x, w: lax.conv_general_dilated(x, w, **given)
 

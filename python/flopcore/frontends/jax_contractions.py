@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from flopcore.graph import DimLike, Tensor
+import numpy as np
+
+from flopcore.graph import AttrValue, DimLike, Tensor
 
 from .jax_equation import Equation, Handler, number
 from .unsupported import NotCountable
@@ -13,17 +14,30 @@ from .unsupported import NotCountable
 __all__: list[str] = []
 
 
+def _sums(eqn: Equation) -> dict[str, AttrValue]:
+    """Return the dtypes of the sums and of the result, where they are not those of the operands.
+
+    JAX documentation, jax.lax.dot: `preferred_element_type` is both; an algorithm names the dtype of the sums itself.
+    """
+    algorithm = getattr(eqn.given.get("precision"), "accumulation_type", None)
+    attrs: dict[str, AttrValue] = {}
+    if algorithm is not None:
+        attrs["accumulate"] = np.dtype(algorithm).name
+    if eqn.dtype != eqn.inputs[0].dtype:
+        attrs = {"accumulate": eqn.dtype} | attrs | {"dtype": eqn.dtype}
+    return attrs
+
+
 def _dot_general(eqn: Equation) -> Tensor:
     (a_contract, b_contract), (a_batch, b_batch) = eqn.given["dimension_numbers"]
     a, b = eqn.inputs
-    if a.dtype != b.dtype:
-        wide = eqn.dtype
-        a, b = (x if x.dtype == wide else eqn.op("cast", [x], dtype=wide) for x in (a, b))
+    if a.dtype != b.dtype:  # operands of two dtypes are multiplied in that of the result
+        a, b = (x if x.dtype == eqn.dtype else eqn.op("cast", [x], dtype=eqn.dtype) for x in (a, b))
     found: Tensor = eqn.op(
         "dot_general", [a, b], lhs_contract=list(a_contract), rhs_contract=list(b_contract),
-        lhs_batch=list(a_batch), rhs_batch=list(b_batch),
+        lhs_batch=list(a_batch), rhs_batch=list(b_batch), **_sums(eqn),
     )  # fmt: skip
-    return found if found.dtype == eqn.dtype else eqn.op("cast", [found], dtype=eqn.dtype)
+    return found
 
 
 def _ragged_dot(eqn: Equation) -> Tensor:
@@ -37,17 +51,17 @@ def _ragged_dot(eqn: Equation) -> Tensor:
     found: Tensor
     if cut == x_contract:
         sides = eqn.transpose(x, [1 - cut, cut]), eqn.transpose(weight, [weight_contract, 1 - weight_contract])
-        found = eqn.op("ragged_matmul", [*sides, sizes], ragged="inner")
+        found = eqn.op("ragged_matmul", [*sides, sizes], ragged="inner", **_sums(eqn))
     else:
         (columns,) = (axis for axis in range(3) if axis not in (*group, weight_contract))
         sides = eqn.transpose(x, [cut, x_contract]), eqn.transpose(weight, [*group, weight_contract, columns])
-        found = eqn.op("ragged_matmul", [*sides, sizes], ragged="rows")
+        found = eqn.op("ragged_matmul", [*sides, sizes], ragged="rows", **_sums(eqn))
     return found
 
 
 def _conv(eqn: Equation) -> Tensor:
     """Inputs are brought to [N, C, *spatial] and [out, C / groups, *kernel] first."""
-    given, (x, weight) = eqn.given, eqn.inputs
+    given, (x, weight), sums = eqn.given, eqn.inputs, _sums(eqn)
     numbers = given["dimension_numbers"]
     n = len(x.shape) - 2
     x, weight = eqn.transpose(x, numbers.lhs_spec), eqn.transpose(weight, numbers.rhs_spec)
@@ -58,9 +72,9 @@ def _conv(eqn: Equation) -> Tensor:
     begins, ends = ([eqn.size(pair[side]) for pair in given["padding"]] for side in (0, 1))
     if all(each == 1 for each in hole):
         if any(not isinstance(each, int) or each < 0 for each in (*begins, *ends)):
-            pads: list[Any] = [0, 0, *begins, 0, 0, *ends]
-            x, begins, ends = eqn.op("pad", [x], padding=pads), [0] * n, [0] * n
-        found = eqn.op("conv", [x, weight], stride=stride, dilation=dilation, padding=[*begins, *ends], groups=groups)
+            x, begins, ends = eqn.op("pad", [x], padding=[0, 0, *begins, 0, 0, *ends]), [0] * n, [0] * n
+        pads = [*begins, *ends]
+        found = eqn.op("conv", [x, weight], stride=stride, dilation=dilation, padding=pads, groups=groups, **sums)
     else:
         found = _transposed_conv(eqn, x, weight, stride, hole, dilation, begins, ends, groups)
     order = [0] * len(numbers.out_spec)
@@ -103,7 +117,7 @@ def _transposed_conv(
     turned = eqn.reshape(turned, (groups * channels, outputs // groups, *taps))
     found: Tensor = eqn.op(
         "conv_transpose", [x, turned], stride=list(hole), dilation=list(dilation), padding=padding,
-        output_padding=extra, groups=groups,
+        output_padding=extra, groups=groups, **_sums(eqn),
     )  # fmt: skip
     return found
 
