@@ -5,6 +5,9 @@
 #include "flopcore/isa.hpp"
 #include "flopcore/parallel.hpp"
 namespace flopcore {
+
+using simd::ColumnOp;
+
 namespace {
 
 double to_double(Rational value) { return static_cast<double>(value.num) / static_cast<double>(value.den); }
@@ -28,21 +31,23 @@ std::uint32_t FloatProgram::register_of(std::uint32_t atom) const {
     return static_cast<std::uint32_t>(std::ranges::lower_bound(atoms_, atom) - atoms_.begin());
 }
 
-void FloatProgram::emit(Code code, std::uint32_t to, std::uint32_t a, std::uint32_t b, double constant) {
+// Code whose first operand is the register computed last prolongs its chain: the value is at hand.
+void FloatProgram::emit(ColumnOp op, std::uint32_t to, std::uint32_t a, std::uint32_t b, double constant) {
     n_registers_ = std::max(n_registers_, to + 1);
-    if (!ops_.empty()) {  // two passes over a block joined to one; each result is rounded as before
-        Op& last = ops_.back();
-        if (code == Code::add && last.code == Code::scale && last.to == b && b != a) {
-            last = {Code::add_scaled, to, a, last.a, last.constant, 0};
-            return;
-        }
-        if (code == Code::shift && last.code == Code::mul && last.to == a && to == a) {
-            last.code = Code::mul_shift;
-            last.constant = constant;
-            return;
-        }
+    const std::uint32_t last = chains_.empty() || op == ColumnOp::floor_quotient ? kNone : chains_.back().to;
+    const bool starts = op == ColumnOp::fill || op == ColumnOp::load_scaled;
+    const std::uint32_t operand = starts ? a : b;
+    const simd::ColumnStep step{op, operand == kNone ? 0 : operand, constant};
+    if (!starts && a == last && to == last && b != last) {
+        steps_.push_back(step);
+    } else if (op == ColumnOp::add && b == last) {
+        steps_.push_back({op, a, constant});
+        chains_.back().to = to;
+    } else {
+        chains_.push_back({static_cast<std::uint32_t>(steps_.size()), to});
+        if (!starts) steps_.push_back({ColumnOp::load, a, 0});
+        steps_.push_back(step);
     }
-    ops_.push_back({code, to, a, b, constant, 0});
 }
 
 void FloatProgram::compile_atom(std::uint32_t atom) {
@@ -53,17 +58,20 @@ void FloatProgram::compile_atom(std::uint32_t atom) {
     const std::uint32_t other = n_registers_;
     compile(args[0], to);
     if (kind == AtomKind::floordiv && arena_.is_constant(args[1])) {
-        emit(Code::floor_scaled, to, to, to, to_double(arena_.constant_value(args[1])));
-    } else {
-        for (const ExprRef arg : args.subspan(1)) {
-            compile(arg, other);
-            emit(kind == AtomKind::floordiv  ? Code::floor_quotient
-                 : kind == AtomKind::minimum ? Code::min
-                                             : Code::max,
-                 to, to, other);
-        }
+        emit(ColumnOp::floor_scaled, to, to, kNone, to_double(arena_.constant_value(args[1])));
+        return;
     }
-    ops_.back().atom = atom;
+    for (const ExprRef arg : args.subspan(1)) {
+        compile(arg, other);
+        emit(kind == AtomKind::floordiv  ? ColumnOp::floor_quotient
+             : kind == AtomKind::minimum ? ColumnOp::min
+                                         : ColumnOp::max,
+             to, to, other);
+    }
+    if (kind == AtomKind::floordiv) {
+        chains_.back().divisor = other;
+        chains_.back().atom = atom;
+    }
 }
 
 void FloatProgram::compile(ExprRef expr, std::uint32_t to) {
@@ -120,54 +128,40 @@ void FloatProgram::compile(std::vector<WorkTerm> terms, std::uint32_t to, std::u
         }
         const std::uint32_t target = started ? free : to;
         const std::uint32_t x = register_of(best);
-        if (inside.size() == 1 && inside[0].factors.empty()) {
-            emit(Code::scale, target, x, x, inside[0].coef);
+        const bool scaled = inside.size() == 1 && inside[0].factors.empty();
+        if (scaled && started && power == 1) {
+            emit(ColumnOp::add_scaled, to, to, x, inside[0].coef);
+            terms = std::move(outside);
+            continue;
+        }
+        if (scaled) {
+            emit(ColumnOp::load_scaled, target, x, kNone, inside[0].coef);
             --power;
         } else {
             compile(std::move(inside), target, std::max(free, target + 1));
         }
-        for (; power != 0; --power) emit(Code::mul, target, target, x);
-        if (started) emit(Code::add, to, to, target);
+        for (; power != 0; --power) emit(ColumnOp::mul, target, target, x);
+        if (started) emit(ColumnOp::add, to, to, target);
         started = true;
         terms = std::move(outside);
     }
     if (!started)
-        emit(Code::fill, to, to, to, constant);
+        emit(ColumnOp::fill, to, kNone, kNone, constant);
     else if (constant != 0)
-        emit(Code::shift, to, to, to, constant);
+        emit(ColumnOp::shift, to, to, kNone, constant);
 }
 
-void FloatProgram::execute(const Op& op, const double* registers, double* to, std::size_t n) const {
-    const double* a = registers + op.a * kStride;
-    const double* b = registers + op.b * kStride;
-    const double c = op.constant;
-    switch (op.code) {
-        case Code::fill:
-            return void(std::fill_n(to, n, c));
-        case Code::scale:
-            return kernels_.column_scale(a, n, c, to);
-        case Code::shift:
-            return kernels_.column_shift(a, n, c, to);
-        case Code::mul_shift:
-            return kernels_.column_mul_shift(a, b, n, c, to);
-        case Code::add_scaled:
-            return kernels_.column_add_scaled(a, b, n, c, to);
-        case Code::add:
-            return kernels_.column_add(a, b, n, to);
-        case Code::mul:
-            return kernels_.column_mul(a, b, n, to);
-        case Code::min:
-            return kernels_.column_min(a, b, n, to);
-        case Code::max:
-            return kernels_.column_max(a, b, n, to);
-        case Code::floor_scaled:
-            return kernels_.column_floor_scaled(a, n, c, to);
-        case Code::floor_quotient:
-            if (!std::all_of(b, b + n, [](double divisor) { return divisor > 0; }))
-                throw DataError("in " + arena_.text(arena_.atoms[op.atom].self, false) +
-                                " the divisor is not positive at some point");
-            return kernels_.column_floor_quotient(a, b, n, to);
+void FloatProgram::execute(std::size_t chain, const double* registers, std::size_t n, double* to) const {
+    const Chain& it = chains_[chain];
+    if (it.divisor != kNone) {
+        const double* divisors = registers + it.divisor * kStride;
+        if (!std::all_of(divisors, divisors + n, [](double divisor) { return divisor > 0; }))
+            throw DataError("in " + arena_.text(arena_.atoms[it.atom].self, false) +
+                            " the divisor is not positive at some point");
     }
+    const std::size_t end = chain + 1 < chains_.size() ? chains_[chain + 1].begin : steps_.size();
+    const std::size_t whole = (n + simd::kColumnTile - 1) / simd::kColumnTile * simd::kColumnTile;
+    kernels_.column_chain(steps_.data() + it.begin, end - it.begin, registers, kStride, whole, to);
 }
 
 void FloatProgram::load(std::uint32_t symbol, std::span<const std::int64_t> values, double* to) const {
@@ -190,14 +184,17 @@ void FloatProgram::run(std::span<const std::span<const std::int64_t>> columns, s
             const std::size_t n = std::min(kBlock, end - begin);
             for (std::size_t i = 0; i < symbols_.size(); ++i)
                 load(symbols_[i], columns[i].subspan(begin, n), registers + register_of(symbols_[i]) * kStride);
-            // The columns of the next block come from memory while this one is worked on: more streams than the
-            // hardware follows.
-            const std::size_t ahead = std::min(kBlock, end - begin - n);
+            // The columns come from memory while earlier blocks are worked on: more streams than the hardware follows,
+            // and into the second cache, for the first is full of registers.
+            const std::size_t ahead = std::min(begin + kAhead, out.size());
             for (std::size_t i = 0; i < symbols_.size(); ++i)
-                for (std::size_t k = 0; k < ahead; k += 8) __builtin_prefetch(columns[i].data() + begin + n + k);
-            for (const Op& op : std::span(ops_).first(ops_.size() - 1))
-                execute(op, registers, registers + op.to * kStride, n);
-            execute(ops_.back(), registers, out.data() + begin, n);  // the result
+                for (std::size_t k = ahead; k < std::min(ahead + kBlock, out.size()); k += 8)
+                    __builtin_prefetch(columns[i].data() + k, 0, 2);
+            double* const result = n == kBlock ? out.data() + begin : registers + result_ * kStride;
+            for (std::size_t k = 0; k + 1 < chains_.size(); ++k)
+                execute(k, registers, n, registers + chains_[k].to * kStride);
+            execute(chains_.size() - 1, registers, n, result);
+            if (n != kBlock) std::copy_n(result, n, out.data() + begin);
         }
     };
     static_cast<void>(parallel_blocks(n_pieces, threads, piece, [] { return false; }));

@@ -84,6 +84,30 @@ struct Banks {
     size_t stride;
 };
 
+// What a step of an expression does with the accumulator; x is a column, c a constant. A chain starts with one of the
+// first three.
+enum class ColumnOp : uint8_t {
+    load,            // x
+    load_scaled,     // c x
+    fill,            // c
+    add,             // acc + x
+    add_scaled,      // acc + c x
+    shift,           // acc + c
+    mul,             // acc x
+    min,             // acc < x ? acc : x
+    max,             // acc > x ? acc : x
+    floor_quotient,  // floor(acc / x)
+    floor_scaled,    // floor(acc / c)
+};
+
+struct ColumnStep {
+    ColumnOp op;
+    uint32_t column;
+    double constant;
+};
+
+constexpr size_t kColumnTile = 64;
+
 struct Kernels {
     const char* name;
     // words[4 * n_blocks] for the blocks first, first + 1, ....
@@ -123,19 +147,12 @@ struct Kernels {
                             uint8_t* rows, uint16_t* lanes, int64_t* counts);
     // wide += narrow, then narrow = 0.
     void (*flush)(uint8_t* narrow, size_t n, uint32_t* wide);
-    // Columns of an expression: to[i] = a[i] (op) b[i], or (op) a constant; `to` may be an operand.
-    // column_load says whether any value is outside [low, high].
+    // A column of integers in double; nonzero if any value is outside [low, high].
     int (*column_load)(const int64_t* from, size_t n, int64_t low, int64_t high, double* to);
-    void (*column_mul_shift)(const double* a, const double* b, size_t n, double summand, double* to);  // a b + summand
-    void (*column_add_scaled)(const double* a, const double* b, size_t n, double factor, double* to);  // a + b factor
-    void (*column_scale)(const double* a, size_t n, double factor, double* to);
-    void (*column_shift)(const double* a, size_t n, double summand, double* to);
-    void (*column_add)(const double* a, const double* b, size_t n, double* to);
-    void (*column_mul)(const double* a, const double* b, size_t n, double* to);
-    void (*column_min)(const double* a, const double* b, size_t n, double* to);
-    void (*column_max)(const double* a, const double* b, size_t n, double* to);
-    void (*column_floor_quotient)(const double* a, const double* b, size_t n, double* to);
-    void (*column_floor_scaled)(const double* a, size_t n, double divisor, double* to);
+    // Steps on an accumulator for each of n points, a multiple of kColumnTile; column k stands at [k * stride], and
+    // `to` may be one of them.
+    void (*column_chain)(const ColumnStep* steps, size_t n_steps, const double* columns, size_t stride, size_t n,
+                         double* to);
     // Elementwise functions of float64; not for hot loops.
     void (*norm_ppf)(const double* q, size_t n, double* out);
     void (*norm_cdf)(const double* x, size_t n, double* out);

@@ -180,7 +180,7 @@ int run_code(const Instruction* code, size_t n_code, const Banks<Real>* banks, s
                 unary([](double x) { return __builtin_sqrt(x); }, a, n, to);
                 break;
             case Opcode::floor:
-                unary(round_down, a, n, to);
+                unary(round_down<double>, a, n, to);
                 break;
             case Opcode::lookup:
                 // b: the first entry of the table among the scalars, c: its size.
