@@ -32,7 +32,7 @@ DOMAINS = (
 )
 METHODS = ("reported", "operation_counting", "hardware", "third_party", "undisclosed")
 CONFIDENCES = ("confident", "likely", "speculative", "unlabelled")
-CHECKS = ("source", "table", "differs", "no")
+CHECKS = ("source", "quoted", "table", "differs", "no")
 FORMULAS = ("6ND", "kND", "NLHU", "per_example", "pf_days")
 
 _DERIVED = ("operation_counting", "hardware")
@@ -160,6 +160,7 @@ class Model:
     url: str = ""
     note: str = ""
     checked: str = ""
+    read: str = ""
     domains: tuple[str, ...] = ()
     notable: bool | None = None
     band: Number | None = None
@@ -211,6 +212,7 @@ class Model:
             "url": self.url or None,
             "note": self.note or None,
             "checked": self.checked or None,
+            "read": self.read or None,
             "band": _json(self.band),
             "possibly_over": _json(self.possibly_over),
         }
@@ -346,6 +348,7 @@ def _read_model(row: Row) -> Model:
         url=row.text("url", required=False),
         note=row.text("note", required=False),
         checked=row.choice("checked", CHECKS, default="no"),
+        read=row.text("read", required=False),
     )
     if model.parameters_total and model.parameters_active and model.parameters_active > model.parameters_total:
         row.fail("parameters_active", "exceeds parameters_total", "the active ones are a part of all")
