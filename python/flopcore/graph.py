@@ -362,6 +362,7 @@ class Graph(Blocks):
         *,
         causal: Literal["none", "top_left", "bottom_right"] = "none",
         window: DimLike | None = None,
+        chunk: DimLike | None = None,
         past: tuple[Tensor, Tensor] | None = None,
         name: str = "",
         origin: str = "builder",
@@ -369,12 +370,15 @@ class Graph(Blocks):
         """Scaled dot-product attention; q is [B, H, S, D], k [B, H_kv, T, D], v [B, H_kv, T, D_v].
 
         Grouped-query attention: H is a multiple of H_kv. A causal mask and a window (how many keys up to its own place
-        a query sees) are one extent, so that a convention may count all S x T scores or only those they leave. past
-        are the keys and values of a cache, which k and v join. `op` takes the other attributes of the specification.
+        a query sees) are one extent, so that a convention may count all S x T scores or only those they leave; so are
+        a causal mask and chunks (a query sees the keys of its own chunk of so many positions). past are the keys and
+        values of a cache, which k and v join. `op` takes the other attributes of the specification.
         """
         attrs: dict[str, AttrValue] = {"causal": causal}
         if window is not None:
             attrs["window_left"] = window - 1
+        if chunk is not None:
+            attrs["chunk"] = chunk
         cache = [] if past is None else [None, *past]
         return self.op("attention", [q, k, v, mask, *cache], attrs, name=name, origin=origin)
 

@@ -153,6 +153,23 @@ def test_windows_are_the_masks_of_numpy(seed: int) -> None:
     assert amounts(graph)["mac"] == 6 * rows * columns * 9
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_chunks_are_the_masks_of_numpy(seed: int) -> None:
+    choose = random.Random(seed)
+    rows, columns, past, chunk = (choose.randint(low, 9) for low in (1, 1, 0, 1))
+    causal = choose.choice(("none", "top_left", "bottom_right"))
+    keys = past + columns
+    i = np.arange(rows)[:, None] + (keys - rows if causal == "bottom_right" else past)
+    j = np.arange(keys)
+    mask = (j // chunk == i // chunk) & ((j <= i) | (causal == "none"))
+    shapes = [(2, 3, rows, 4), (2, 3, columns, 4), (2, 3, columns, 5), None, None, (2, 3, past, 4), (2, 3, past, 5)]
+    graph = node("attention", shapes, causal=causal, chunk=chunk)
+    used = amounts(graph, "used")
+    assert (used.get("exp", 0), used.get("mac", 0)) == (6 * int(mask.sum()), 6 * int(mask.sum()) * 9)
+    assert used.get("outputs", 0) - used.get("exp", 0) == 6 * int(mask.any(axis=1).sum()) * 5
+    assert amounts(graph)["mac"] == 6 * rows * keys * 9
+
+
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")  # slower, not wrong
 @pytest.mark.parametrize(("kind", "gates", "projected"), [("RNN", 1, 0), ("GRU", 3, 0), ("LSTM", 4, 0), ("LSTM", 4, 3)])
 def test_recurrent_layers_multiply_each_weight_once_a_step(kind: str, gates: int, projected: int) -> None:

@@ -200,7 +200,11 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("DeepseekV2", "ForCausalLM", DEEPSEEK | {"topk_method": "greedy"}),
     ("DeepseekV2", "ForCausalLM", DEEPSEEK | {"topk_method": "group_limited_greedy", "q_lora_rank": None}),
     ("Llama4", "ForCausalLM", LLAMA4),
-    ("Llama4", "ForCausalLM", LLAMA4 | {"interleave_moe_layer_step": 2, "use_qk_norm": False}),
+    (
+        "Llama4",
+        "ForCausalLM",
+        LLAMA4 | {"interleave_moe_layer_step": 2, "use_qk_norm": False, "attention_chunk_size": 4},
+    ),
     ("Mamba", "ForCausalLM", MAMBA),
     ("Mamba", "Model", MAMBA | {"use_bias": True, "use_conv_bias": False, "time_step_rank": 5}),
     ("FalconMamba", "ForCausalLM", MAMBA),
@@ -282,6 +286,33 @@ def rules(family: str) -> fc.Convention:
     """Multiply-adds; of Llama 4 those of all experts, which transformers runs on every token."""
     macs = fc.convention("macs")
     return replace(macs, extents={**macs.extents, "experts": "nominal"}) if family == "Llama4" else macs
+
+
+@pytest.mark.parametrize(
+    ("keys", "layers"),
+    [
+        ({}, [True, True, True, False, True]),
+        ({"no_rope_layers": [1, 0, 0, 1, 1]}, [True, False, False, True, True]),
+        ({"layer_types": [*["full_attention"] * 4, "chunked_attention"]}, [False] * 4 + [True]),
+    ],
+)
+def test_chunks_of_llama_4_are_the_mask_of_transformers(keys: dict[str, Any], layers: list[bool]) -> None:
+    _, config = make("Llama4", "ForCausalLM", LLAMA4 | keys | {"attention_chunk_size": 4})
+    kinds = [kind == "chunked_attention" for kind in config["layer_types"]]
+    masking = importlib.import_module("transformers.masking_utils")
+    masks = masking.causal_mask_function, masking.chunked_causal_mask_function(4, torch.zeros(1, dtype=int))
+    sizes = {"batch_size": 1, "q_length": 11, "kv_length": 11, "allow_is_causal_skip": False}
+    seen = [int(masking.sdpa_mask(mask_function=mask, **sizes).sum()) for mask in masks]
+    assert seen == [66, 26]
+    tally = fc.count(fc.from_huggingface(config), at={"batch": 1, "seq": 11})
+    used = sum(
+        frame.times * row.extents[0].used
+        for frame in tally.frames()
+        for row in tally.rows()
+        if (row.block, row.op, row.feature) == (frame.block, "attention", "mac")
+    )
+    assert kinds == layers
+    assert used == sum(seen[kind] for kind in layers)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from flopcore.reference import count, price
 HEADS, KV_HEADS, SIZE = 4, 2, 3
 
 
-def step(past: fc.Dim, window: fc.Dim | int | None, sinks: int) -> fc.Graph:
-    """One token of one layer, over a cache of so many."""
+def step(past: fc.Dim, window: fc.Dim | int | None, sinks: int, *, chunked: bool = False) -> fc.Graph:
+    """One token of one layer, over a cache of so many; it sees a window of them, or those of its chunk."""
     graph = fc.Graph()
     width = HEADS * SIZE
     x = graph.input("x", (1, 1, width))
@@ -27,7 +27,7 @@ def step(past: fc.Dim, window: fc.Dim | int | None, sinks: int) -> fc.Graph:
     cache = [graph.input(name, (1, KV_HEADS, past, SIZE)) for name in ("past_k", "past_v")]
     attrs: dict[str, object] = {"causal": "bottom_right", "sink_tokens": sinks}
     if window is not None:
-        attrs["window_left"] = window - 1
+        attrs |= {"chunk": window} if chunked else {"window_left": window - 1}
     y = graph.op("attention", [q, k, v, None, None, *cache], attrs)  # type: ignore[arg-type]
     graph.output(y)
     return graph
@@ -35,14 +35,15 @@ def step(past: fc.Dim, window: fc.Dim | int | None, sinks: int) -> fc.Graph:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(0, 40), st.integers(0, 40), st.one_of(st.none(), st.integers(1, 30)), st.integers(0, 3), st.booleans()
-)
+    st.integers(0, 40), st.integers(0, 40), st.one_of(st.none(), st.integers(1, 30)), st.integers(0, 3), st.booleans(),
+    st.booleans(),
+)  # fmt: skip
 def test_decoding_is_the_sum_over_its_steps(
-    prompt: int, tokens: int, window: int | None, sinks: int, named_window: bool
+    prompt: int, tokens: int, window: int | None, sinks: int, named_window: bool, chunked: bool
 ) -> None:
     past = fc.dim("past", min=0)
     size = fc.dim("window") if named_window and window is not None else window
-    graph = step(past, size, sinks)
+    graph = step(past, size, sinks, chunked=chunked)
     one = fc.count(graph).flop("all-arithmetic")
     first, more = fc.dim("prompt", min=0), fc.dim("tokens", min=0)
     whole = fc.sum_over(one, past, first, first + more)
@@ -64,3 +65,25 @@ def test_a_window_closes_in_polynomials() -> None:
     one = fc.count(step(past, 16, 0)).flop("all-arithmetic")
     whole = fc.sum_over(one, past, 0, fc.dim("tokens", min=0))
     assert "sum" not in str(whole)
+
+
+def test_chunks_close_in_whole_ones_and_the_rest() -> None:
+    """S = q C + r queries over themselves leave q C (C + 1) / 2 + r (r + 1) / 2 scores, in one part or in two."""
+    seq, chunk, past = fc.dim("seq"), fc.dim("chunk"), fc.dim("past", min=0)
+
+    def scores(lengths: tuple[fc.Dim, ...]) -> fc.Expr:
+        graph = fc.Graph()
+        q, *kept = (graph.input(f"x{i}", (1, 1, length, 1)) for i, length in enumerate(lengths))
+        y = graph.attention(q, q, q, causal="bottom_right", chunk=chunk, past=(kept[0], kept[0]) if kept else None)
+        graph.output(y)
+        (row,) = (row for row in fc.count(graph).rows() if row.feature == "exp")
+        used = row.extents[0].used
+        assert isinstance(used, fc.Expr)
+        return used
+
+    whole, rest = seq // chunk, seq - seq // chunk * chunk
+    assert scores((seq,)) == whole * (chunk * (chunk + 1)) / 2 + rest * (rest + 1) / 2
+    for parts, size in (((5, 3), 4), ((0, 7), 3), ((6, 6), 4), ((1, 11), 30)):
+        all_at_once = scores((seq,)).value({"seq": sum(parts), "chunk": size})
+        later = scores((seq, past)).value({"seq": parts[1], "past": parts[0], "chunk": size})
+        assert later + scores((seq,)).value({"seq": max(parts[0], 1), "chunk": size}) * (parts[0] > 0) == all_at_once

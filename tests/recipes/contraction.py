@@ -118,11 +118,13 @@ def conv(r: Recipe, op: str) -> Value:
 def attention_band(r: Recipe, attrs: dict[str, Any]) -> None:
     """A window, or the density of a mask, as far as the causal attribute lets it be."""
     bare = attrs.get("causal", "none") == "none"
-    kind = r.pick(("all", "window", "window", "density", "blocks"))
+    kind = r.pick(("all", "window", "window", "chunk", "density", "blocks"))
     if kind == "window":
         r.option(attrs, "window_left", (-1, 0, 1, 3, r.dim()))
     if kind == "window" and bare:
         r.option(attrs, "window_right", (-1, 0, 2, r.dim()))
+    if kind == "chunk":
+        r.option(attrs, "chunk", (-1, 1, 2, 3, r.dim()))
     if kind == "density" and bare:
         attrs["density"] = r.pick(("0.5", "1", "0", "1/3"))
     if kind == "blocks" and bare:

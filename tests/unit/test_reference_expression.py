@@ -39,5 +39,15 @@ def test_scores_a_mask_leaves(rows: int, columns: int, offset: int, left: int, r
         for i in range(rows)
     ]
     extra = sinks if left >= 0 else 0
-    assert visible_pairs(rows, columns, offset, left, right, extra) == sum(seen)
-    assert visible_rows(rows, columns, offset, left, right, extra) == sum(n > 0 for n in seen)
+    assert visible_pairs(rows, columns, offset, left, right, extra, -1) == sum(seen)
+    assert visible_rows(rows, columns, offset, left, right, extra, -1) == sum(n > 0 for n in seen)
+
+
+@given(SMALL, st.integers(1, 9), st.integers(-9, 9), st.sampled_from((-1, 0)), st.integers(1, 9))
+def test_scores_in_chunks(rows: int, columns: int, offset: int, right: int, chunk: int) -> None:
+    seen = [
+        sum((right < 0 or j <= i + offset) and j // chunk == (i + offset) // chunk for j in range(columns))
+        for i in range(rows)
+    ]
+    assert visible_pairs(rows, columns, offset, -1, right, 0, chunk) == sum(seen)
+    assert visible_rows(rows, columns, offset, -1, right, 0, chunk) == sum(n > 0 for n in seen)

@@ -1,5 +1,5 @@
 // Scaled dot-product attention (Vaswani et al. 2017, arXiv 1706.03762, equation 1): two contractions and a softmax
-// over a score matrix of S x T per head, of which a causal mask, a window or a sparse mask leaves part unused.
+// over a score matrix of S x T per head, of which a causal mask, a window, chunks or a sparse mask leave part unused.
 #include "rules.hpp"
 #include "shapes.hpp"
 
@@ -16,7 +16,8 @@ std::optional<ExprRef> limit(const AttrView& attrs, AttrKey key) {
 }
 
 // The part of a score matrix of rows x columns that a causal mask and a window leave: row i sees the columns j with
-// -left <= j - (i + offset) <= right, and those of the first `sinks` that are not to its right.
+// -left <= j - (i + offset) <= right, and those of the first `sinks` that are not to its right. Under chunks, it sees
+// those of its own chunk alone: floor(j / chunk) = floor((i + offset) / chunk).
 class Band {
   public:
     Band(ExprStore& exprs, const AttrView& attrs, ExprRef rows, ExprRef columns, ExprRef past)
@@ -26,14 +27,16 @@ class Band {
         left_ = limit(attrs, AttrKey::kWindowLeft);
         right_ = causal_ != kNotCausal ? std::optional(ExprRef()) : limit(attrs, AttrKey::kWindowRight);
         if (left_) sinks_ = exprs.min(ExprRef::small(attrs.integer(AttrKey::kSinkTokens)), columns);
-        windowed_ = left_ || (right_ && causal_ == kNotCausal);
+        chunk_ = limit(attrs, AttrKey::kChunk);
+        windowed_ = left_ || chunk_ || (right_ && causal_ == kNotCausal);
     }
-    [[nodiscard]] bool all() const { return !left_ && !right_; }
+    [[nodiscard]] bool all() const { return !windowed_ && !right_; }
     [[nodiscard]] bool windowed() const { return windowed_; }
 
     // Entries that are left.
     [[nodiscard]] ExprRef pairs() const {
         if (!windowed_) return causal_pairs();
+        if (chunk_) return chunk_pairs(*chunk_);
         if (rows_ == one()) return one_row();
         ExprRef seen = right_ ? below(exprs_.add(offset_, *right_), columns_) : exprs_.mul(rows_, columns_);
         if (!left_) return seen;
@@ -46,6 +49,14 @@ class Band {
     [[nodiscard]] ExprRef rows() const {
         if (!windowed_) return causal_ == kBottomRight ? exprs_.min(rows_, columns_) : rows_;
         ExprRef first, end = rows_;
+        if (chunk_) {  // positions from 0 to the end of the last chunk that has a column
+            first = positive(exprs_.negate(offset_));
+            if (exprs_.less_equal(exprs_.add(offset_, rows_), columns_) != true) {
+                const ExprRef last = exprs_.mul(*chunk_, exprs_.ceildiv(columns_, *chunk_));
+                end = exprs_.min(rows_, exprs_.sub(last, offset_));
+            }
+            return first == ExprRef() && end == rows_ ? rows_ : positive(exprs_.sub(end, first));
+        }
         if (right_) first = positive(exprs_.negate(exprs_.add(offset_, *right_)));
         if (left_ && sinks_ == ExprRef()) end = exprs_.min(rows_, exprs_.sub(exprs_.add(columns_, *left_), offset_));
         return first == ExprRef() && end == rows_ ? rows_ : positive(exprs_.sub(end, first));
@@ -77,6 +88,32 @@ class Band {
         return exprs_.sub(sum_to(exprs_.add(d, rows_)), sum_to(d));
     }
 
+    // The pairs of the rows at the positions below offset + rows less those below offset.
+    [[nodiscard]] ExprRef chunk_pairs(ExprRef chunk) const {
+        const auto start = [&](ExprRef n) { return exprs_.mul(chunk, exprs_.floordiv(n, chunk)); };
+        const ExprRef end = exprs_.add(offset_, rows_), whole = start(columns_);
+        const ExprRef left_over = exprs_.sub(columns_, whole);  // columns of the last chunk, if it is not whole
+        if (right_ && rows_ == one() && exprs_.less_equal(end, columns_) == true)
+            return exprs_.sub(end, start(offset_));  // one query, as in decoding
+        // Causal: a row is at column p < columns and sees p mod chunk + 1 of them, or stands beyond the last column
+        // in its chunk and sees all of that.
+        const auto causal_to = [&](ExprRef n) {
+            const ExprRef inside = exprs_.min(positive(n), columns_), chunks = exprs_.floordiv(inside, chunk);
+            const ExprRef sum = exprs_.add(exprs_.mul(chunks, triangle(chunk)),
+                                           triangle(exprs_.sub(inside, exprs_.mul(chunks, chunk))));
+            if (exprs_.less_equal(n, columns_) == true) return sum;
+            const ExprRef beyond = exprs_.min(positive(exprs_.sub(n, columns_)), exprs_.sub(chunk, left_over));
+            return exprs_.add(sum, exprs_.mul(left_over, beyond));
+        };
+        // Otherwise a row sees its whole chunk, or what there is of the last one.
+        const auto whole_to = [&](ExprRef n) {
+            const ExprRef last = n == columns_ ? left_over : exprs_.min(positive(exprs_.sub(n, whole)), chunk);
+            const ExprRef before = n == columns_ ? whole : exprs_.min(positive(n), whole);
+            return exprs_.add(exprs_.mul(chunk, before), exprs_.mul(left_over, last));
+        };
+        return right_ ? exprs_.sub(causal_to(end), causal_to(offset_)) : exprs_.sub(whole_to(end), whole_to(offset_));
+    }
+
     // One query, as in decoding: from the first visible column to the last.
     [[nodiscard]] ExprRef one_row() const {
         const ExprRef end = right_ ? exprs_.min(columns_, exprs_.add(offset_, exprs_.add(*right_, one()))) : columns_;
@@ -89,7 +126,7 @@ class Band {
     ExprStore& exprs_;
     ExprRef rows_, columns_, offset_, sinks_;
     std::int64_t causal_;
-    std::optional<ExprRef> left_, right_;
+    std::optional<ExprRef> left_, right_, chunk_;
     bool windowed_;
 };
 
@@ -109,13 +146,17 @@ void require_window(InferContext& context) {
             shape_error("window_right is 0 where attention is causal; leave it out");
     }
     if (attrs.integer(AttrKey::kSinkTokens) < 0) shape_error("sink_tokens must be 0 or more");
+    if (const auto chunk = limit(attrs, AttrKey::kChunk)) {
+        if (context.exprs.less_equal(ExprRef::small(1), *chunk) == false) shape_error("chunk must be 1 or more");
+        if (window) shape_error("a query sees its chunk or its window: give one");
+        window = true;
+    }
     const auto density = attrs.scalar(AttrKey::kDensity), blocks = limit(attrs, AttrKey::kBlocks);
     if (density) require_share(context.exprs, *density);
     if (blocks && context.exprs.less_equal(ExprRef(), *blocks) == false) shape_error("blocks is negative");
     if (attrs.integer(AttrKey::kBlock) < 1) shape_error("block must be 1 or more");
     if ((density || blocks) && (window || attrs.integer(AttrKey::kCausal) != kNotCausal || (density && blocks)))
-        shape_error(
-            "density and blocks are of a mask of any shape: give one, without causal, window_left, window_right");
+        shape_error("density and blocks are of a mask of any shape: give one, without causal, window or chunk");
 }
 
 }  // namespace

@@ -72,6 +72,7 @@ constexpr AttrSpec kAttention[] = {{K::kCausal, A::kChoice, false, 0, kCausalCho
                                    {K::kWindowLeft, A::kDim},
                                    {K::kWindowRight, A::kDim},
                                    {K::kSinkTokens, A::kInt},
+                                   {K::kChunk, A::kDim},
                                    {K::kDensity, A::kRatio},
                                    {K::kBlocks, A::kDim},
                                    {K::kBlock, A::kInt, false, 1},

@@ -157,18 +157,22 @@ class Modules:
         *,
         mask: Tensor | None = None,
         window: int | None = None,
+        chunk: int | None = None,
         softcap: bool = False,
         sinks: Tensor | None = None,
     ) -> Tensor:
         """Return attention over [batch, heads, seq, width] with the heads joined again.
 
-        The mask is added to the scores, a window is how many positions a query sees, itself among them; sinks are a
-        score per head that joins the sum of the softmax.
+        The mask is added to the scores, a window is how many positions a query sees, itself among them, a chunk how
+        many of them stand together and see each other alone; sinks are a score per head that joins the sum of the
+        softmax.
         """
         graph, origin = self.graph, self.origin
         attrs: dict[str, AttrValue] = {"causal": causal}
         if window is not None:
             attrs["window_left"] = window - 1
+        if chunk is not None:
+            attrs["chunk"] = chunk
         if softcap:
             attrs["softcap"] = True
         inputs = [query, key, value, mask] if sinks is None else [query, key, value, mask, sinks]

@@ -86,9 +86,9 @@ class Decoder:
     gated, tempered
         Whether what attention gives is multiplied by a sigmoid of a projection of its own (Qwen3-Next), and whether
         queries of layers that are not turned are multiplied by a number for each position (Llama 4).
-    window, windowed
-        How many positions a query of a windowed layer sees, itself among them, and which layers are windowed; without
-        `windowed` all are if there is a window.
+    window, chunk, windowed
+        How many positions a query of a windowed layer sees, itself among them; or how long the chunks of positions are
+        of which it sees its own (Llama 4); and which layers are windowed: without `windowed` all, if there is either.
     softcap, logits_softcap
         Whether scores, and logits, are bounded by a tanh (Gemma 2, arXiv 2408.00118, section 2).
     sinks
@@ -141,6 +141,7 @@ class Decoder:
     gated: bool = False
     tempered: bool = False
     window: int | None = None
+    chunk: int | None = None
     windowed: tuple[bool, ...] = ()
     softcap: bool = False
     logits_softcap: bool = False
@@ -211,9 +212,8 @@ class Decoder:
     def _kind(self, mixer: Mixer, windowed: bool, turned: bool, fed: bool, sparse: bool) -> LayerKind:
         attends = mixer in ("attention", "both")
         feed: Literal["dense", "experts"] = "experts" if self.experts is not None and sparse else "dense"
-        return LayerKind(
-            mixer, attends and self.window is not None and windowed, attends and turned, feed if fed else "none"
-        )
+        bounded = self.window is not None or self.chunk is not None
+        return LayerKind(mixer, attends and bounded and windowed, attends and turned, feed if fed else "none")
 
 
 class LayerKind(NamedTuple):
@@ -437,8 +437,8 @@ def _norm(modules: Modules, spec: Decoder, x: Tensor, name: str) -> Tensor:
 
 def _attend(modules: Modules, spec: Decoder, q: Tensor, k: Tensor, v: Tensor, windowed: bool) -> Tensor:
     sinks = modules.parameter("sinks", spec.heads) if spec.sinks else None
-    window = spec.window if windowed else None
-    return modules.attend(q, k, v, "top_left", window=window, softcap=spec.softcap, sinks=sinks)
+    window, chunk = (spec.window, spec.chunk) if windowed else (None, None)
+    return modules.attend(q, k, v, "top_left", window=window, chunk=chunk, softcap=spec.softcap, sinks=sinks)
 
 
 def _latent_attention(modules: Modules, spec: Decoder, x: Tensor, cos_sin: Sequence[Tensor], kind: LayerKind) -> Tensor:

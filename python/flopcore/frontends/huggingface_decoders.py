@@ -70,17 +70,19 @@ def window(config: Config, *, default: int | None = None) -> int | None:
     return config.size("sliding_window", default) if default is not None or config.has("sliding_window") else None
 
 
-def windowed(config: Config, layers: int, pattern: Callable[[int], bool]) -> tuple[bool, ...]:
-    """Return which layers are windowed: as `layer_types` says, else by the family's pattern over their numbers."""
+def windowed(
+    config: Config, layers: int, pattern: Callable[[int], bool], kind: str = "sliding_attention"
+) -> tuple[bool, ...]:
+    """Return which layers are of a kind: as `layer_types` says, else by the family's pattern over their numbers."""
     types = config.get("layer_types")
     if types is None:
         return tuple(pattern(layer) for layer in range(layers))
-    kinds = {"full_attention", "sliding_attention"}
-    if not isinstance(types, list) or any(kind not in kinds for kind in types):
+    kinds = {"full_attention", kind}
+    if not isinstance(types, list) or any(each not in kinds for each in types):
         raise UnsupportedOp(f"{config.label}: layer_types {short(types)}; known: {', '.join(sorted(kinds))}")
     if len(types) != layers:
         raise DataError(f"{config.label}: layer_types has {len(types)} entries for {layers} layers")
-    return tuple(kind == "sliding_attention" for kind in types)
+    return tuple(each == kind for each in types)
 
 
 def qwen_window(config: Config, spec: Decoder) -> Decoder:

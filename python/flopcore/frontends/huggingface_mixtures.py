@@ -167,10 +167,11 @@ def _after_deepseek(
 def llama4(config: Config) -> Graph:
     """Return the graph of a `llama4_text` config: each token goes through its experts, not through all of them.
 
-    Chunks of attention (`attention_chunk_size`) are not taken off the causal scores: up to one chunk there are none.
+    Queries of the layers with rotary positions, or those that `layer_types` calls chunked, see their own chunk of
+    `attention_chunk_size` positions alone.
     """
     no_training_noise(config)
-    for key in ("attention_chunk_size", "attn_scale", "floor_scale", "layer_types", "for_llm_compressor"):
+    for key in ("attn_scale", "floor_scale", "for_llm_compressor"):
         config.get(key)
     spec = attention_keys(config, decoder_keys(config, kv_heads=8, head_dim=128))
     step = config.size("interleave_moe_layer_step", 1)
@@ -185,10 +186,14 @@ def llama4(config: Config) -> Graph:
         score="sigmoid", renormalised=False, weighted_input=True, shared_name="shared_expert",
     )  # fmt: skip
     normed: Literal["none", "turned"] = "turned" if config.flag("use_qk_norm", True) else "none"
+    turned = turned_layers(config, spec.layers)
+    unbroken = config.has("attention_chunk_size") and config.get("attention_chunk_size") is None
     spec = replace(
         spec,
         intermediate=config.size("intermediate_size_mlp", 16384),
-        turned=turned_layers(config, spec.layers),
+        turned=turned,
+        windowed=windowed(config, spec.layers, lambda layer: turned[layer], "chunked_attention"),
+        chunk=None if unbroken else config.size("attention_chunk_size", 8192),
         tempered=config.flag("attn_temperature_tuning", True),
         qk_norm=normed,
         experts=experts,

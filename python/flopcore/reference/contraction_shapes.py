@@ -292,9 +292,12 @@ def _attention(inputs: Inputs, attrs: Attrs) -> Shape:
         raise ShapeError(f"attention: window {left}, {right}, causal {causal}")
     density = cast("Fraction", attrs["density"])
     blocks = int_of(attrs, "blocks")
-    alone = causal == "none" and (left, right) == (-1, -1)
+    chunk, unbounded = int_of(attrs, "chunk"), (left, right) == (-1, -1)
+    if chunk != -1 and (chunk < 1 or not unbounded):
+        raise ShapeError(f"attention: chunks of {chunk}, window {left}, {right}")
+    alone = causal == "none" and unbounded and chunk == -1
     if density != -1 and (not 0 <= density <= 1 or not alone or blocks != -1):
-        raise ShapeError(f"attention: density {density} beside a causal mask, a window or blocks")
+        raise ShapeError(f"attention: density {density} beside a causal mask, a window, chunks or blocks")
     if int_of(attrs, "block") < 1 or blocks < -1 or (blocks != -1 and not alone):
         raise ShapeError(
             f"attention: {blocks} blocks of side {attrs['block']}, causal {causal}, window {left}, {right}"

@@ -86,14 +86,29 @@ def _visible(rows: int, columns: int, offset: int, left: int, right: int, sinks:
         yield end - begin, seen(begin), seen(end - 1)
 
 
-def visible_pairs(rows: int, columns: int, offset: int, left: int, right: int, sinks: int) -> int:
-    """Return the entries of a score matrix that a mask and a window leave; see `_visible`."""
-    return sum(n * (first + last) for n, first, last in _visible(rows, columns, offset, left, right, sinks)) // 2
+def _in_chunks(
+    rows: int, columns: int, offset: int, left: int, right: int, sinks: int, chunk: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield the runs of `_visible`; with a chunk, those of each chunk of positions, whose columns alone it sees."""
+    if chunk < 1:
+        yield from _visible(rows, columns, offset, left, right, sinks)
+        return
+    for begin in range(0, columns, chunk):
+        first, end = max(begin, offset), min(begin + chunk, offset + rows)
+        if first < end:
+            yield from _visible(end - first, min(chunk, columns - begin), first - begin, left, right, sinks)
 
 
-def visible_rows(rows: int, columns: int, offset: int, left: int, right: int, sinks: int) -> int:
-    """Return the rows of a score matrix that see any column; see `_visible`."""
-    return sum(n for n, first, last in _visible(rows, columns, offset, left, right, sinks) if first or last)
+def visible_pairs(rows: int, columns: int, offset: int, left: int, right: int, sinks: int, chunk: int) -> int:
+    """Return the entries of a score matrix that a mask, a window or chunks leave; see `_in_chunks`."""
+    runs = _in_chunks(rows, columns, offset, left, right, sinks, chunk)
+    return sum(n * (first + last) for n, first, last in runs) // 2
+
+
+def visible_rows(rows: int, columns: int, offset: int, left: int, right: int, sinks: int, chunk: int) -> int:
+    """Return the rows of a score matrix that see any column; see `_in_chunks`."""
+    runs = _in_chunks(rows, columns, offset, left, right, sinks, chunk)
+    return sum(n for n, first, last in runs if first or last)
 
 
 FUNCTIONS: Mapping[str, Function] = {
