@@ -115,6 +115,8 @@ QWEN3_NEXT = {
     "linear_key_head_dim": 12,
     "linear_value_head_dim": 10,
 }
+SMALL_GPT = {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 40}
+NEO = {"hidden_size": 64, "num_layers": 3, "num_heads": 4, "window_size": 5, "max_position_embeddings": 40}
 TWO_LAYERS = {"num_hidden_layers": 2}
 OWN_KEYS = ("Mamba", "FalconMamba", "Mamba2", "T5", "Whisper", "CLIP", "CLIPText", "CLIPVision")
 
@@ -158,6 +160,31 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("DeiT", "ForImageClassification", {"image_size": 32, "patch_size": 8, "num_labels": 7}),
     ("DeiT", "ForImageClassificationWithTeacher", {"image_size": 32, "patch_size": 8, "num_labels": 7}),
     ("DeiT", "Model", {"image_size": 32, "patch_size": 16}),
+    ("Phi", "ForCausalLM", {"qk_layernorm": True}),
+    ("BioGpt", "ForCausalLM", {"max_position_embeddings": 40}),
+    ("Bloom", "ForCausalLM", {}),
+    ("CodeGen", "ForCausalLM", SMALL_GPT | {"rotary_dim": 8}),
+    ("Falcon", "ForCausalLM", {"new_decoder_architecture": True, "num_kv_heads": 2}),
+    ("Falcon", "ForCausalLM", {"alibi": True, "bias": True}),
+    ("Falcon", "Model", {"multi_query": False, "parallel_attn": False, "ffn_hidden_size": 72}),
+    ("GPTBigCode", "ForCausalLM", SMALL_GPT),
+    ("GPTBigCode", "Model", SMALL_GPT | {"multi_query": False, "n_inner": 72}),
+    ("GPTNeo", "ForCausalLM", NEO | {"attention_types": [[["global", "local"], 1], [["global"], 1]]}),
+    ("GPTJ", "ForCausalLM", SMALL_GPT | {"rotary_dim": 8}),
+    ("Mpt", "ForCausalLM", {"d_model": 64, "n_heads": 4, "n_layers": 3, "attn_config": {"clip_qkv": 8.0}}),
+    ("OPT", "ForCausalLM", {"max_position_embeddings": 40, "ffn_dim": 96}),
+    (
+        "OPT",
+        "ForCausalLM",
+        {
+            "do_layer_norm_before": False,
+            "ffn_dim": 96,
+            "max_position_embeddings": 40,
+            "word_embed_proj_dim": 24,
+            "enable_bias": False,
+        },
+    ),
+    ("Persimmon", "ForCausalLM", {}),
     ("Gemma2", "ForCausalLM", {"head_dim": 32, "sliding_window": 6}),
     ("Gemma2", "ForCausalLM", {"head_dim": 32, "attn_logit_softcapping": None, "final_logit_softcapping": None}),
     ("Gemma3", "ForCausalLM", {"head_dim": 32, "sliding_window": 6, "num_hidden_layers": 7}),
@@ -244,10 +271,15 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def make(family: str, task: str, keys: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def settings_of(family: str) -> Any:
+    return getattr(transformers, f"{family}TextConfig" if family in ("Gemma3", "Llama4") else f"{family}Config")
+
+
+def make(family: str, task: str, keys: dict[str, Any], layers: int = 3) -> tuple[Any, dict[str, Any]]:
     """A small model with eager attention, and the content of its config.json."""
     base = ENCODER if family in ("Albert", "Bert", "Roberta", "ViT", "DeiT") else {} if family in OWN_KEYS else DECODER
-    settings = getattr(transformers, f"{family}TextConfig" if family in ("Gemma3", "Llama4") else f"{family}Config")
+    settings = settings_of(family)
+    base = base | {"num_hidden_layers": layers}
     known = settings().to_dict()
     config = settings(**{key: value for key, value in base.items() if key in known and value is not None} | keys)
     config._attn_implementation = "eager"
@@ -340,7 +372,7 @@ def test_parameters_and_flop_equal_those_of_transformers(family: str, task: str,
 
 
 def test_every_family_is_compared() -> None:
-    covered = {make(family, task, keys)[1]["model_type"] for family, task, keys in CASES}
+    covered = {settings_of(family).model_type for family, _, _ in CASES}
     # xlm-roberta is built as roberta is; a llama4 config holds a llama4_text one.
     assert FAMILIES.keys() - covered == {"xlm-roberta", "llama4"}
 
@@ -374,7 +406,7 @@ def unread(config: dict[str, Any]) -> int:
 def test_from_torch_of_the_same_config_has_the_same_count(family: str) -> None:
     _, task, keys = FIRST[family]
     with torch.device("meta"):
-        model, config = make(family, task, keys)
+        model, config = make(family, task, keys, layers=2)
         inputs = inputs_of(config)
     exported = fc.from_torch(Wrapped(model, tuple(inputs)), tuple(inputs.values()))
     graph = fc.from_huggingface(config)

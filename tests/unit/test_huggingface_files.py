@@ -12,7 +12,7 @@ import flopcore as fc
 from flopcore import cli
 
 CONFIGS = Path(__file__).parents[2].parent / "shared" / "data" / "hf_configs"
-needs_configs = pytest.mark.skipif(not CONFIGS.is_dir(), reason="needs ../shared/data/hf_configs")
+needs_configs = pytest.mark.skipif(not CONFIGS.is_dir(), reason="this machine has no ../shared/data/hf_configs")
 
 # Exact counts as published: model cards of Llama 3.1 and Mixtral, the gpt-oss card (20.91B), DeepSeek-V3 (arXiv
 # 2412.19437: 671B, 37B active), the Qwen3 cards (30.5B with 3.3B active; 8.2B), BERT and T5 (110M, 60M), MiniLM

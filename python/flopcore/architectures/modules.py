@@ -110,6 +110,10 @@ class Modules:
         """Return ``a * b``."""
         return self.graph.mul(a, b, name=name, origin=self.origin)
 
+    def clamp(self, x: Tensor, name: str) -> Tensor:
+        """Return x between two bounds."""
+        return self.graph.op("clamp", [x], {"bounds": "both"}, name=name, origin=self.origin)
+
     def part(self, x: Tensor, start: int, stop: int, name: str = "split") -> Tensor:
         """Return a slice of the last dim."""
         return self.cut(x, len(x.shape) - 1, start, stop, name)

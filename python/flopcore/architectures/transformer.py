@@ -6,15 +6,15 @@ own; layers that differ (a window, a mixture of experts) are blocks of their own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from flopcore.expr import Expr
 from flopcore.graph import Graph, Tensor
 
+from .decoder_names import NAMES
 from .experts import Experts, mixture
 from .modules import Activation, Modules
 from .recurrent import Recurrent, recurrent_mixer
@@ -63,6 +63,11 @@ class Decoder:
         Non-linearity of the feed-forward.
     feed_forward
         ``"gated"`` with three matrices, ``"fused"`` with gate and up in one, or ``"plain"`` with two.
+    positions, reserved, alibi
+        Rows of a table of learned positions that joins the embedding, those of them that no token reads beside, or
+        whether a slope per head times the key's position joins the scores (ALiBi, Press et al. 2021, arXiv 2108.12409).
+    embedding, embedding_norm
+        Width of the embedding where it is projected to and from that of the residual stream, and whether it is normed.
     mixers, recurrent
         What mixes the positions of each layer: attention (all of them without `mixers`), the recurrent mixer, both on
         the same input, or nothing.
@@ -74,15 +79,19 @@ class Decoder:
         Whether the projections to queries, keys and values, the one back, and the feed-forward's have a bias.
     norm
         ``"rms"``, ``"rms_offset"`` (its factor is 1 + weight), ``"layer"`` (with weight and bias), ``"layer_offset"``
-        (with 1 + weight and bias), ``"layer_scale"`` (with weight), or ``"layer_plain"``.
-    norm_place
-        ``"before"`` each sublayer, ``"after"`` it, before its result joins the residual stream, or ``"both"``.
+        (with 1 + weight and bias), ``"layer_scale"`` (with weight), or ``"rms_plain"`` and ``"layer_plain"``.
+    norm_place, final_norm
+        ``"before"`` each sublayer, ``"after"`` it, before its result joins the residual stream, ``"both"``, or
+        ``"joined"`` after that; and whether the last layer is followed by a norm.
     residual
         ``"sequential"`` sublayers, or both ``"parallel"`` on the same normed input, or ``"parallel_norms"`` on one
         normed for each.
     qk_norm
         An RMS norm before the rotation over each ``"head"``, or over the whole ``"projection"``; a layer norm with
-        weights for each of the ``"heads"``; or an RMS norm without weights after the rotation, ``"turned"``.
+        weights for each of the ``"heads"``, or over each with common weights and biases, ``"head_layer"``; or an RMS
+        norm after the rotation without weights, ``"turned"``, or with those of a head, ``"turned_head"``.
+    clipped
+        Whether queries, keys and values are bounded.
     gated, tempered
         Whether what attention gives is multiplied by a sigmoid of a projection of its own (Qwen3-Next), and whether
         queries of layers that are not turned are multiplied by a number for each position (Llama 4).
@@ -125,6 +134,11 @@ class Decoder:
     head_dim: int
     rotary_dim: int | None = None
     turned: tuple[bool, ...] = ()
+    positions: int | None = None
+    reserved: int = 0
+    alibi: bool = False
+    embedding: int | None = None
+    embedding_norm: bool = False
     mixers: tuple[Mixer, ...] = ()
     recurrent: Recurrent | None = None
     fed: tuple[bool, ...] = ()
@@ -134,10 +148,12 @@ class Decoder:
     qkv_bias: bool = False
     out_bias: bool = False
     mlp_bias: bool = False
-    norm: Literal["rms", "rms_offset", "layer", "layer_offset", "layer_scale", "layer_plain"] = "rms"
-    norm_place: Literal["before", "after", "both"] = "before"
+    norm: Literal["rms", "rms_offset", "rms_plain", "layer", "layer_offset", "layer_scale", "layer_plain"] = "rms"
+    norm_place: Literal["before", "after", "both", "joined"] = "before"
+    final_norm: bool = True
     residual: Literal["sequential", "parallel", "parallel_norms"] = "sequential"
-    qk_norm: Literal["none", "head", "heads", "projection", "turned"] = "none"
+    qk_norm: Literal["none", "head", "heads", "head_layer", "projection", "turned", "turned_head"] = "none"
+    clipped: bool = False
     gated: bool = False
     tempered: bool = False
     window: int | None = None
@@ -239,59 +255,6 @@ class LayerKind(NamedTuple):
         return "_".join(["layer", *(mark for holds, mark in marks if holds)])
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """What a family calls its modules; norms: before and after the mixer, before and after the feed-forward."""
-
-    embedding: str = "model.embed_tokens"
-    layers: str = "model.layers"
-    final_norm: str = "model.norm"
-    head: str = "lm_head"
-    attention: str = "self_attn"
-    recurrent: str = "mamba"
-    feed: str = "mlp"
-    norms: tuple[str, str, str, str] = (
-        "input_layernorm", "post_attention_layernorm", "post_attention_layernorm", "post_feedforward_layernorm",
-    )  # fmt: skip
-    joint: str = "qkv_proj"
-    back: str = "o_proj"
-    plain: tuple[str, str] = ("fc1", "fc2")
-
-
-_SANDWICH = (
-    "input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm",
-)  # fmt: skip
-_PRE_FF = ("input_layernorm", "", "pre_ff_layernorm", "")
-NAMES: Mapping[str, Names] = MappingProxyType(
-    {
-        "llama": Names(),
-        "gemma2": Names(norms=_SANDWICH),
-        "glm4": Names(
-            norms=("input_layernorm", "post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm")
-        ),
-        "gpt_neox": Names(
-            embedding="gpt_neox.embed_in", layers="gpt_neox.layers", final_norm="gpt_neox.final_layer_norm",
-            head="embed_out", attention="attention", joint="query_key_value", back="dense",
-            plain=("dense_h_to_4h", "dense_4h_to_h"),
-        ),
-        "jamba": Names(final_norm="model.final_layernorm", feed="feed_forward", norms=_PRE_FF),
-        "llama4": Names(feed="feed_forward"),
-        "mamba": Names(
-            embedding="backbone.embeddings", layers="backbone.layers", final_norm="backbone.norm_f",
-            recurrent="mixer", norms=("norm", "", "", ""),
-        ),
-        "nemotron": Names(plain=("up_proj", "down_proj")),
-        "nemotron_h": Names(
-            embedding="model.embeddings", final_norm="model.norm_f", attention="mixer", recurrent="mixer",
-            feed="mixer", norms=("norm", "", "norm", ""), plain=("up_proj", "down_proj"),
-        ),
-        "phi": Names(final_norm="model.final_layernorm", back="dense"),
-        "qwen3_next": Names(recurrent="linear_attn"),
-        "starcoder": Names(plain=("c_fc", "c_proj")),
-    }
-)  # fmt: skip
-
-
 def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = "", origin: str = "builder") -> Graph:
     """Return the graph of one forward pass over whole sequences, without a cache.
 
@@ -324,9 +287,17 @@ def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = ""
     modules = Modules(graph, spec.dtype, origin)
     names = NAMES[spec.names]
     ids = graph.input("input_ids", (batch, seq), "int64", origin=origin)
-    x, table = modules.embedding(ids, names.embedding, spec.vocab, spec.hidden)
+    x, table = modules.embedding(ids, names.embedding, spec.vocab, spec.embedding or spec.hidden)
     if spec.embedding_scale:
         x = modules.mul(x, modules.constant("scale"), "scale")
+    if spec.embedding is not None:
+        x = modules.linear(x, names.project[0], spec.hidden, bias=False)
+    if spec.positions is not None:
+        places = modules.constant("position_ids", (seq,), "int64")
+        rows, _ = modules.embedding(places, names.positions, spec.positions + spec.reserved, spec.hidden)
+        x = modules.add(x, rows, "add_positions")
+    if spec.embedding_norm:
+        x = _norm(modules, spec, x, names.embedding_norm)
     angles = [modules.constant(part, (seq, spec.n_angles)) for part in ("cos", "sin")] if spec.turns else []
     blocks: dict[LayerKind, Graph] = {}
     first = 0
@@ -342,8 +313,11 @@ def decoder(spec: Decoder, *, batch: int | Expr, seq: int | Expr, name: str = ""
     weight = table if spec.embeddings == "tied" else None
     if spec.head == "logits" and weight is None:
         with graph.scope(names.head):
-            weight = modules.parameter("weight", spec.vocab, spec.hidden)
-    outputs = [_logits(modules, spec, _norm(modules, spec, x, names.final_norm), weight)]
+            weight = modules.parameter("weight", spec.vocab, spec.embedding or spec.hidden)
+    last = _norm(modules, spec, x, names.final_norm) if spec.final_norm else x
+    if spec.embedding is not None:
+        last = modules.linear(last, names.project[1], spec.embedding, bias=False)
+    outputs = [_logits(modules, spec, last, weight)]
     for number in range(spec.layers, spec.layers + spec.further):
         with graph.scope(f"{names.layers}.{number}"):
             token = graph.embedding(table, ids, name="embed_tokens", origin=origin)
@@ -404,12 +378,13 @@ def _layer(outer: Modules, spec: Decoder, hidden: Tensor, angles: Sequence[Tenso
             return _mlp(modules, spec, y)
 
     def sublayer(x: Tensor, inner: Callable[[Tensor], Tensor], before: str, after: str) -> Tensor:
-        y = inner(x if spec.norm_place == "after" else _norm(modules, spec, x, before))
-        if spec.norm_place != "before":
+        y = inner(_norm(modules, spec, x, before) if spec.norm_place in ("before", "both") else x)
+        if spec.norm_place in ("after", "both"):
             y = _norm(modules, spec, y, after)
         if spec.residual_scale:
             y = modules.mul(y, modules.constant("scale"), "scale")
-        return modules.add(x, y)
+        x = modules.add(x, y)
+        return _norm(modules, spec, x, before) if spec.norm_place == "joined" else x
 
     before_mixer, after_mixer, before_feed, after_feed = names.norms
     if spec.residual != "sequential":
@@ -432,13 +407,16 @@ def _norm(modules: Modules, spec: Decoder, x: Tensor, name: str) -> Tensor:
     if form == "layer":
         plain, bias = variant == "plain", variant in ("", "offset")
         return modules.layer_norm(x, name, weight=not plain, bias=bias, offset=variant == "offset")
-    return modules.rms_norm(x, name, offset=variant == "offset")
+    return modules.rms_norm(x, name, weight=variant != "plain", offset=variant == "offset")
 
 
 def _attend(modules: Modules, spec: Decoder, q: Tensor, k: Tensor, v: Tensor, windowed: bool) -> Tensor:
     sinks = modules.parameter("sinks", spec.heads) if spec.sinks else None
     window, chunk = (spec.window, spec.chunk) if windowed else (None, None)
-    return modules.attend(q, k, v, "top_left", window=window, chunk=chunk, softcap=spec.softcap, sinks=sinks)
+    mask = modules.constant("alibi", (1, spec.heads, 1, k.shape[2])) if spec.alibi else None
+    return modules.attend(
+        q, k, v, "top_left", mask=mask, window=window, chunk=chunk, softcap=spec.softcap, sinks=sinks
+    )
 
 
 def _latent_attention(modules: Modules, spec: Decoder, x: Tensor, cos_sin: Sequence[Tensor], kind: LayerKind) -> Tensor:
@@ -487,6 +465,8 @@ def _attention(modules: Modules, spec: Decoder, x: Tensor, cos_sin: Sequence[Ten
         if spec.gated:
             gate = modules.activate(modules.part(flat[0], wide, 2 * wide), "sigmoid", "gate")
             flat[0] = modules.part(flat[0], 0, wide)
+    if spec.clipped:
+        flat = [modules.clamp(each, "clip") for each in flat]
 
     def heads(y: Tensor, part: str, count: int) -> Tensor:
         offset = spec.norm == "rms_offset"
@@ -497,6 +477,8 @@ def _attention(modules: Modules, spec: Decoder, x: Tensor, cos_sin: Sequence[Ten
         y = modules.split_heads(y, count, part)
         if spec.qk_norm == "head":
             y = modules.rms_norm(y, f"{part}_norm", offset=offset)
+        elif spec.qk_norm == "head_layer":
+            y = modules.layer_norm(y, f"{part}_layernorm")
         elif spec.qk_norm == "heads":
             y = modules.layer_norm(y, f"{part}_norm", weight=False, bias=False)
             with modules.graph.scope(f"{part}_norm"):
@@ -506,6 +488,8 @@ def _attention(modules: Modules, spec: Decoder, x: Tensor, cos_sin: Sequence[Ten
             tempered = spec.tempered and part == "q"
             return modules.mul(y, modules.constant("scales", (y.shape[2], 1)), part) if tempered else y
         y = modules.rotate(y, *cos_sin)
+        if spec.qk_norm == "turned_head":
+            return modules.rms_norm(y, f"{part}_norm")
         return modules.rms_norm(y, "qk_norm", weight=False) if spec.qk_norm == "turned" else y
 
     query, key = heads(flat[0], "q", spec.heads), heads(flat[1], "k", spec.kv_heads)

@@ -29,11 +29,11 @@ _NEUTRAL_KEYS = """
     mask_time_min_masks mask_time_prob max_length max_position_embeddings max_window_layers median_filter_width
     min_length model_type n_ctx n_positions no_repeat_ngram_size norm_eps norm_epsilon num_beam_groups num_beams
     num_labels num_return_sequences original_max_position_embeddings output_attentions output_hidden_states
-    output_past output_scores pad_token_id prefix problem_type relative_attention_max_distance remove_invalid_values
-    reorder_and_upcast_attn repetition_penalty resid_pdrop residual_dropout return_dict return_dict_in_generate
-    rms_norm_eps rope_parameters rope_scaling rope_theta sep_token_id summary_activation summary_first_dropout
-    summary_proj_to_labels summary_type summary_use_proj suppress_tokens task_specific_params temperature
-    tf_legacy_loss tokenizer_class top_k top_p torchscript transformers_version typical_p unsloth_fixed
+    output_past output_scores pad_token_id prefix pretraining_tp problem_type relative_attention_max_distance
+    remove_invalid_values reorder_and_upcast_attn repetition_penalty resid_pdrop residual_dropout return_dict
+    return_dict_in_generate rms_norm_eps rope_parameters rope_scaling rope_theta sep_token_id summary_activation
+    summary_first_dropout summary_proj_to_labels summary_type summary_use_proj suppress_tokens task_specific_params
+    temperature tf_legacy_loss tokenizer_class top_k top_p torchscript transformers_version typical_p unsloth_fixed
     unsloth_version use_bfloat16 use_cache use_weighted_layer_sum
 """
 _NEUTRAL = frozenset(_NEUTRAL_KEYS.split())
@@ -70,6 +70,16 @@ class Config:
         self._content = content
         self._read: set[str] = set()
         self._parts: dict[str, Config] = {}
+        self._others: Mapping[str, tuple[str, ...]] = {}
+
+    def also(self, others: Mapping[str, tuple[str, ...]]) -> None:
+        """Take other names for keys: from now on the first of them that is there stands for the key."""
+        self._others = others
+
+    def name(self, key: str) -> str:
+        """Return what the config calls a key."""
+        others = self._others.get(key, ())
+        return next((other for other in others if self._content.get(other) is not None), key)
 
     def unread(self) -> list[str]:
         """Return the keys that nothing has looked at, are not known to be neutral, and turn something on."""
@@ -82,13 +92,13 @@ class Config:
 
     def has(self, key: str) -> bool:
         """Return whether the key is there, null or not."""
-        self._read.add(key)
-        return key in self._content
+        self._read.add(self.name(key))
+        return self.name(key) in self._content
 
     def get(self, key: str) -> object:
         """Return a raw value, None where it is absent."""
-        self._read.add(key)
-        return self._content.get(key)
+        self._read.update((key, *self._others.get(key, ())))
+        return self._content.get(self.name(key))
 
     def part(self, key: str) -> Config:
         """Return the config that stands under a key; absent and null give an empty one."""
@@ -103,7 +113,7 @@ class Config:
 
     def size(self, key: str, default: int | None = None) -> int:
         """Return a positive integer; absent and null give the default, which None makes an error."""
-        value = self.get(key)
+        value, key = self.get(key), self.name(key)
         if value is None and default is not None:
             return default
         if value is None:

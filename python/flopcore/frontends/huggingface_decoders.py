@@ -11,7 +11,7 @@ from flopcore.expr import dim
 from flopcore.graph import Graph
 
 from .huggingface_config import Config, short
-from .huggingface_keys import ORIGIN, activation, causal_head, dtype, heads_divide, tied
+from .huggingface_keys import ORIGIN, activation, causal_head, dtype, heads_divide, seq_dim, tied
 
 __all__: list[str] = []
 
@@ -23,9 +23,13 @@ def decoder_keys(
     head_dim: int | None = None,
     rotary: float = 1.0,
     turns: bool = True,
+    inner: int = 0,
 ) -> Decoder:
-    """Return what all of them have in common; the arguments are a family's own defaults."""
-    config.fixed("pretraining_tp", (1,), "slices of tensor-parallel pretraining are not built")
+    """Return what all of them have in common; the arguments are a family's own defaults.
+
+    Without `turns` there are no rotary positions; the width of the feed-forward is `inner` times the hidden size where
+    the config has none.
+    """
     hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
     if head_dim is None and config.get("head_dim") is None:
         heads_divide(config, heads, hidden, "num_attention_heads")
@@ -36,7 +40,7 @@ def decoder_keys(
     return Decoder(
         layers=config.size("num_hidden_layers"),
         hidden=hidden,
-        intermediate=config.size("intermediate_size"),
+        intermediate=config.size("intermediate_size", inner * hidden or None),
         vocab=config.size("vocab_size"),
         heads=heads,
         kv_heads=shared,
@@ -105,7 +109,7 @@ def attention_keys(config: Config, spec: Decoder, *, bias: bool = False) -> Deco
 
 def build(config: Config, spec: Decoder) -> Graph:
     """Return the graph of a decoder with symbolic batch and sequence."""
-    return decoder(spec, batch=dim("batch"), seq=dim("seq"), name=config.text("model_type"), origin=ORIGIN)
+    return decoder(spec, batch=dim("batch"), seq=seq_dim(spec.positions), name=config.text("model_type"), origin=ORIGIN)
 
 
 def llama(config: Config) -> Graph:
@@ -169,7 +173,6 @@ def granite(config: Config) -> Graph:
 
 def phi(config: Config) -> Graph:
     """Return the graph of a `phi` config."""
-    config.fixed("qk_layernorm", (False,), "layer norms of queries and keys are not built")
     spec = replace(
         decoder_keys(config, rotary=0.5),
         activation=activation(config, "hidden_act", "gelu_new"),
@@ -180,6 +183,7 @@ def phi(config: Config) -> Graph:
         residual="parallel",
         feed_forward="plain",
         head_bias=True,
+        qk_norm="head_layer" if config.flag("qk_layernorm", False) else "none",
         names="phi",
     )
     return build(config, spec)

@@ -22,6 +22,7 @@ from . import huggingface_decoders as decoders
 from . import huggingface_hybrids as hybrids
 from . import huggingface_mixtures as mixtures
 from .huggingface_config import Config
+from .huggingface_gpt import GPT, gpt
 from .huggingface_keys import (
     ORIGIN,
     activation,
@@ -290,6 +291,7 @@ def _clip_vision(config: Config) -> Graph:
 FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
     {
         **dict.fromkeys(KIN, kin),
+        **dict.fromkeys(GPT, gpt),
         "bamba": hybrids.bamba,
         "falcon_h1": hybrids.falcon_h1,
         "falcon_mamba": hybrids.falcon_mamba,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from flopcore.architectures.transformer import Decoder
 from flopcore.errors import DataError
@@ -42,6 +42,14 @@ class Kin:
         Other fields of the decoder.
     neutral, refused
         Keys that change no count, and keys that must be absent or off.
+    bounded
+        Key of the bound of queries, keys and values, where the family has one.
+    other_names
+        What the family calls keys of Llama.
+    inner
+        How often the hidden size is the width of the feed-forward, where the config does not say it.
+    positions
+        Whether positions turn queries and keys, are rows of a table, or are told otherwise.
     """
 
     kv_heads: int | None = None
@@ -58,6 +66,10 @@ class Kin:
     fields: Mapping[str, Any] = field(default_factory=dict)
     neutral: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    bounded: str = ""
+    other_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inner: int = 0
+    positions: Literal["rotary", "learned", "none"] = "rotary"
 
 
 _ATTENTION = {"qkv_bias": "attention_bias", "out_bias": "attention_bias"}
@@ -104,7 +116,7 @@ KIN: Mapping[str, Kin] = MappingProxyType(
         "hunyuan_v1_dense": Kin(biases=_ATTENTION, fields={"qk_norm": "head"}),
         "ministral": Kin(kv_heads=8, biases={}, sliding=4096),
         "nemotron": Kin(rotary=0.5, activation="relu2", fields=_PLAIN | {"norm": "layer_offset"}),
-        "olmo": Kin(biases=_ATTENTION, fields={"norm": "layer_plain"}, refused=("clip_qkv",)),
+        "olmo": Kin(biases=_ATTENTION, fields={"norm": "layer_plain"}, bounded="clip_qkv"),
         "olmo2": Kin(biases=_ATTENTION, fields=_AFTER | {"qk_norm": "projection"}),
         "olmo3": Kin(biases=_ATTENTION, sliding=4096, every=4, fields=_AFTER | {"qk_norm": "projection"}),
         "seed_oss": Kin(
@@ -130,6 +142,7 @@ def kin(config: Config) -> Graph:
 
 def kin_decoder(config: Config, row: Kin) -> Decoder:
     """Return the decoder that a config and the row of its family describe."""
+    config.also(row.other_names)
     for key in row.neutral:
         config.get(key)
     for key in row.refused:
@@ -140,12 +153,18 @@ def kin_decoder(config: Config, row: Kin) -> Decoder:
         kv_heads=row.kv_heads,
         head_dim=row.head_dim,
         rotary=rotary if isinstance(rotary, float) else row.rotary,
+        turns=row.positions == "rotary",
+        inner=row.inner,
     )
+    if row.positions == "learned":
+        spec = replace(spec, positions=config.size("max_position_embeddings"))
     fields: dict[str, Any] = dict(row.fields)
     for key, (default, switched) in row.flags.items():
         if config.flag(key, default):
             fields.update(switched)
     fields |= {name: config.flag(key, name in row.biased) for name, key in row.biases.items()}
+    if row.bounded:
+        fields["clipped"] = config.get(row.bounded) is not None
     turned = turned_layers(config, spec.layers) if config.text("model_type") == "smollm3" else ()
     if turned:
         used = config.flag("use_sliding_window", False) and config.get("sliding_window") is not None
@@ -161,7 +180,7 @@ def kin_decoder(config: Config, row: Kin) -> Decoder:
     return replace(
         spec,
         **fields,
-        turned=turned,
+        turned=turned or spec.turned,
         activation=activation(config, "hidden_act", row.activation),
         embeddings=tied(config, row.is_tied),
     )

@@ -219,7 +219,6 @@ def deepseek_v2(config: Config) -> Graph:
     config.fixed("topk_method", ("greedy", "group_limited_greedy"), "another choice of experts is not built")
     config.fixed("scoring_func", ("softmax",), "another score of experts is not built")
     config.fixed("moe_layer_freq", (1,), "mixtures in some layers alone are not built")
-    config.fixed("pretraining_tp", (1,), "slices of tensor-parallel pretraining are not built")
     config.fixed("attention_bias", (False,), "biases of latent attention are not built")
     config.fixed("norm_topk_prob", (False,), "the model does not divide the weights by their sum")
     for key in ("rope_interleave", "ep_size", "head_dim", "qk_head_dim", "mlp_bias", "moe_layer_freq", "n_group"):
@@ -235,7 +234,6 @@ def deepseek_v3(config: Config) -> Graph:
     config.fixed("topk_method", ("noaux_tc",), "another choice of experts is not built")
     config.fixed("scoring_func", ("sigmoid",), "another score of experts is not built")
     config.fixed("moe_layer_freq", (1,), "mixtures in some layers alone are not built")
-    config.fixed("pretraining_tp", (1,), "slices of tensor-parallel pretraining are not built")
     config.fixed("attention_bias", (False,), "biases of latent attention are not built")
     for key in ("rope_interleave", "ep_size", "num_nextn_predict_layers", "head_dim", "qk_head_dim"):
         config.get(key)
