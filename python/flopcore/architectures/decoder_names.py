@@ -50,6 +50,9 @@ NAMES: Mapping[str, Names] = MappingProxyType(
     {
         "llama": Names(),
         "gemma2": Names(norms=_SANDWICH),
+        "apertus": Names(
+            norms=("attention_layernorm", "", "feedforward_layernorm", ""), plain=("up_proj", "down_proj")
+        ),
         "biogpt": Names(
             embedding="biogpt.embed_tokens", positions="biogpt.embed_positions", layers="biogpt.layers",
             final_norm="biogpt.layer_norm", head="output_projection", feed="", norms=_OPT, back="out_proj",
@@ -94,6 +97,7 @@ NAMES: Mapping[str, Names] = MappingProxyType(
             feed="ffn", norms=("norm_1", "", "norm_2", ""), joint="Wqkv", back="out_proj",
             plain=("up_proj", "down_proj"),
         ),
+        "nanochat": Names(embedding_norm="model.norm"),
         "nemotron": Names(plain=("up_proj", "down_proj")),
         "nemotron_h": Names(
             embedding="model.embeddings", final_norm="model.norm_f", attention="mixer", recurrent="mixer",

@@ -28,15 +28,17 @@ class Experts:
         Whether its result is weighted by a sigmoid of its own (Qwen2-MoE).
     score
         How logits become weights: ``"softmax"`` over all experts, ``"softmax_chosen"`` over those chosen (gpt-oss),
-        or ``"sigmoid"`` each for itself (DeepSeek-V3).
+        ``"sigmoid"`` each for itself (DeepSeek-V3), or ``"each_choice"``: one choice after the other, each weighed by a
+        softmax over the scores that are near the best of those left (SparseMixer, Liu et al. 2024, arXiv 2409.12136).
     renormalised
         Whether the weights of those chosen are divided by their sum.
     scaled
         Whether the weights are multiplied by a number.
     groups, groups_per_token
         Experts may be chosen from the best groups alone, by the sum of their two best scores; 1 group is no choice.
-    corrected
-        Whether a fixed bias per expert joins the scores for the choice (DeepSeek-V3).
+    corrected, correction
+        Whether a bias per expert joins the scores for the choice (DeepSeek-V3), and whether it is ``"fixed"`` or a
+        ``"weight"`` (Ernie 4.5).
     bias
         Whether router and experts have biases (gpt-oss).
     gate
@@ -58,12 +60,13 @@ class Experts:
     intermediate: int
     shared_intermediate: int = 0
     shared_gate: bool = False
-    score: Literal["softmax", "softmax_chosen", "sigmoid"] = "softmax"
+    score: Literal["softmax", "softmax_chosen", "sigmoid", "each_choice"] = "softmax"
     renormalised: bool = True
     scaled: bool = False
     groups: int = 1
     groups_per_token: int = 1
     corrected: bool = False
+    correction: Literal["fixed", "weight"] = "fixed"
     bias: bool = False
     gate: Literal["plain", "clamped"] = "plain"
     weighted_input: bool = False
@@ -140,13 +143,16 @@ def _route(modules: Modules, spec: Experts, flat: Tensor, router: str) -> tuple[
     graph, origin = modules.graph, modules.origin
     scores = modules.linear(flat, router, spec.number, bias=spec.bias)
     with graph.scope(router):
+        if spec.score == "each_choice":
+            return _choices(modules, spec, scores)
         if spec.score == "softmax":
             scores = graph.softmax(scores, name="scores", origin=origin)
         elif spec.score == "sigmoid" and not spec.weighted_input:
             scores = graph.sigmoid(scores, name="scores", origin=origin)
         choice = scores
         if spec.corrected:
-            choice = modules.add(choice, modules.constant("correction", (spec.number,)), "correction")
+            place = modules.parameter if spec.correction == "weight" else modules.fixed
+            choice = modules.add(choice, place("correction", spec.number), "correction")
         if spec.groups > 1:
             choice = _best_groups(modules, spec, choice)
         values, chosen = _top_k(modules, choice, spec.per_token)
@@ -162,6 +168,30 @@ def _route(modules: Modules, spec: Experts, flat: Tensor, router: str) -> tuple[
         if spec.scaled:
             values = modules.mul(values, modules.constant("factor"), "weights")
     return values, chosen
+
+
+def _choices(modules: Modules, spec: Experts, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weights and numbers of experts that are chosen one after the other."""
+    graph, origin = modules.graph, modules.origin
+    size = graph.op("abs", [scores], name="choice", origin=origin)
+    left, weights, chosen = scores, [], []
+    nothing = modules.constant("nothing")
+    for _ in range(spec.per_token):
+        best, place = _top_k(modules, left, 1)
+        factor = graph.op("maximum", [size, best], name="choice", origin=origin)
+        distance = graph.sub(best, scores, name="choice", origin=origin)
+        distance = graph.div(distance, factor, name="choice", origin=origin)
+        far = graph.op("greater", [distance, modules.constant("reach")], name="choice", origin=origin)
+        near = graph.op("where", [far, nothing, left], name="choice", origin=origin)
+        near = graph.softmax(near, name="weights", origin=origin)
+        weights.append(graph.op("take_along", [near, place], {"axis": 1}, name="weights", origin=origin))
+        chosen.append(place)
+        gone = modules.constant("gone", place.shape)
+        left = graph.op("scatter", [left, place, gone], {"axis": 1}, name="choice", origin=origin)
+    return (
+        graph.concat(weights, axis=1, name="weights", origin=origin),
+        graph.concat(chosen, axis=1, name="choice", origin=origin),
+    )
 
 
 def _best_groups(modules: Modules, spec: Experts, scores: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from flopcore.graph import AttrValue, DimLike, Graph, Tensor
 
 __all__ = ["Activation", "Modules"]
 
-Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "relu2", "tanh", "sigmoid"]
+Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "relu2", "tanh", "sigmoid", "xielu"]
 Causal: TypeAlias = Literal["none", "top_left"]
 
 
@@ -45,6 +45,10 @@ class Modules:
     def constant(self, name: str, shape: Sequence[int | Expr] = (), dtype: str = "") -> Tensor:
         """Return a fixed value, in the common number format unless another is given."""
         return self.graph.constant(shape, dtype or self.dtype, name=name, origin=self.origin)
+
+    def fixed(self, name: str, *shape: int) -> Tensor:
+        """Return a fixed value in the place of a weight."""
+        return self.constant(name, shape)
 
     def embedding(self, ids: Tensor, name: str, rows: int, width: int) -> tuple[Tensor, Tensor]:
         """Return the picked rows, and the table."""
@@ -98,9 +102,27 @@ class Modules:
                     return graph.gelu(x, name=name, origin=origin)
                 case "gelu_tanh":
                     return graph.gelu(x, approximate="tanh", name=name, origin=origin)
+                case "xielu":
+                    return self._xielu(x, name)
                 case "quick_gelu":  # x * sigmoid(1.702 x)
                     scaled = self.mul(x, self.constant("factor"), name)
                     return self.mul(x, graph.sigmoid(scaled, name=name, origin=origin), name)
+
+    def _xielu(self, x: Tensor, name: str) -> Tensor:
+        """Return p x^2 + x / 2 where x > 0, else n (exp(min(x, e)) - 1 - x) + x / 2 (arXiv 2411.13010, section 3.2)."""
+        graph, origin = self.graph, self.origin
+        above, below = (
+            graph.op("softplus", [self.parameter(part, 1)], name=name, origin=origin) for part in ("alpha_p", "alpha_n")
+        )
+        below = self.add(below, self.constant("beta"), name)
+        linear = self.mul(x, self.constant("beta"), name)
+        square = self.add(self.mul(self.mul(x, above, name), x, name), linear, name)
+        low = graph.op("minimum", [x, self.constant("eps")], name=name, origin=origin)
+        low = graph.op("expm1", [low], name=name, origin=origin)
+        low = self.mul(graph.sub(low, x, name=name, origin=origin), below, name)
+        low = self.add(low, linear, name)
+        positive = graph.op("greater", [x, self.constant("zero")], name=name, origin=origin)
+        return graph.op("where", [positive, square, low], name=name, origin=origin)
 
     def add(self, a: Tensor, b: Tensor, name: str = "residual") -> Tensor:
         """Return ``a + b``."""

@@ -414,9 +414,7 @@ def _attend(modules: Modules, spec: Decoder, q: Tensor, k: Tensor, v: Tensor, wi
     sinks = modules.parameter("sinks", spec.heads) if spec.sinks else None
     window, chunk = (spec.window, spec.chunk) if windowed else (None, None)
     mask = modules.constant("alibi", (1, spec.heads, 1, k.shape[2])) if spec.alibi else None
-    return modules.attend(
-        q, k, v, "top_left", mask=mask, window=window, chunk=chunk, softcap=spec.softcap, sinks=sinks
-    )
+    return modules.attend(q, k, v, "top_left", mask=mask, window=window, chunk=chunk, softcap=spec.softcap, sinks=sinks)
 
 
 def _latent_attention(modules: Modules, spec: Decoder, x: Tensor, cos_sin: Sequence[Tensor], kind: LayerKind) -> Tensor:

@@ -125,6 +125,15 @@ class Config:
             raise DataError(f"{self.label}: key {key!r} must be from 1 to {told}, is {short(value)}")
         return value
 
+    def even(self, key: str, default: int | None = None) -> int:
+        """Return a positive integer, said once or for each layer alike."""
+        value = self.get(key)
+        if not isinstance(value, list):
+            return self.size(key, default)
+        if not value or any(each != value[0] for each in value):
+            raise UnsupportedOp(f"{self.label}: {key}={short(value)}: layers that differ in it are not built")
+        return Config(self.label, {key: value[0]}).size(key)
+
     def whole(self, key: str, default: int) -> int:
         """Return an integer from 0 on; absent and null give the default."""
         return 0 if self.get(key) == 0 and not isinstance(self.get(key), bool) else self.size(key, default)

@@ -224,6 +224,12 @@ def gemma3(config: Config) -> Graph:
     return build(config, replace(spec, qk_norm="head"))
 
 
+def vaultgemma(config: Config) -> Graph:
+    """Return the graph of a `vaultgemma` config: Gemma 2 without norms after sublayers."""
+    spec = _later_gemma(config, lambda layer: layer % 2 == 0, kv_heads=4)
+    return build(config, replace(spec, norm_place="before"))
+
+
 def _later_gemma(config: Config, pattern: Callable[[int], bool], *, kv_heads: int) -> Decoder:
     config.fixed("use_bidirectional_attention", (False,), "attention in both directions is not built")
     bias = config.flag("attention_bias", False)
@@ -248,7 +254,7 @@ def _later_gemma(config: Config, pattern: Callable[[int], bool], *, kv_heads: in
 
 
 def _capped(config: Config, key: str) -> bool:
-    """Return whether a bound is set; Gemma 2 sets both where the key is absent, Gemma 3 neither."""
+    """Return whether a bound is set; Gemma 2 and VaultGemma set both where the key is absent, Gemma 3 neither."""
     if not config.has(key):
-        return config.text("model_type") == "gemma2"
+        return config.text("model_type") in ("gemma2", "vaultgemma")
     return config.get(key) is not None

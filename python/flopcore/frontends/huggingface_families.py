@@ -36,6 +36,7 @@ from .huggingface_keys import (
     tied,
 )
 from .huggingface_kin import KIN, kin
+from .huggingface_sparse import SPARSE, dbrx, sparse
 
 __all__: list[str] = []
 
@@ -292,6 +293,7 @@ FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
     {
         **dict.fromkeys(KIN, kin),
         **dict.fromkeys(GPT, gpt),
+        **dict.fromkeys(SPARSE, sparse),
         "bamba": hybrids.bamba,
         "falcon_h1": hybrids.falcon_h1,
         "falcon_mamba": hybrids.falcon_mamba,
@@ -304,18 +306,19 @@ FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
         "albert": _albert,
         "bert": _bert,
         "clip": _clip,
+        "dbrx": dbrx,
         "clip_text_model": _clip_text,
         "clip_vision_model": _clip_vision,
         "deit": _deit,
         "deepseek_v3": mixtures.deepseek_v3,
+        "glm4_moe_lite": mixtures.glm4_moe_lite,
+        "kimi_k2": mixtures.deepseek_v3,
         "gemma": decoders.gemma,
         "gemma2": decoders.gemma2,
         "gemma3_text": decoders.gemma3,
         "deepseek_v2": mixtures.deepseek_v2,
         "dots1": mixtures.dots1,
         "glm4_moe": mixtures.glm4_moe,
-        "granitemoe": mixtures.granitemoe,
-        "olmoe": mixtures.olmoe,
         "llama4": mixtures.llama4_with_text,
         "llama4_text": mixtures.llama4,
         "gpt_oss": mixtures.gpt_oss,
@@ -323,7 +326,6 @@ FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
         "granite": decoders.granite,
         "llama": decoders.llama,
         "mistral": decoders.mistral,
-        "mixtral": mixtures.mixtral,
         "phi": decoders.phi,
         "phi3": decoders.phi3,
         "qwen2": decoders.qwen2,
@@ -335,6 +337,7 @@ FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
         "t5": _t5,
         "vit": _vit,
         "whisper": _whisper,
+        "vaultgemma": decoders.vaultgemma,
         "xlm-roberta": _roberta,
     }
 )

@@ -25,6 +25,7 @@ _ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
         "quick_gelu": "quick_gelu",
         "relu": "relu",
         "relu2": "relu2",
+        "xielu": "xielu",
     }
 )
 _DTYPES = frozenset({"float32", "float16", "bfloat16", "float64"})
@@ -100,6 +101,18 @@ def layer_flags(config: Config, key: str, layers: int, pattern: Callable[[int], 
     if not isinstance(left_out, list):
         raise DataError(f"{config.label}: key {key!r} must be a list, is {short(left_out)}")
     return tuple(layer not in left_out and pattern(layer) for layer in range(layers))
+
+
+def listed_layers(config: Config, layers: int) -> tuple[bool, ...]:
+    """Return which layers have experts: as `mlp_layer_types` says, else all after the first dense ones."""
+    first, names = config.whole("first_k_dense_replace", 1), config.get("mlp_layer_types")
+    if names is None:
+        return tuple(layer >= first for layer in range(layers))
+    if not isinstance(names, list) or any(name not in ("dense", "sparse") for name in names):
+        raise UnsupportedOp(f"{config.label}: mlp_layer_types {short(names)}; known: dense, sparse")
+    if len(names) != layers:
+        raise DataError(f"{config.label}: mlp_layer_types has {len(names)} entries for {layers} layers")
+    return tuple(name == "sparse" for name in names)
 
 
 def no_training_noise(config: Config) -> None:

@@ -33,7 +33,8 @@ class Kin:
     biases, biased
         The config key of each bias of the decoder, and those that are on where the key is absent.
     sliding, every
-        Default of `sliding_window` (None: the family has none), and which layer is not windowed, counted from 1.
+        Default of `sliding_window` (0: none; None: the family has no such key), and which layer is not windowed,
+        counted from 1.
     windowed_turn
         Whether, where there are windows, only windowed layers have rotary positions.
     flags
@@ -42,8 +43,8 @@ class Kin:
         Other fields of the decoder.
     neutral, refused
         Keys that change no count, and keys that must be absent or off.
-    bounded
-        Key of the bound of queries, keys and values, where the family has one.
+    present
+        For each config key that switches fields of the decoder by being there and not null: those fields.
     other_names
         What the family calls keys of Llama.
     inner
@@ -66,7 +67,7 @@ class Kin:
     fields: Mapping[str, Any] = field(default_factory=dict)
     neutral: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
-    bounded: str = ""
+    present: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     other_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inner: int = 0
     positions: Literal["rotary", "learned", "none"] = "rotary"
@@ -74,6 +75,7 @@ class Kin:
 
 _ATTENTION = {"qkv_bias": "attention_bias", "out_bias": "attention_bias"}
 _PLAIN = {"feed_forward": "plain", "names": "nemotron"}
+CLIPPED: Mapping[str, Mapping[str, Any]] = {"clip_qkv": {"clipped": True}}
 _AFTER = {"norm_place": "after"}
 _GLM: Mapping[str, Any] = {
     "kv_heads": 2,
@@ -86,6 +88,10 @@ _COHERE = {"norm": "layer_scale", "residual": "parallel", "logits_scale": True}
 
 KIN: Mapping[str, Kin] = MappingProxyType(
     {
+        "apertus": Kin(
+            activation="xielu", biases=_ATTENTION, fields=_PLAIN | {"qk_norm": "head", "names": "apertus"},
+            neutral=("mlp_bias",),
+        ),
         "arcee": Kin(activation="relu2", fields=_PLAIN),
         "cohere": Kin(
             is_tied=True, biases=_ATTENTION, flags={"use_qk_norm": (False, {"qk_norm": "heads"})}, fields=_COHERE,
@@ -114,9 +120,21 @@ KIN: Mapping[str, Kin] = MappingProxyType(
         ),
         "helium": Kin(head_dim=128, biases={"qkv_bias": "attention_bias", "mlp_bias": "mlp_bias"}),
         "hunyuan_v1_dense": Kin(biases=_ATTENTION, fields={"qk_norm": "head"}),
+        "jais2": Kin(
+            activation="relu2", biased=("qkv_bias", "out_bias", "mlp_bias"), fields=_PLAIN | {"norm": "layer"},
+        ),
         "ministral": Kin(kv_heads=8, biases={}, sliding=4096),
+        "ministral3": Kin(kv_heads=8, head_dim=128, biases={}, sliding=0, fields={"tempered": True}),
+        "nanochat": Kin(
+            activation="relu2", biases=_ATTENTION,
+            fields={
+                "feed_forward": "plain", "norm": "rms_plain", "qk_norm": "turned", "embedding_norm": True,
+                "names": "nanochat",
+            },
+            present={"final_logit_softcapping": {"logits_softcap": True}},
+        ),
         "nemotron": Kin(rotary=0.5, activation="relu2", fields=_PLAIN | {"norm": "layer_offset"}),
-        "olmo": Kin(biases=_ATTENTION, fields={"norm": "layer_plain"}, bounded="clip_qkv"),
+        "olmo": Kin(biases=_ATTENTION, fields={"norm": "layer_plain"}, present=CLIPPED),
         "olmo2": Kin(biases=_ATTENTION, fields=_AFTER | {"qk_norm": "projection"}),
         "olmo3": Kin(biases=_ATTENTION, sliding=4096, every=4, fields=_AFTER | {"qk_norm": "projection"}),
         "seed_oss": Kin(
@@ -163,15 +181,16 @@ def kin_decoder(config: Config, row: Kin) -> Decoder:
         if config.flag(key, default):
             fields.update(switched)
     fields |= {name: config.flag(key, name in row.biased) for name, key in row.biases.items()}
-    if row.bounded:
-        fields["clipped"] = config.get(row.bounded) is not None
+    for key, switched in row.present.items():
+        if config.get(key) is not None:
+            fields.update(switched)
     turned = turned_layers(config, spec.layers) if config.text("model_type") == "smollm3" else ()
     if turned:
         used = config.flag("use_sliding_window", False) and config.get("sliding_window") is not None
         fields["windowed"] = windowed(config, spec.layers, lambda layer: used and not turned[layer])
         fields["window"] = window(config) if used else None
     if row.sliding is not None:
-        width = window(config, default=row.sliding)
+        width = window(config, default=row.sliding or None)
         given = config.get("sliding_window_pattern")
         every = given if isinstance(given, int) and given > 0 else row.every
         layers = windowed(config, spec.layers, lambda layer: not every or (layer + 1) % every != 0)

@@ -12,21 +12,19 @@ from flopcore.graph import Graph
 
 from .huggingface_config import Config, short
 from .huggingface_decoders import attention_keys, build, decoder_keys, qwen_window, window, windowed
-from .huggingface_keys import activation, causal_head, dtype, layer_flags, no_training_noise, task_of, tied
+from .huggingface_keys import (
+    activation,
+    causal_head,
+    dtype,
+    layer_flags,
+    listed_layers,
+    no_training_noise,
+    task_of,
+    tied,
+)
 from .huggingface_kin import turned_layers
 
 __all__: list[str] = []
-
-
-def mixtral(config: Config) -> Graph:
-    """Return the graph of a `mixtral` config."""
-    no_training_noise(config)
-    experts = Experts(
-        number=config.size("num_local_experts", 8),
-        per_token=config.size("num_experts_per_tok", 2),
-        intermediate=config.size("intermediate_size"),
-    )
-    return build(config, replace(decoder_keys(config, kv_heads=8), window=window(config), experts=experts))
 
 
 def _qwen_moe(config: Config, spec: Decoder, *, number: int, per_token: int, shared: int) -> Graph:
@@ -89,37 +87,13 @@ def gpt_oss(config: Config) -> Graph:
     )
 
 
-def olmoe(config: Config) -> Graph:
-    """Return the graph of an `olmoe` config."""
-    no_training_noise(config)
-    config.fixed("clip_qkv", (False,), "clipped projections are not built")
-    spec = attention_keys(config, decoder_keys(config))
-    experts = _experts(
-        config, "num_experts", 64, 8, intermediate=spec.intermediate,
-        renormalised=config.flag("norm_topk_prob", False),
-    )  # fmt: skip
-    return build(config, replace(spec, qk_norm="projection", experts=experts))
-
-
-def granitemoe(config: Config) -> Graph:
-    """Return the graph of a `granitemoe` config."""
-    no_training_noise(config)
-    for key in ("embedding_multiplier", "residual_multiplier", "logits_scaling", "attention_multiplier"):
-        config.get(key)  # a product is computed whatever the number
-    spec = attention_keys(config, decoder_keys(config))
-    experts = _experts(
-        config, "num_local_experts", 8, 2, intermediate=spec.intermediate, score="softmax_chosen", renormalised=False
-    )
-    scales = replace(spec, embedding_scale=True, residual_scale=True, logits_scale=True)
-    return build(config, replace(scales, experts=experts, router="router"))
-
-
-def _experts(config: Config, key: str, number: int, per_token: int, **fields: Any) -> Experts:
+def experts_keys(
+    config: Config, key: str, number: int, per_token: int, *, per_token_key: str = "num_experts_per_tok", **fields: Any
+) -> Experts:
     """Return experts whose number stands under a key; the defaults are a family's own."""
-    experts = config.size(key, number)
-    chosen = config.size("num_experts_per_tok", per_token)
+    experts, chosen = config.even(key, number), config.even(per_token_key, per_token)
     if chosen > experts:
-        raise DataError(f"{config.label}: num_experts_per_tok={chosen} is more than the {experts} experts")
+        raise DataError(f"{config.label}: {per_token_key}={chosen} is more than the {experts} experts")
     return Experts(number=experts, per_token=chosen, **fields)
 
 
@@ -153,7 +127,7 @@ def _after_deepseek(
     width = config.size("moe_intermediate_size", 1408)
     shared = config.size("n_shared_experts", 1) if config.get("n_shared_experts") is not None or dense else 0
     groups = config.size("n_group", 1)
-    experts = _experts(
+    experts = experts_keys(
         config, "n_routed_experts", number or config.size("n_routed_experts"),
         per_token or config.size("num_experts_per_tok"), intermediate=width, shared_intermediate=shared * width,
         score="sigmoid", renormalised=config.flag("norm_topk_prob", renormalised), scaled=True, groups=groups,
@@ -181,7 +155,7 @@ def llama4(config: Config) -> Graph:
         if not isinstance(given, list):
             raise DataError(f"{config.label}: key 'moe_layers' must be a list, is {short(given)}")
         sparse = [layer in given for layer in range(spec.layers)]
-    experts = _experts(
+    experts = experts_keys(
         config, "num_local_experts", 16, 1, intermediate=spec.intermediate, shared_intermediate=spec.intermediate,
         score="sigmoid", renormalised=False, weighted_input=True, shared_name="shared_expert",
     )  # fmt: skip
@@ -257,6 +231,18 @@ class _Deepseek:
     renormalised: bool
 
 
+def glm4_moe_lite(config: Config) -> Graph:
+    """Return the graph of a `glm4_moe_lite` config: DeepSeek-V3 with sizes of its own."""
+    no_training_noise(config)
+    config.fixed("topk_method", ("noaux_tc",), "another choice of experts is not built")
+    config.fixed("scoring_func", ("sigmoid",), "another score of experts is not built")
+    config.fixed("attention_bias", (False,), "biases of latent attention are not built")
+    for key in ("rope_interleave", "ep_size", "num_nextn_predict_layers", "head_dim", "qk_head_dim"):
+        config.get(key)
+    spec = _deepseek(config, LITE, grouped=True)
+    return build(config, replace(spec, sparse=listed_layers(config, spec.layers)))
+
+
 V2 = _Deepseek(
     score="softmax", heads=32, number=64, per_token=None, moe_width=1407, shared=2, dense=0, groups=1,
     groups_per_token=1, renormalised=False,
@@ -265,6 +251,9 @@ V3 = _Deepseek(
     score="sigmoid", heads=128, number=256, per_token=8, moe_width=2048, shared=1, dense=3, groups=8,
     groups_per_token=4, renormalised=True,
 )  # fmt: skip
+
+
+LITE = replace(V3, heads=20, number=64, per_token=4, moe_width=1536, dense=1, groups=1, groups_per_token=1)
 
 
 def _deepseek(config: Config, version: _Deepseek, *, grouped: bool) -> Decoder:
@@ -293,7 +282,7 @@ def _deepseek(config: Config, version: _Deepseek, *, grouped: bool) -> Decoder:
             rotary_dim=turned,
             value_dim=config.size("v_head_dim", 128),
         ),
-        experts=_experts(
+        experts=experts_keys(
             config,
             "n_routed_experts",
             version.number,
