@@ -26,7 +26,8 @@ BudgetYear to_year(const Year& fields) {
 BudgetAllocation make(std::array<std::uint32_t, 2> key, std::array<double, 3> growth, std::array<double, 2> gradient,
                       std::array<double, 2> log10_ratio, std::size_t n_bins, std::vector<double> thresholds,
                       std::vector<double> width_factors, std::vector<std::size_t> cumulate_from, std::size_t max_count,
-                      std::size_t n_groups, const std::vector<Year>& years) {
+                      std::size_t n_groups, const std::vector<Year>& years, std::array<std::uint32_t, 2> other_key,
+                      std::vector<std::string> redrawn) {
     AllocationInputs inputs{key,
                             growth[0],
                             growth[1],
@@ -39,16 +40,18 @@ BudgetAllocation make(std::array<std::uint32_t, 2> key, std::array<double, 3> gr
                             std::move(cumulate_from),
                             max_count,
                             n_groups,
-                            {}};
+                            {},
+                            other_key,
+                            std::move(redrawn)};
     for (const Year& year : years) inputs.years.push_back(to_year(year));
     return BudgetAllocation(std::move(inputs));
 }
 
-py::tuple evaluate(const BudgetAllocation& plan, std::uint64_t begin, std::uint64_t end, unsigned threads) {
-    AllocationCounts counts;
+void run(const BudgetAllocation& plan, std::uint64_t begin, std::uint64_t end, unsigned threads,
+         AllocationCounts& counts, std::vector<std::int64_t>* totals) {
     bool finished = false;
     {
-        // Safe without the GIL: the plan is immutable and `counts` is ours; the poll takes the GIL for itself.
+        // Safe without the GIL: the plan is immutable, the counts are ours; the poll takes the GIL for itself.
         const py::gil_scoped_release nogil;
         finished = plan.evaluate(
             begin, end, threads,
@@ -56,9 +59,22 @@ py::tuple evaluate(const BudgetAllocation& plan, std::uint64_t begin, std::uint6
                 const py::gil_scoped_acquire gil;
                 return PyErr_CheckSignals() != 0;
             },
-            counts);
+            counts, totals);
     }
     if (!finished) throw py::error_already_set();
+}
+
+py::array totals(const BudgetAllocation& plan, std::uint64_t begin, std::uint64_t end, unsigned threads) {
+    AllocationCounts counts;
+    std::vector<std::int64_t> found;
+    run(plan, begin, end, threads, counts, &found);
+    return to_array(std::move(found),
+                    {static_cast<py::ssize_t>(end - begin), static_cast<py::ssize_t>(plan.inputs().thresholds.size())});
+}
+
+py::tuple evaluate(const BudgetAllocation& plan, std::uint64_t begin, std::uint64_t end, unsigned threads) {
+    AllocationCounts counts;
+    run(plan, begin, end, threads, counts, nullptr);
     const AllocationInputs& in = plan.inputs();
     const auto years = static_cast<py::ssize_t>(plan.n_counted());
     const auto lines = static_cast<py::ssize_t>(in.thresholds.size());
@@ -80,9 +96,11 @@ void bind_allocation(py::module_& m) {
     py::class_<BudgetAllocation>(m, "BudgetAllocation")
         .def(py::init(&make), py::kw_only(), py::arg("key"), py::arg("growth"), py::arg("gradient"),
              py::arg("log10_ratio"), py::arg("n_bins"), py::arg("thresholds"), py::arg("width_factors"),
-             py::arg("cumulate_from"), py::arg("max_count"), py::arg("n_groups"), py::arg("years"))
+             py::arg("cumulate_from"), py::arg("max_count"), py::arg("n_groups"), py::arg("years"),
+             py::arg("other_key") = std::array<std::uint32_t, 2>{}, py::arg("redrawn") = std::vector<std::string>{})
         .def_property_readonly("input_names", &BudgetAllocation::input_names)
-        .def("evaluate", &evaluate, py::arg("begin"), py::arg("end"), py::arg("threads"));
+        .def("evaluate", &evaluate, py::arg("begin"), py::arg("end"), py::arg("threads"))
+        .def("totals", &totals, py::arg("begin"), py::arg("end"), py::arg("threads"));
 }
 
 }  // namespace flopcore::bind

@@ -27,6 +27,7 @@ constexpr std::uint32_t kMaxAttempts = 4096;
 constexpr std::uint32_t kMaxModels = 1u << 16;  // of one bin: the attempt field of an address
 constexpr double kLn10 = 0x1.26bb1bbb55516p+1;
 constexpr const char* kPurpose = "budget_allocation";
+constexpr const char* kSizes = "sizes";
 
 void require(bool good, const std::string& what) {
     if (!good) throw DataError("budget allocation: " + what);
@@ -56,21 +57,23 @@ void add_counts(const AllocationCounts& from, AllocationCounts& to) {
 BudgetAllocation::BudgetAllocation(AllocationInputs inputs) : inputs_(std::move(inputs)) {
     check();
     std::vector<std::uint64_t> all;
-    const auto stream = [&](const std::string& variable, const std::string& entity) {
+    const auto stream = [&](const std::string& variable, const std::string& entity, const std::string& input) {
         all.push_back(stream_hash(kPurpose, variable, entity));
-        return all.back();
+        const std::vector<std::string>& redrawn = inputs_.redrawn;
+        const bool other = std::find(redrawn.begin(), redrawn.end(), input) != redrawn.end();
+        return Stream{all.back(), other};
     };
-    growth_stream_ = stream("growth", "");
+    growth_stream_ = stream("growth", "", "growth");
     input_names_.push_back("growth");
     for (const BudgetYear& year : inputs_.years) {
         Streams& streams = streams_.emplace_back();
-        streams.share = stream("largest_share", year.label);
-        streams.ratio = stream("size_ratio", year.label);
-        streams.gradient = stream("gradient", year.label);
+        streams.share = stream("largest_share", year.label, "largest_share " + year.label);
+        streams.ratio = stream("size_ratio", year.label, "size_ratio " + year.label);
+        streams.gradient = stream("gradient", year.label, "gradient " + year.label);
         for (std::size_t bin = 0; bin < inputs_.n_bins; ++bin) {
             const std::string entity = year.label + "/" + std::to_string(bin);
-            streams.size.push_back(stream("size", entity));
-            streams.date.push_back(stream("date", entity));
+            streams.size.push_back(stream("size", entity, kSizes));
+            streams.date.push_back(stream("date", entity, kSizes));
         }
         if (!year.counted) continue;
         if (year.largest != BudgetYear::Largest::fixed) input_names_.push_back("largest_share " + year.label);
@@ -80,6 +83,10 @@ BudgetAllocation::BudgetAllocation(AllocationInputs inputs) : inputs_(std::move(
     std::sort(all.begin(), all.end());
     require(std::adjacent_find(all.begin(), all.end()) == all.end(),
             "two streams of random numbers share an address; give the years other labels");
+    for (const std::string& name : inputs_.redrawn) {
+        require(name == kSizes || std::find(input_names_.begin(), input_names_.end(), name) != input_names_.end(),
+                "no input '" + name + "' to draw again");
+    }
 }
 
 void BudgetAllocation::check() const {
@@ -162,8 +169,9 @@ class BudgetAllocation::Worker {
 
     [[nodiscard]] const AllocationCounts& counts() const { return counts_; }
 
-    // Adds the draws [low, high) of the tile that starts at `first`. False when told to stop.
-    bool add(std::uint64_t first, std::uint64_t low, std::uint64_t high, StopToken& token) {
+    // Adds the draws [low, high) of the tile that starts at `first`; their totals go to `totals`, where given. False
+    // when told to stop.
+    bool add(std::uint64_t first, std::uint64_t low, std::uint64_t high, StopToken& token, std::int64_t* totals) {
         first_ = first;
         rows_.clear();
         for (std::uint64_t draw = low; draw < high; ++draw) rows_.push_back(static_cast<std::uint32_t>(draw - first));
@@ -184,6 +192,8 @@ class BudgetAllocation::Worker {
             add_year(y, counted++);
         }
         add_groups();
+        if (totals == nullptr) return true;
+        for (const std::uint32_t row : rows_) totals = std::copy_n(&total_[row * n_lines_], n_lines_, totals);
         return true;
     }
 
@@ -196,14 +206,19 @@ class BudgetAllocation::Worker {
         double size;
     };
 
-    void draw_uniforms(std::uint64_t stream, std::uint32_t attempt, Column& to) {
-        const simd::Address address{{in_.key[0], in_.key[1]}, stream, attempt};
+    [[nodiscard]] simd::Address address(const Stream& stream, std::uint32_t attempt) const {
+        const std::array<std::uint32_t, 2>& key = stream.redrawn ? in_.other_key : in_.key;
+        return {{key[0], key[1]}, stream.hash, attempt};
+    }
+
+    void draw_uniforms(const Stream& stream, std::uint32_t attempt, Column& to) {
+        const simd::Address address = this->address(stream, attempt);
         k_.philox_pairs(&address, first_ / 2, kRows / 2, pairs_.data());
         for (std::size_t i = 0; i < kRows; ++i) to[i] = dual_uniform(pairs_[slot(i, 2)]);
     }
 
-    void draw_words(std::uint64_t stream, std::uint32_t attempt, std::array<std::uint32_t, kRows>& to) {
-        const simd::Address address{{in_.key[0], in_.key[1]}, stream, attempt};
+    void draw_words(const Stream& stream, std::uint32_t attempt, std::array<std::uint32_t, kRows>& to) {
+        const simd::Address address = this->address(stream, attempt);
         k_.philox(&address, first_ / 4, kRows / 4, to.data());
     }
 
@@ -226,19 +241,37 @@ class BudgetAllocation::Worker {
     }
 
     // Draws the largest share, the ratio and the gradient of each row until every bin can hold one of its own models.
+    // Those that are redrawn follow, given the accepted others.
     void allocate(std::size_t y) {
         const BudgetYear& year = in_.years[y];
         const Streams& streams = plan_.streams_[y];
+        const std::array<Stream, 3> all{streams.share, streams.ratio, streams.gradient};
         for (const std::uint32_t row : rows_) {
             budget_[row] = year.budget;
             for (unsigned power = 0; power < year.power; ++power) budget_[row] *= growth_[row];
         }
+        std::array<Stream, 3> first = all;
+        for (Stream& stream : first) stream.redrawn = false;
+        accept(y, first, {true, true, true});
+        const auto redrawn = [](const Stream& stream) { return stream.redrawn; };
+        if (std::any_of(all.begin(), all.end(), redrawn)) {
+            accept(y, all, {all[0].redrawn, all[1].redrawn, all[2].redrawn});
+        }
+        if (year.counted) next_input_ += year.largest == BudgetYear::Largest::fixed ? 2 : 3;
+    }
+
+    // Draws the inputs of a year marked `drawn`, given the others' uniforms, until each row accepts them.
+    void accept(std::size_t y, const std::array<Stream, 3>& streams, std::array<bool, 3> drawn) {
+        const BudgetYear& year = in_.years[y];
+        const std::array<Column*, 3> columns{&u_share_, &u_ratio_, &u_gradient_};
         pending_ = rows_;
         for (std::uint32_t attempt = 0; !pending_.empty(); ++attempt) {
             if (attempt == kMaxAttempts) refuse_allocation(year);
-            draw_uniforms(streams.share, attempt, u_share_);
-            draw_uniforms(streams.ratio, attempt, u_ratio_);
-            draw_uniforms(streams.gradient, attempt, u_gradient_);
+            for (std::size_t i = 0; i < 3; ++i) {
+                if (!drawn[i]) continue;
+                draw_uniforms(streams[i], attempt, u_drawn_);
+                for (const std::uint32_t row : pending_) (*columns[i])[row] = u_drawn_[row];
+            }
             find_shares(year);
             const std::size_t n = pending_.size();
             for (std::size_t p = 0; p < n; ++p) {
@@ -262,7 +295,6 @@ class BudgetAllocation::Worker {
             pending_.resize(left);
             counts_.rejected[y] += static_cast<std::int64_t>(left);
         }
-        if (year.counted) next_input_ += year.largest == BudgetYear::Largest::fixed ? 2 : 3;
     }
 
     [[noreturn]] void refuse_allocation(const BudgetYear& year) const {
@@ -466,7 +498,7 @@ class BudgetAllocation::Worker {
     std::array<std::uint64_t, kRows> pairs_{};
     std::array<std::uint32_t, kRows> size_words_{}, date_words_{}, lines_below_{};
     std::array<double, 3 * kRows> from_{}, to_{};
-    Column u_share_{}, u_ratio_{}, u_gradient_{};
+    Column u_share_{}, u_ratio_{}, u_gradient_{}, u_drawn_{};
     Column growth_{}, budget_{};
     Column share_{};                     // of the largest model in the budget
     Column edge_{};                      // ratio q of neighbouring size edges, the smaller over the larger
@@ -484,12 +516,14 @@ class BudgetAllocation::Worker {
 };
 
 bool BudgetAllocation::evaluate(std::uint64_t begin, std::uint64_t end, unsigned threads, const Poll& poll,
-                                AllocationCounts& counts) const {
+                                AllocationCounts& counts, std::vector<std::int64_t>* totals) const {
     if (begin > end || end > kLastDraw) {
         throw DataError("draws [" + std::to_string(begin) + ", " + std::to_string(end) +
                         ") are not a range below 2^49");
     }
     AllocationCounts added = zeros();
+    const std::size_t n_lines = inputs_.thresholds.size();
+    std::vector<std::int64_t> found(totals == nullptr ? 0 : (end - begin) * n_lines);
     const std::uint64_t first_tile = begin / kRows, n_tiles = (end + kRows - 1) / kRows - first_tile;
     if (begin < end) {
         std::vector<std::unique_ptr<Worker>> workers(n_workers(n_tiles, threads));
@@ -498,14 +532,17 @@ bool BudgetAllocation::evaluate(std::uint64_t begin, std::uint64_t end, unsigned
             n_tiles, threads,
             [&](std::uint64_t block, unsigned worker, StopToken& token) {
                 const std::uint64_t first = (first_tile + block) * kRows;
+                const std::uint64_t low = std::max(first, begin);
                 static_cast<void>(
-                    workers[worker]->add(first, std::max(first, begin), std::min(first + kRows, end), token));
+                    workers[worker]->add(first, low, std::min(first + kRows, end), token,
+                                         totals == nullptr ? nullptr : found.data() + (low - begin) * n_lines));
             },
             poll);
         if (!finished) return false;
         for (const auto& worker : workers) add_counts(worker->counts(), added);
     }
     counts = std::move(added);
+    if (totals != nullptr) *totals = std::move(found);
     return true;
 }
 

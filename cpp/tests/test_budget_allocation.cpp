@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <numeric>
 
 #include "check.hpp"
@@ -57,6 +58,46 @@ void counts_add_up_over_ranges_and_threads() {
     CHECK(plan.input_names().size() == 6);  // growth; ratio and gradient of the first year; three of the second
 }
 
+std::vector<std::int64_t> totals(const AllocationInputs& in, std::uint64_t begin, std::uint64_t end) {
+    AllocationCounts counts;
+    std::vector<std::int64_t> found;
+    CHECK(BudgetAllocation(in).evaluate(begin, end, 2, Poll(), counts, &found));
+    return found;
+}
+
+void totals_are_those_of_the_histograms_and_of_the_keys() {
+    const AllocationInputs in = study();
+    const std::vector<std::int64_t> found = totals(in, 5, 700);
+    const AllocationCounts counts = evaluate(BudgetAllocation(in), 5, 700, 1);
+    const std::size_t width = in.max_count + 1;
+    for (std::size_t t = 0; t < 2; ++t) {
+        std::vector<std::int64_t> histogram(width);
+        for (std::size_t i = t; i < found.size(); i += 2) ++histogram[static_cast<std::size_t>(found[i])];
+        const auto* last = &counts.cumulative[(2 + t) * width];  // of the second counted year
+        CHECK(std::equal(histogram.begin(), histogram.end(), last));
+    }
+    AllocationInputs other = in;
+    other.key = other.other_key = {3, 4};
+    AllocationInputs all = in;
+    all.other_key = other.key;
+    all.redrawn = BudgetAllocation(in).input_names();
+    all.redrawn.emplace_back("sizes");
+    const std::vector<std::int64_t> swapped = totals(all, 5, 700);
+    CHECK(swapped == totals(other, 5, 700));
+    CHECK(swapped != found);
+    all.redrawn = {"growth"};
+    CHECK(totals(all, 5, 700) != found);
+    all.redrawn = {"gradient first"};  // the running total over the second line starts with the second year
+    const std::vector<std::int64_t> first = totals(all, 5, 700);
+    bool moved = false;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        if (i % 2 == 1) CHECK(first[i] == found[i]);
+        moved = moved || first[i] != found[i];
+    }
+    CHECK(moved);
+    CHECK(totals(all, 5, 130) == std::vector<std::int64_t>(first.begin(), first.begin() + 2 * 125));
+}
+
 void a_stop_leaves_the_counts_alone() {
     const BudgetAllocation plan(study());
     AllocationCounts counts;
@@ -92,6 +133,7 @@ void bad_inputs_are_errors() {
     refuses([](AllocationInputs& in) { in.years[0].low = 0.6; });
     refuses([](AllocationInputs& in) { in.years[1].low = 0.0; });
     refuses([](AllocationInputs& in) { in.years[2].p_high = 1.5; });
+    refuses([](AllocationInputs& in) { in.redrawn = {"gradient past"}; });  // no input: the year is not counted
     const BudgetAllocation plan(study());
     AllocationCounts counts;
     CHECK_THROWS(DataError, static_cast<void>(plan.evaluate(2, 1, 1, Poll(), counts)));
@@ -107,6 +149,7 @@ void bad_inputs_are_errors() {
 
 int main() {
     counts_add_up_over_ranges_and_threads();
+    totals_are_those_of_the_histograms_and_of_the_keys();
     a_stop_leaves_the_counts_alone();
     bad_inputs_are_errors();
     return 0;

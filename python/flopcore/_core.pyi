@@ -121,12 +121,15 @@ class BudgetAllocation:
         max_count: int,
         n_groups: int,
         years: Sequence[_BudgetYear],
+        other_key: tuple[int, int] = ...,
+        redrawn: Sequence[str] = ...,
     ) -> None: ...
     @property
     def input_names(self) -> list[str]: ...
     def evaluate(
         self, begin: int, end: int, threads: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...
+    def totals(self, begin: int, end: int, threads: int) -> NDArray[np.int64]: ...
 
 class SweepPlan:
     def __init__(

@@ -230,6 +230,47 @@ def test_variance_shares(result: AllocationResult) -> None:
     assert 0.9 < sum(s.share for s in result.sensitivity if s.threshold == 10**25) < 1.0
 
 
+def test_total_shares(result: AllocationResult) -> None:
+    """At least the first order, for inputs that depend on no other; above 1 in all, as inputs share interactions."""
+    for line in (10**25, 10**26):
+        found = {share.input: share for share in result.sensitivity if share.threshold == line}
+        for name in ("growth", "sizes"):
+            error = found[name].total_error
+            assert error is not None
+            assert found[name].total > found[name].share - 6 * (error + result.draws**-0.5), name
+        errors = sum(share.total_error or 0.0 for share in found.values())
+        assert 1.0 - 6 * errors < sum(share.total for share in found.values()) < 1.3
+        assert found["gradient 2024"].total == 0.0  # the observed count stands for that year
+
+
+def test_total_shares_of_two_inputs_are_what_the_other_leaves() -> None:
+    """With growth and the sizes of models alone at random: total order of one is 1 less first order of the other."""
+    alone = MODEL.with_knobs({"largest_share": "0.2..0.2", "gradient": "1..1", "log10_size_ratio": "-7..-7"})
+    found = run_allocation(alone, thresholds=["1e26"], draws=30_000, rng=4)
+    share = {share.input: share for share in found.sensitivity}
+    slack = 6 * (3_000**-0.5 + (share["growth"].total_error or 0.0))
+    assert share["sizes"].total > 0.05
+    assert share["growth"].total == pytest.approx(1 - share["sizes"].share, abs=slack)
+    assert share["sizes"].total == pytest.approx(1 - share["growth"].share, abs=slack)
+    assert all(s.total == 0.0 for name, s in share.items() if name not in ("growth", "sizes"))
+    still = replace(alone, growth_sd=0)
+    one = {s.input: s for s in run_allocation(still, thresholds=["1e26"], draws=20_000, rng=4).sensitivity}
+    assert one["growth"].total == 0.0
+    assert one["sizes"].total == pytest.approx(1.0, abs=6 * (one["sizes"].total_error or 0.0) + 6 * 2_000**-0.5)
+
+
+def test_a_redrawn_input_follows_its_distribution_given_the_others() -> None:
+    """A Gibbs step: totals move, their law does not. Mean differences of 5 inputs within 6 standard errors."""
+    spec = allocation_spec(MODEL, thresholds=[10**25], widths=[1], key=[3, 4])
+    base = spec.build().totals(0, 8_000, 1)[:, 0]
+    for name in ("growth", "largest_share 2028", "size_ratio 2028", "gradient 2028", "sizes"):
+        gain = spec.build((name,), (5, 6)).totals(0, 8_000, 1)[:, 0] - base
+        assert gain.any(), name
+        assert abs(gain.mean()) < 6 * gain.std() / math.sqrt(len(gain)), name
+    with pytest.raises(DataError, match="no input 'gradient 2029' to draw again"):
+        spec.build(("gradient 2029",), (5, 6))
+
+
 def test_growth_floor_and_scenarios_move_the_count_as_they_must() -> None:
     def mean(model: Allocation) -> float:
         total = run_allocation(model, thresholds=["1e26"], draws=4_000, rng=2).total(10**26, 2028)

@@ -45,6 +45,11 @@ struct AllocationInputs {
     std::size_t max_count = 0;               // largest count that the histograms hold
     std::size_t n_groups = 0;                // equal intervals of probability of each input
     std::vector<BudgetYear> years;           // in order of time
+    // For runs that share random numbers: those of the inputs `redrawn` are other_key's. An input's name is one of
+    // input_names() or "sizes", the models of all years and bins. A year's largest share, ratio and gradient are drawn
+    // first as without this, then those that are redrawn, until they and the kept ones bear each other.
+    std::array<std::uint32_t, 2> other_key{};
+    std::vector<std::string> redrawn;
 };
 
 // Mergeable by addition; a function of the inputs and of the draws [begin, end) alone.
@@ -64,29 +69,35 @@ class BudgetAllocation {
     [[nodiscard]] const AllocationInputs& inputs() const { return inputs_; }
     [[nodiscard]] std::size_t n_counted() const;
 
-    // Names of the inputs that `groups` tells apart, in order.
+    // Names of the inputs that `groups` tells apart, in order; none depends on what is redrawn.
     [[nodiscard]] const std::vector<std::string>& input_names() const { return input_names_; }
 
     // Counts over the draws [begin, end), end <= 2^49. False: the poll asked to stop and `counts` is unchanged. Throws
     // DataError when a budget is not spent after 65,536 models of a bin, a year finds no allocation that its budget
     // bears in 4,096 attempts, or a count exceeds max_count.
+    // `totals`, where given, receives the last running total of each draw and threshold.
     [[nodiscard]] bool evaluate(std::uint64_t begin, std::uint64_t end, unsigned threads, const Poll& poll,
-                                AllocationCounts& counts) const;
+                                AllocationCounts& counts, std::vector<std::int64_t>* totals = nullptr) const;
 
   private:
     class Worker;
 
+    struct Stream {
+        std::uint64_t hash = 0;
+        bool redrawn = false;
+    };
+
     // Addresses of one year's random numbers; size and date have one per bin, the largest first.
     struct Streams {
-        std::uint64_t share, ratio, gradient;
-        std::vector<std::uint64_t> size, date;
+        Stream share, ratio, gradient;
+        std::vector<Stream> size, date;
     };
 
     void check() const;
     [[nodiscard]] AllocationCounts zeros() const;
 
     AllocationInputs inputs_;
-    std::uint64_t growth_stream_ = 0;
+    Stream growth_stream_;
     std::vector<Streams> streams_;  // [year]
     std::vector<std::string> input_names_;
 };

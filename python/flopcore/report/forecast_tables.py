@@ -105,16 +105,19 @@ def print_staleness(rows_of: Sequence[Json]) -> None:
 
 
 def _print_shares(shares: Sequence[Json]) -> None:
-    """Print what explains the variance of the last total, inputs above a hundredth."""
+    """Print what explains the variance of the last total, alone and in all, inputs above a hundredth."""
     lines = list(dict.fromkeys(share["threshold"] for share in shares))
     inputs = list(dict.fromkeys(share["input"] for share in shares))
-    found = {(share["threshold"], share["input"]): share["share"] for share in shares}
+    found = {(share["threshold"], share["input"]): share for share in shares}
     rows = table(
-        "input", *(f"{line:g}" for line in lines), title="Share of the variance of the last total, first order"
+        "input",
+        *(f"{line:g}" for line in lines),
+        title="Share of the variance of the last total: first order, and with all interactions",
     )
     for name in inputs:
-        if any(found[line, name] > _LEAST_SHARE for line in lines):
-            rows.add_row(name, *(f"{found[line, name]:.3f}" for line in lines))
+        if any(found[line, name]["total"] > _LEAST_SHARE for line in lines):
+            pairs = [found[line, name] for line in lines]
+            rows.add_row(name, *(f"{pair['share']:.3f} {pair['total']:.3f}" for pair in pairs))
     console().print(rows)
 
 

@@ -238,8 +238,8 @@ class AllocationSpec:
     cumulate_from: tuple[int, ...]
     years: tuple[tuple[str, float, int, int, float, float, float, float, list[int], bool], ...]
 
-    def build(self) -> _core.BudgetAllocation:
-        """Return the core's plan."""
+    def build(self, redrawn: Sequence[str] = (), other_key: tuple[int, int] = (0, 0)) -> _core.BudgetAllocation:
+        """Return the core's plan; the random numbers of the inputs `redrawn` are those of the other key."""
         return _core.BudgetAllocation(
             key=self.key,
             growth=self.growth,
@@ -252,6 +252,8 @@ class AllocationSpec:
             max_count=_MAX_COUNT,
             n_groups=GROUPS,
             years=self.years,
+            other_key=other_key,
+            redrawn=redrawn,
         )
 
     def digest(self) -> str:

@@ -19,10 +19,11 @@ from flopcore.distributions import Seed, philox_key, seed_sequence
 from flopcore.quantity import Number, parse_quantity
 from flopcore.sweep_run import Mean, Progress, Totals, Until, run
 
-from .allocation import GROUPS, Allocation, Published, allocation_spec
+from .allocation import Allocation, Published, allocation_spec
+from .allocation_shares import Share, allocation_shares
 from .renewal import continuum_count
 
-__all__ = ["AllocationResult", "Share", "YearCount", "run_allocation"]
+__all__ = ["AllocationResult", "YearCount", "run_allocation"]
 
 Counts: TypeAlias = NDArray[np.int64]
 
@@ -71,19 +72,6 @@ class YearCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """Share of the variance of a running total that one input explains alone (first order)."""
-
-    threshold: Number
-    input: str
-    share: float
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the share as JSON types."""
-        return {"threshold": _json(self.threshold), "input": self.input, "share": self.share}
-
-
-@dataclass(frozen=True, slots=True)
 class AllocationResult:
     """Counts per year, near the frontier, and cumulative: as the authors sum them, and jointly.
 
@@ -100,7 +88,7 @@ class AllocationResult:
     retrodiction : tuple of YearCount
         Models over each threshold in the years of the history, simulated.
     sensitivity : tuple of Share
-        Of the last year's running total.
+        First-order and total shares of the variance of the last year's running total.
     year_correlation : tuple of (threshold, float)
         Mean correlation of the counts of two years, of those that the total adds up.
     """
@@ -214,8 +202,8 @@ def run_allocation(
     Percentiles of the joint distribution are those of the sum in each simulation. Where `Allocation.observed` has a
     threshold, its count replaces what is simulated up to the end of the first year, in both.
 
-    `sensitivity` is the given-data estimate of the first-order share of each input: the variance between the means of
-    100 intervals of equal probability, less its bias 99 / draws.
+    `sensitivity` has the first-order share of each input (given data) and its total order, from up to 20,000
+    simulations run again with that input's random numbers changed: :func:`~flopcore.study.allocation_shares`.
     """
     model = Allocation.bundled() if allocation is None else allocation
     lines = _ascending(thresholds, "threshold")
@@ -255,7 +243,9 @@ def run_allocation(
         published_style=_sum_percentiles(model, counts, lines),
         joint=joint,
         retrodiction=_year_counts(tuple(year for year, _ in model.history), RETRODICTED, history),
-        sensitivity=_shares(lines, plan.input_names, groups, last, draws),
+        sensitivity=allocation_shares(
+            spec, lines, groups, [count.variance for count in last], seed, draws, threads or 0
+        ),
         year_correlation=tuple(
             (line, _correlation(model, line, counts, total)) for line, total in zip(lines, last, strict=True)
         ),
@@ -343,23 +333,6 @@ def _sum_percentiles(model: Allocation, counts: Sequence[YearCount], lines: Sequ
             ]
             low, middle, high = (sum(getattr(c, name) for c in added) + (offset or 0) for name, _ in QUANTILES)
             found.append(Published(line, year, low, middle, high))
-    return tuple(found)
-
-
-def _shares(
-    lines: Sequence[Number], inputs: Sequence[str], groups: Counts, totals: Sequence[YearCount], draws: int
-) -> tuple[Share, ...]:
-    """Return sum_g n_g (mean_g - mean)^2 / (n V) - (G - 1) / n, exactly until the last division."""
-    found = []
-    for t, (line, total) in enumerate(zip(lines, totals, strict=True)):
-        for i, name in enumerate(inputs):
-            if total.variance == 0.0:
-                found.append(Share(line, name, 0.0))
-                continue
-            cells = [(int(n), int(s)) for n, s in groups[i][:, [0, 1 + t]] if n]
-            everything = sum(s for _, s in cells)
-            between = sum(Fraction(s * s, n) for n, s in cells) - Fraction(everything * everything, draws)
-            found.append(Share(line, name, float(between / draws) / total.variance - (GROUPS - 1) / draws))
     return tuple(found)
 
 
