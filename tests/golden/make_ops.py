@@ -358,6 +358,8 @@ CASES: list[tuple[str, list[list[int] | None], str, dict[str, Any], str | list[s
     ("qr", [[2, 7, 4]], "i", {}, "float32"),
     ("svd", [[2, 7, 4]], "i", {}, "float32"),
     ("fft", [[4, 13]], "i", {"dtype": "complex64", "onesided": False, "axis": -1}, "float32"),
+    ("fft", [[5, 3]], "i", {"dtype": "complex64", "axis": 0, "onesided": True}, "float32"),
+    ("fft", [[16, 3]], "i", {"dtype": "float32", "axis": 0}, "complex64"),
     ("fft", [[16, 3]], "i", {"dtype": "complex64", "axis": 0, "onesided": True}, "complex64"),
     ("stft", [[2, 400], [25]], "ic", {"size": 25, "step": 10, "dtype": "complex64"}, "float32"),
     ("stft", [[64]], "i", {"size": 16, "step": 16, "onesided": False, "dtype": "complex64"}, "float32"),

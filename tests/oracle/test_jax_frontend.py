@@ -281,12 +281,12 @@ def ops(fn: Callable[..., object], *avals: object) -> dict[str, int]:
 
 
 def test_fourier_transforms_cost_what_xla_says() -> None:
-    """Ours is radix 2 (5 n log2 n); XLA takes a complex product for each output and level (8 n log2 n)."""
+    """Ours is radix 2 (5 n log2 n, real 2.5); XLA takes a complex product for each output and level (8 n log2 n)."""
     complex64, levels = jnp.complex64, 4
     for fn, aval in ((jnp.fft.fft, shape(3, 16, dtype=complex64)), (jnp.fft.ifft, shape(3, 16, dtype=complex64))):
         assert 8 * fc.count(fc.from_jax(fn, aval)).flop("all-arithmetic") == 5 * xla(fn, aval)
     for fn, aval in ((jnp.fft.rfft, shape(3, 16)), (jnp.fft.irfft, shape(3, 9, dtype=complex64))):
-        assert fc.count(fc.from_jax(fn, aval)).flop("all-arithmetic") == 5 * 3 * 16 * levels
+        assert fc.count(fc.from_jax(fn, aval)).flop("all-arithmetic") == 5 * 3 * 16 * levels // 2
     # Two dims are two transforms; XLA multiplies the levels of both.
     both = fc.count(fc.from_jax(jnp.fft.fft2, shape(3, 16, 8, dtype=complex64))).flop("all-arithmetic")
     assert both == 5 * 3 * 16 * 8 * (levels + 3)

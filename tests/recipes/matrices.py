@@ -45,7 +45,7 @@ def fft(r: Recipe, op: str) -> Value:
     axis, written = r.axis(len(dims))
     n = r.size(1, 20)
     dims[axis] = n  # a symbolic axis has no closed form
-    attrs: dict[str, Any] = {"dtype": "complex64"}
+    attrs: dict[str, Any] = {"dtype": r.pick(("complex64", "complex64", "float32"))}
     r.option(attrs, "onesided", (True, False))
     if axis < len(dims) - 1 or r.flip():
         attrs["axis"] = written
@@ -59,7 +59,7 @@ def stft(r: Recipe, op: str) -> Value:
     dims: list[Dim] = [*(r.dim() for _ in range(r.choose.integer(0, 2))), length]
     attrs: dict[str, Any] = {"size": size, "step": step, "dtype": "complex64"}
     r.option(attrs, "onesided", (True, False))
-    x = r.leaf(dims, dtype="float32")
+    x = r.leaf(dims, dtype=r.pick(("float32", "complex64")))
     lines = size // 2 + 1 if attrs.get("onesided", True) else size
     return r.node(op, [x, r.weight([size], "float32")], attrs, [*dims[:-1], (length - size) // step + 1, lines])
 

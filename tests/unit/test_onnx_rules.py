@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -120,10 +121,29 @@ def test_a_determinant_is_an_elimination() -> None:
     assert by_feature["div"] == 2 * (1 + 2 + 3 + 4)
 
 
-def test_a_real_transform_is_two_products() -> None:
-    graph = single("DFT", {"x": (3, 10, 1)}, None, ["y"], opset=17, axis=1, onesided=1)
-    assert fc.count(graph).flop("macs") == 3 * 2 * 10 * 6
-    assert shapes(graph) == [(3, 6, 2)]
+def test_transforms_are_radix_2_over_real_or_complex_elements() -> None:
+    """2.5 n log2 n operations of a real signal or to one, 5 of a complex one, as from PyTorch and JAX."""
+    cases: list[tuple[Any, dict[str, Any], tuple[int, ...], int]] = [
+        ((3, 16, 1), {"axis": 1}, (3, 16, 2), 3 * 16 * 4 * 5 // 2),
+        ((3, 16, 2), {"axis": 1}, (3, 16, 2), 3 * 16 * 4 * 5),
+        ((3, 16, 5, 2), {"axis": 1, "inverse": 1}, (3, 16, 5, 2), 5 * 3 * 16 * 4 * 5),
+        ((3, 16, 1), {"axis": 1, "onesided": 1}, (3, 9, 2), 3 * 16 * 4 * 5 // 2),
+        ((3, 9, 2), {"axis": 1, "onesided": 1, "inverse": 1}, (3, 16, 1), 3 * 16 * 4 * 5 // 2),
+    ]
+    for shape, attrs, result, flop in cases:
+        graph = single("DFT", {"x": shape}, None, ["y"], opset=17, **attrs)
+        assert shapes(graph) == [result]
+        assert fc.count(graph).flop("all-arithmetic") == flop
+    padded = single("DFT", {"x": (3, 10, 1)}, {"n": ow.tensor("n", [], "int64", [16])}, ["y"], opset=17, onesided=1)
+    assert (shapes(padded), fc.count(padded).flop("all-arithmetic")) == ([(3, 9, 2)], 3 * 16 * 4 * 5 // 2)
+
+
+def test_frames_of_a_signal_are_transforms() -> None:
+    step = {"step": ow.tensor("step", [], "int64", [4]), "window": ow.tensor("window", [8])}
+    for shape, lines, flop in (((2, 20, 1), 5, 8 + 8 * 3 * 5 // 2), ((2, 20, 2), 8, 2 * 8 + 8 * 3 * 5)):
+        graph = single("STFT", {"x": shape}, step, ["y"], opset=17)
+        assert shapes(graph) == [(2, 4, lines, 2)]
+        assert fc.count(graph).flop("all-arithmetic") == 2 * 4 * flop
 
 
 def test_resize_rounds_down_and_needs_scales_or_sizes() -> None:

@@ -48,6 +48,8 @@ inline constexpr std::array<DTypeInfo, 23> kDTypes = {{
 
 [[nodiscard]] constexpr const DTypeInfo& info(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)]; }
 
+[[nodiscard]] constexpr bool is_complex(DType dtype) { return dtype >= DType::kComplex64; }
+
 [[nodiscard]] constexpr std::optional<DType> dtype_from_name(std::string_view name) {
     for (std::size_t i = 0; i < kDTypes.size(); ++i)
         if (kDTypes[i].name == name) return static_cast<DType>(i);

@@ -199,16 +199,26 @@ void infer_fft(InferContext& context) {
                              : x.dims[i]);
 }
 
-// Radix 2: n / 2 butterflies on each of log2 n levels, each a complex product and two complex sums.
-void count_fft(CountContext& context) {
+// Radix 2: n / 2 butterflies on each of log2 n levels, each a complex product and two complex sums; of a real signal,
+// or to one, the half of them that the symmetry of its spectrum does not give.
+void emit_transforms(CountContext& context, ExprRef lines, std::int64_t n, ExprRef more_products) {
     ExprStore& exprs = context.exprs;
-    const TensorView& x = context.inputs[0];
-    const ExprRef size = x.dim(resolve_axis(context.attrs.integer(AttrKey::kAxis), x.rank));
-    const std::int64_t n = known_size(exprs, size, "the levels of a transform");
     const auto levels = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(n - 1)));
-    const ExprRef steps = times(exprs, x.elements, levels);
-    context.emit(Feature::kMul, times(exprs, steps, 2));
-    context.emit(Feature::kAdd, times(exprs, steps, 3));
+    const ExprRef steps = exprs.mul(ExprRef::small(n), ExprRef::small(levels));
+    const bool half = !is_complex(context.inputs[0].dtype) || !is_complex(context.y.dtype);
+    const ExprRef sums = times(exprs, steps, 3);
+    const ExprRef per_line = half ? exprs.floordiv(sums, ExprRef::small(2)) : sums;
+    context.emit(Feature::kMul, exprs.add(exprs.mul(lines, half ? steps : times(exprs, steps, 2)), more_products));
+    context.emit(Feature::kAdd, exprs.mul(lines, per_line));
+}
+
+void count_fft(CountContext& context) {
+    const TensorView& x = context.inputs[0];
+    const int axis = resolve_axis(context.attrs.integer(AttrKey::kAxis), x.rank);
+    ExprRef lines = one();
+    for (int i = 0; i < x.rank; ++i)
+        if (i != axis) lines = context.exprs.mul(lines, x.dims[i]);
+    emit_transforms(context, lines, known_size(context.exprs, x.dims[axis], "the levels of a transform"), ExprRef());
 }
 
 // Frames of `size` elements, `step` apart: [..., frames, lines].
@@ -230,13 +240,12 @@ void count_stft(CountContext& context) {
     ExprStore& exprs = context.exprs;
     const std::int64_t size = context.attrs.integer(AttrKey::kSize);
     const TensorView& y = context.y;
-    ExprRef taken = ExprRef::small(size);
-    for (const ExprRef dim : y.shape().first(y.rank - 1U)) taken = exprs.mul(taken, dim);
-    const auto levels = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(size - 1)));
-    const ExprRef steps = times(exprs, taken, levels);
+    ExprRef frames = one();
+    for (const ExprRef dim : y.shape().first(y.rank - 1U)) frames = exprs.mul(frames, dim);
+    const ExprRef taken = exprs.mul(frames, ExprRef::small(size));
     context.emit(Feature::kMove, taken);
-    context.emit(Feature::kMul, exprs.add(times(exprs, steps, 2), given(context.inputs, 1) ? taken : ExprRef()));
-    context.emit(Feature::kAdd, times(exprs, steps, 3));
+    const std::int64_t parts = is_complex(context.inputs[0].dtype) ? 2 : 1;  // the window is real
+    emit_transforms(context, frames, size, given(context.inputs, 1) ? times(exprs, taken, parts) : ExprRef());
 }
 
 }  // namespace flopcore::ops

@@ -313,6 +313,7 @@ class _NodeEvaluation:
             "n_except": self._n_except,
             "rank_of": lambda name: len(self._tensor(name).shape),
             "has": lambda name: int(self._slots[name] is not None),
+            "is_real": lambda name: not self._tensor(name).dtype.startswith("complex"),
             "bits": lambda name: bits(self._tensor(name).dtype),
             "bytes": lambda name: n_bytes(self._tensor(name)),
             "einsum": lambda feature: self._contraction()[feature],
