@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdio>
 #include <limits>
 #include <span>
 #include <string>
@@ -183,9 +184,11 @@ class Counters {
         for (std::size_t a = 0; a < n_values_; ++a) {
             const double unit = sink_.numbers[a];
             if (lanes_.quantise(inputs[a], n, 1.0 / unit, kLargestQuantum, &quanta_[a * rows_]) != 0) {
-                refuse(("value " + std::to_string(a) + " is not a number, or its magnitude exceeds " +
-                        std::to_string(unit * kLargestQuantum) + "; give max_abs")
-                           .c_str());
+                char message[128];
+                std::snprintf(message, sizeof message,
+                              "its value no. %zu was not a number, or beyond %.3g in magnitude; give max_abs", a + 1,
+                              unit * kLargestQuantum);
+                refuse(message);
             }
         }
         const std::size_t n_sums = n_values_ + n_values_ * (n_values_ + 1) / 2;

@@ -40,8 +40,9 @@ from .program import Node, column, constant, lookup, where
 from .program_expr import from_expr
 from .program_inputs import correlated, switch, variable
 from .program_result import ProgramResult
+from .rounded_sinks import Moments, Quantiles
 from .sensitivity import shapley_effects, sobol_indices, tornado
-from .sinks import Along, Category, Confusion, CountAbove, Exceed, Moments, Quantiles, Table
+from .sinks import Along, Category, Confusion, CountAbove, Exceed, Table
 from .sobol import sobol_points
 from .study.allocation import Allocation
 from .study.allocation_run import AllocationResult, run_allocation

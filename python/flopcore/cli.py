@@ -6,6 +6,7 @@ file; 130 interrupted. Data goes to stdout; progress, warnings and errors to std
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from fractions import Fraction
@@ -66,6 +67,10 @@ class _Commands(click.Group):
             raise click.UsageError(str(error)) from error
         except FlopcoreError as error:
             raise _BadInput(str(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read our output has gone; click ends quietly
+                raise
+            raise _BadInput(f"{error.filename or 'output'}: {error.strerror}") from error
 
 
 class _Dim(click.ParamType[tuple[str, int]]):

@@ -35,6 +35,24 @@ def _run_options(command: Command) -> Command:
     return command
 
 
+class _Draws(click.ParamType[int]):
+    """A whole number from 1, written as any number: 1000000, 1_000_000, 1e6, 10^6."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        from .quantity import parse_quantity
+
+        try:
+            number = value if isinstance(value, int) else parse_quantity(str(value))
+        except ValueError:
+            number = 0
+        if not isinstance(number, int) or number < 1:
+            self.fail(f"{value!r} is not a whole number from 1, such as 100_000 or 1e6", param, ctx)
+        return number
+
+
 _checkpoint_option = click.option(
     "--checkpoint",
     metavar="DIR",
@@ -93,7 +111,7 @@ def _file_command(name: str) -> click.Command:
     """Return the command that runs the study of a file."""
 
     @click.command(name)
-    @click.option("--draws", type=click.IntRange(min=1), help="In place of the file's.")
+    @click.option("--draws", type=_Draws(), help="In place of the file's.")
     @_checkpoint_option
     @_run_options
     def command(
@@ -186,7 +204,7 @@ def _table_of(name: str) -> Callable[[Mapping[str, Any]], None]:
 )
 @click.option("--top-share", metavar="SHARE", default="1/10", show_default=True, help="Of the models: the index's top.")
 @_checkpoint_option
-@click.option("--draws", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Draws of every model.")
+@click.option("--draws", type=_Draws(), default=1_000_000, show_default=True, help="Draws of every model.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the models with their probabilities as CSV.")
 @_run_options
 def hooker(
@@ -285,7 +303,7 @@ def hooker(
 )
 @click.option("--line", "lines", metavar="FLOP", multiple=True, help="A line other than 1e25 to 1e29; repeatable.")
 @click.option("--width", "widths", metavar="OOM", multiple=True, help="A width other than 0.5, 1 and 1.5; repeatable.")
-@click.option("--draws", type=click.IntRange(min=1), default=200_000, show_default=True, help="Simulations.")
+@click.option("--draws", type=_Draws(), default=200_000, show_default=True, help="Simulations.")
 @_checkpoint_option
 @_run_options
 def kumar_manning(

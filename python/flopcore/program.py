@@ -22,6 +22,7 @@ __all__ = [
     "Node",
     "Operand",
     "Scope",
+    "check_size",
     "column",
     "constant",
     "count",
@@ -151,16 +152,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """An order statistic: the k-th largest, or the value at a share, of some entities (None: of all)."""
+    """An order statistic: the k-th largest, or the value at a share, of some of `size` entities (None: of all)."""
 
     at: int | Fraction
     among: tuple[int, ...] | None
+    size: int = 0
 
     def place(self, n_entities: int) -> tuple[int, tuple[int, ...]]:
         """Return the rank from the smallest, from 0, and the entities it is taken of."""
+        if self.size not in (0, n_entities):
+            raise ValueError(f"among: {self.size} truth values for {n_entities} entities")
         members = tuple(range(n_entities)) if self.among is None else self.among
-        if members[-1] >= n_entities:
-            raise ValueError(f"among: more truth values than the {n_entities} entities")
         rank = len(members) - self.at if isinstance(self.at, int) else ceil(self.at * len(members)) - 1
         if rank < 0:
             raise ValueError(f"k={self.at}: there are only {len(members)} entities")
@@ -169,6 +171,24 @@ class Rank:
 
 def as_node(value: Operand) -> Node:
     return value if isinstance(value, Node) else constant(value)
+
+
+def check_size(node: Node, n_entities: int, what: str = "") -> None:
+    """Refuse a value of entities, or one made of such, that does not fit the number of entities."""
+    seen: set[int] = set()
+    pending = [node]
+    while pending:
+        top = pending.pop()
+        if id(top) in seen:
+            continue
+        seen.add(id(top))
+        pending += top.args
+        if top.scope == "entity" and n_entities == 0:
+            raise ValueError(f"{what}a value of entities needs a program with entities=")
+        if top.scope == "entity" and top.size not in (0, n_entities):
+            raise ValueError(f"{what}a column or variable has {top.size} values, the program has {n_entities} entities")
+        if isinstance(top.payload, Rank):
+            top.payload.place(n_entities)
 
 
 def _known(values: Sequence[Fraction], scope: Scope) -> Node:
@@ -408,13 +428,13 @@ def smallest(x: Operand) -> Node:
     return _over_entities("lowest", x)
 
 
-def _among(among: Sequence[bool] | None) -> tuple[int, ...] | None:
+def _rank(at: int | Fraction, among: Sequence[bool] | None) -> Rank:
     if among is None:
-        return None
+        return Rank(at, None)
     chosen = tuple(m for m, yes in enumerate(among) if yes)
     if not chosen:
         raise ValueError("among: no entity is chosen")
-    return chosen
+    return Rank(at, chosen, len(among))
 
 
 def largest_k(x: Operand, k: int, *, among: Sequence[bool] | None = None) -> Node:
@@ -431,7 +451,7 @@ def largest_k(x: Operand, k: int, *, among: Sequence[bool] | None = None) -> Nod
     """
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ValueError(f"k={k!r}: expected a whole number from 1")
-    return _over_entities("rank", x, Rank(k, _among(among)))
+    return _over_entities("rank", x, _rank(k, among))
 
 
 def percentile(x: Operand, q: float | Fraction | str, *, among: Sequence[bool] | None = None) -> Node:
@@ -449,4 +469,4 @@ def percentile(x: Operand, q: float | Fraction | str, *, among: Sequence[bool] |
     share = Fraction(parse_quantity(q, name="q"))
     if not 0 < share <= 1:
         raise ValueError(f"q={q!r}: expected a share above 0, at most 1")
-    return _over_entities("rank", x, Rank(share, _among(among)))
+    return _over_entities("rank", x, _rank(share, among))

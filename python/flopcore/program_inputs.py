@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, cast
@@ -62,6 +62,8 @@ def _each(
         return tuple(distribution[group] for group in groups)
     if groups:
         raise ValueError(f"variable {name!r}: per= lists groups; expected one distribution, or a mapping by group")
+    if not isinstance(distribution, Iterable):
+        raise TypeError(f"variable {name!r}: {distribution!r} is not a Distribution; use Fixed for a number")
     return tuple(distribution)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from . import _core
 from .distributions import LogTerm
-from .program import Node, Rank
+from .program import Node, Rank, check_size
 from .program_inputs import Source
 from .sobol import directions
 from .sweep_plan import Precision, Streams, TermColumns, Terms
@@ -188,11 +188,6 @@ class _Compiler:
         return self._by_id[id(root)]
 
     def _append(self, node: Node, args: tuple[int, ...]) -> None:
-        n = len(self.entities)
-        if node.scope == "entity" and node.size not in (0, n):
-            raise ValueError(f"a column or variable has {node.size} values, the program has {n} entities")
-        if node.scope == "entity" and n == 0:
-            raise ValueError("a value of entities needs a program with entities=")
         after = 1 if node.op in _START or node.op == "rank" else 0
         self.nodes.append(node)
         self.args.append(args)
@@ -394,6 +389,9 @@ def compile_program(
         For columns that do not fit the entities, a variable with two meanings, or numbers beyond float64.
     """
     c = _Compiler(entities, dimensions)
+    for _, sink in sinks:
+        for node in sink.inputs:
+            check_size(node, len(entities))
     inputs = [[c.add(node) for node in sink.inputs] for _, sink in sinks]
     sink_stage = [max(c.stage[i] for i in nodes) for nodes in inputs]
     n_nodes = len(c.nodes)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from numbers import Integral
 from typing import TypeAlias
 
 __all__ = ["Interval", "Number", "Quantity", "exact", "parse_interval", "parse_quantity"]
@@ -87,11 +88,13 @@ def parse_quantity(value: int | float | str | Decimal | Fraction, *, name: str =
     if isinstance(value, Fraction):
         return exact(value)
     if isinstance(value, float):
-        return _parse_text(repr(value), name)
+        return _parse_text(repr(float(value)), name)  # numpy's float64 is a float with another repr
     if isinstance(value, Decimal):
         return _parse_text(str(value), name)
     if isinstance(value, str):
         return _parse_text(value.strip(), name)
+    if isinstance(value, Integral):  # of numpy
+        return int(value)
     raise TypeError(f"{name}={value!r}: expected a number or its text, not {type(value).__name__}")
 
 

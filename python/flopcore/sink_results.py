@@ -27,6 +27,7 @@ __all__ = [
     "QuantileResult",
     "SinkResult",
     "TableResult",
+    "line_axis",
 ]
 
 Values = NDArray[np.float64]
@@ -152,7 +153,8 @@ def _shares(counts: Counts, rows: Counts) -> tuple[Values, Values]:
     return share, np.sqrt(share * (1.0 - share) / n)
 
 
-def _line_axis(thresholds: Sequence[Threshold]) -> Axis:
+def line_axis(thresholds: Sequence[Threshold]) -> Axis:
+    """Return the dimension of some lines, by name."""
     return Axis("threshold", tuple(line.name for line in thresholds))
 
 
@@ -181,7 +183,7 @@ class ExceedResult(SinkResult):
 
     def measures(self) -> tuple[Measure, ...]:
         """Return the probabilities."""
-        axes = (*((self.rows,) if self.rows else ()), _line_axis(self.thresholds))
+        axes = (*((self.rows,) if self.rows else ()), line_axis(self.thresholds))
         return (Measure("probability", axes, self.probability(), self.probability_error()),)
 
     def means(self) -> list[tuple[int, Fraction, Fraction]]:
@@ -266,7 +268,7 @@ class CountResult(ExceedResult):
 
     def measures(self) -> tuple[Measure, ...]:
         """Return probabilities, mean counts and their distribution."""
-        lines = _line_axis(self.thresholds)
+        lines = line_axis(self.thresholds)
         axes = (*self.groups, lines)
         shares = ("0.05", "0.5", "0.95")
         quantiles = np.stack([self.count_quantile(q) for q in shares], axis=-1)

@@ -6,40 +6,46 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, frexp, isfinite, ldexp
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .distributions import log10_exact
-from .program import Node, as_log10, constant, log10
-from .program_bounds import bounds_of
+from .program import Node, as_log10, constant
 from .program_exact import exact_values
 from .program_plan import CoreSink
 from .program_result import AlongResult
-from .quantity import Number, parse_quantity
 from .sink_results import (
     Axis,
     ConfusionResult,
     CountResult,
     ExceedResult,
-    MomentsResult,
-    QuantileResult,
     SinkResult,
     TableResult,
+    line_axis,
 )
-from .sweep_plan import Precision
+from .sweep_plan import Precision, ascending
 from .thresholds import Threshold
 
-__all__ = ["Along", "Category", "Confusion", "CountAbove", "Exceed", "Moments", "Quantiles", "Sink", "Table"]
+__all__ = ["Along", "Category", "Confusion", "CountAbove", "Exceed", "Sink", "Table", "as_value", "flatten", "nest"]
 
-_QUANTUM_BITS = 46  # kLargestQuantum of cpp/src/program_counters.hpp
+_MOST_LABELS = 1 << 20
 
 
 class Sink(ABC):
     """A question to a program, and how its counters are read."""
 
     __slots__ = ()
+
+    @property
+    @abstractmethod
+    def nodes(self) -> tuple[Node, ...]:
+        """The values it is asked of."""
+
+    @property
+    @abstractmethod
+    def axes(self) -> tuple[Axis, ...]:
+        """The labelled dimensions of its results, those of entities left out."""
 
     @abstractmethod
     def lower(self, entities: tuple[str, ...], precision: Precision) -> CoreSink:
@@ -50,6 +56,10 @@ class Sink(ABC):
         self, entities: tuple[str, ...], draws: int, counts: NDArray[np.int64], sums: Sequence[int], core: CoreSink
     ) -> SinkResult:
         """Return the result in these counters."""
+
+    def check_resolution(self, core: CoreSink, drawn: Sequence[NDArray[np.float64]], entities: tuple[str, ...]) -> None:
+        """Raise a ValueError where values such as these, [entity, draw] for each input, would be lost in rounding."""
+        return  # nothing is rounded, but in sums and bins
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +80,32 @@ class Along:
     sinks: Mapping[Hashable, Sink | Along]
 
     def __post_init__(self) -> None:
-        """Refuse an empty dimension."""
-        if not self.sinks:
-            raise ValueError(f"Along({self.dim!r}): expected at least one label")
+        """Refuse an empty dimension, and scenarios whose results would not be labelled alike."""
+        if not isinstance(self.sinks, Mapping) or not self.sinks:
+            raise ValueError(f"Along({self.dim!r}): expected a mapping with at least one label")
+        first, *others = ((label, _form(sink)) for label, sink in self.sinks.items())
+        for label, form in others:
+            if form != first[1]:
+                raise ValueError(
+                    f"Along({self.dim!r}): the questions of {first[0]!r} and {label!r} differ in kind or labels; "
+                    "name lines, categories and values alike, or ask two questions"
+                )
+
+
+def _form(sink: Sink | Along) -> tuple[object, ...]:
+    """Return what the results of two scenarios must have in common to stand in one table."""
+    if isinstance(sink, Along):
+        return (sink.dim, tuple(sink.sinks), _form(next(iter(sink.sinks.values()))))
+    if not isinstance(sink, Sink):
+        raise TypeError(f"{sink!r} is not a question; expected Exceed, CountAbove, Moments ... or Along")
+    return (type(sink), sink.axes, any(node.scope == "entity" for node in sink.nodes))
+
+
+def as_value(value: object, what: str) -> Node:
+    """Return the value of a program, or say what is none."""
+    if not isinstance(value, Node):
+        raise TypeError(f"{what}: {value!r} is not a value of a program; make it of variable(), column(), constant()")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +126,20 @@ class Category:
     node: Node
     labels: Sequence[Hashable] = (False, True)
 
+    def __post_init__(self) -> None:
+        """Refuse what is no value, and labels that do not tell its values apart."""
+        as_value(self.node, f"category {self.name!r}")
+        if self.name == "entity":
+            raise ValueError("category 'entity': that is the dimension of the program's entities; take another name")
+        if len(self.labels) > _MOST_LABELS:
+            raise ValueError(f"category {self.name!r}: {len(self.labels)} labels; at most {_MOST_LABELS}")
+        if not self.labels or len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"category {self.name!r}: expected distinct labels, at least one")
+
     @property
     def axis(self) -> Axis:
         """The dimension and its labels."""
         return Axis(self.name, tuple(self.labels))
-
-
-def _sorted(thresholds: Sequence[Threshold]) -> tuple[list[Threshold], NDArray[np.intp]]:
-    """Return the thresholds ascending, and where each of the given ones went."""
-    lines = tuple(thresholds)
-    if not lines:
-        raise ValueError("thresholds: expected at least one")
-    for line in lines:
-        if not isinstance(line, Threshold):
-            raise TypeError(f"thresholds: {line!r} is not a Threshold")
-    if len({line.name for line in lines}) < len(lines):
-        raise ValueError("thresholds: two of them have the same name")
-    order = sorted(range(len(lines)), key=lambda t: (Fraction(lines[t].value), lines[t].comparator == ">"))
-    return [lines[t] for t in order], np.argsort(order)
 
 
 def _limits(
@@ -163,13 +192,24 @@ class Exceed(Sink):
 
     def __post_init__(self) -> None:
         """Check the lines, and that a category is of the study."""
-        _sorted(self.thresholds)
+        ascending(self.thresholds)
+        as_value(self.value, "Exceed")
         if self.by is not None and "entity" in (self.value.scope, self.by.node.scope):
             raise ValueError("by: Exceed counts by category for values of the study; for entities use Table")
 
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The value, and the category's."""
+        return (self.value,) if self.by is None else (self.value, self.by.node)
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Category, if there is one, and threshold."""
+        return (*(() if self.by is None else (self.by.axis,)), line_axis(self.thresholds))
+
     def lower(self, entities: tuple[str, ...], precision: Precision) -> CoreSink:
         """Return the sink as the core takes it."""
-        lines, _ = _sorted(self.thresholds)
+        lines, _ = ascending(self.thresholds)
         node, numbers = _limits(self.value, lines, len(entities), precision)
         inputs = (node,) if self.by is None else (node, self.by.node)
         n_categories = 1 if self.by is None else len(self.by.labels)
@@ -200,7 +240,7 @@ class Exceed(Sink):
 def _over(passed: NDArray[np.int64], thresholds: Sequence[Threshold]) -> NDArray[np.int64]:
     """Return rows over each threshold, in the order given, from rows by number of thresholds passed."""
     above = passed[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
-    return np.ascontiguousarray(above[:, _sorted(thresholds)[1]])
+    return np.ascontiguousarray(above[:, ascending(thresholds)[1]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,18 +266,28 @@ class CountAbove(Sink):
 
     def __post_init__(self) -> None:
         """Check the lines, and that the value is of entities."""
-        _sorted(self.thresholds)
-        if self.value.scope != "entity":
+        ascending(self.thresholds)
+        if as_value(self.value, "CountAbove").scope != "entity":
             raise ValueError("CountAbove: expected a value of entities; use Exceed for a value of the study")
 
-    def _axes(self) -> tuple[Axis, ...]:
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The value."""
+        return (self.value,)
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Groups and threshold."""
+        return (*self._group_axes(), line_axis(self.thresholds))
+
+    def _group_axes(self) -> tuple[Axis, ...]:
         return tuple(Axis(dim, tuple(dict.fromkeys(labels))) for dim, labels in (self.groups or {}).items())
 
     def lower(self, entities: tuple[str, ...], precision: Precision) -> CoreSink:
         """Return the sink as the core takes it."""
-        lines, _ = _sorted(self.thresholds)
+        lines, _ = ascending(self.thresholds)
         node, numbers = _limits(self.value, lines, len(entities), precision)
-        axes = self._axes()
+        axes = self._group_axes()
         group = np.zeros(len(entities), dtype=np.uint32)
         for axis, labels in zip(axes, (self.groups or {}).values(), strict=True):
             if len(labels) != len(entities):
@@ -259,7 +309,7 @@ class CountAbove(Sink):
         self, entities: tuple[str, ...], draws: int, counts: NDArray[np.int64], sums: Sequence[int], core: CoreSink
     ) -> SinkResult:
         """Return the result in these counters."""
-        n, place = core.n_thresholds, _sorted(self.thresholds)[1]
+        n, place = core.n_thresholds, ascending(self.thresholds)[1]
         passed = counts[: len(entities) * (n + 1)].reshape(-1, n + 1)
         histograms, begin = [], passed.size
         for size in np.bincount(core.group, minlength=core.n_groups):
@@ -279,7 +329,7 @@ class CountAbove(Sink):
             thresholds=tuple(self.thresholds),
             n_rows=passed.sum(axis=1),
             exceed_counts=_over(passed, self.thresholds),
-            groups=self._axes(),
+            groups=self._group_axes(),
             histograms=tuple(histograms),
             products=joint,
         )
@@ -298,16 +348,32 @@ class Table(Sink):
     categories: Sequence[Category]
 
     def __post_init__(self) -> None:
-        """Refuse none."""
+        """Refuse none, and two of one name."""
         if not self.categories:
             raise ValueError("Table: expected at least one category")
+        for category in self.categories:
+            if not isinstance(category, Category):
+                raise TypeError(f"Table: {category!r} is not a Category; write Category('name', {category!r})")
+        names = [category.name for category in self.categories]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Table: categories {names} have one name twice")
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The categories' values."""
+        return tuple(category.node for category in self.categories)
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The categories."""
+        return tuple(category.axis for category in self.categories)
 
     def lower(self, entities: tuple[str, ...], precision: Precision) -> CoreSink:
         """Return the sink as the core takes it."""
         return CoreSink(
             "table",
-            tuple(category.node for category in self.categories),
-            of_entities=any(category.node.scope == "entity" for category in self.categories),
+            self.nodes,
+            of_entities=any(node.scope == "entity" for node in self.nodes),
             numbers=np.array([len(category.labels) for category in self.categories], dtype=np.float64),
         )
 
@@ -315,8 +381,7 @@ class Table(Sink):
         self, entities: tuple[str, ...], draws: int, counts: NDArray[np.int64], sums: Sequence[int], core: CoreSink
     ) -> SinkResult:
         """Return the result in these counters."""
-        axes = tuple(category.axis for category in self.categories)
-        return TableResult(axes, counts.reshape([len(axis.labels) for axis in axes]))
+        return TableResult(self.axes, counts.reshape([len(axis.labels) for axis in self.axes]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,181 +399,32 @@ class Confusion(Sink):
     label: Node
     truth: Node
 
-    def lower(self, entities: tuple[str, ...], precision: Precision) -> CoreSink:
-        """Return the sink as the core takes it."""
-        return Table((Category("truth", self.truth), Category("label", self.label))).lower(entities, precision)
-
-    def read(
-        self, entities: tuple[str, ...], draws: int, counts: NDArray[np.int64], sums: Sequence[int], core: CoreSink
-    ) -> SinkResult:
-        """Return the result in these counters."""
-        axes = (Axis("truth", (False, True)), Axis("label", (False, True)))
-        return ConfusionResult(axes, counts.reshape(2, 2))
-
-
-@dataclass(frozen=True, slots=True)
-class Moments(Sink):
-    """Means, variances and covariances of values, from exact sums in fixed point.
-
-    Parameters
-    ----------
-    values : mapping of str to Node
-        What to sum; take ``log10(x)`` for the log10 space.
-    by : Category, optional
-        Sums apart for each of its values: what given-data sensitivity needs.
-    max_abs : mapping of str to number, optional
-        Largest magnitude of a value, where the program's own bounds are infinite or needlessly wide. A draw beyond it
-        is an error.
-
-    Notes
-    -----
-    A value is rounded to a multiple of a power of two, the smallest with 2^46 multiples up to max_abs; the rounding
-    adds at most 2^-47 max_abs to any mean.
-    """
-
-    values: Mapping[str, Node]
-    by: Category | None = None
-    max_abs: Mapping[str, Number | float | str] | None = None
-
     def __post_init__(self) -> None:
-        """Refuse none, and a bound of an unknown value."""
-        unknown = set(self.max_abs or {}) - set(self.values)
-        if not self.values or unknown:
-            raise ValueError(f"Moments: expected values, and max_abs of them only, not of {sorted(unknown)}")
+        """Refuse what is no value."""
+        self._table()
+
+    def _table(self) -> Table:
+        return Table((Category("truth", self.truth), Category("label", self.label)))
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Truth and label."""
+        return (self.truth, self.label)
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Truth and label."""
+        return self._table().axes
 
     def lower(self, entities: tuple[str, ...], precision: Precision) -> CoreSink:
         """Return the sink as the core takes it."""
-        given = {name: abs(float(parse_quantity(bound))) for name, bound in (self.max_abs or {}).items()}
-        units = []
-        for (name, _), bounds in zip(
-            self.values.items(), bounds_of(list(self.values.values()), len(entities)), strict=True
-        ):
-            bound = given.get(name, max(abs(bounds[0]), abs(bounds[1])))
-            if not isfinite(bound):
-                raise ValueError(f"Moments: {name!r} has no bounds; give max_abs={{{name!r}: ...}} or take log10 of it")
-            # Single precision rounds more than the bounds allow for.
-            units.append(ldexp(1.0, frexp(max(bound, 2.0**-800) * (1 + 2.0**-10))[1] - _QUANTUM_BITS))
-        nodes = tuple(self.values.values())
-        n_categories = 1 if self.by is None else len(self.by.labels)
-        of_entities = any(node.scope == "entity" for node in nodes)
-        if self.by is not None and n_categories > 1:
-            nodes += (self.by.node,)
-            of_entities |= self.by.node.scope == "entity"
-        return CoreSink(
-            "moments",
-            nodes,
-            of_entities=of_entities,
-            apart=of_entities,
-            n_categories=n_categories,
-            numbers=np.array(units),
-        )
+        return self._table().lower(entities, precision)
 
     def read(
         self, entities: tuple[str, ...], draws: int, counts: NDArray[np.int64], sums: Sequence[int], core: CoreSink
     ) -> SinkResult:
         """Return the result in these counters."""
-        k, axes = len(self.values), []
-        if core.of_entities:
-            axes.append(Axis("entity", entities))
-        if self.by is not None:
-            axes.append(self.by.axis)
-        shape = [len(axis.labels) for axis in axes]
-        cells = np.array(list(sums), dtype=object).reshape(-1, k + k * (k + 1) // 2)
-        units = [Fraction(unit) for unit in core.numbers]
-        totals = np.empty((len(cells), k), dtype=object)
-        products = np.empty((len(cells), k, k), dtype=object)
-        for c, cell in enumerate(cells):
-            totals[c] = [cell[a] * units[a] for a in range(k)]
-            for a, b, value in zip(*np.triu_indices(k), cell[k:], strict=True):
-                products[c, a, b] = products[c, b, a] = value * units[a] * units[b]
-        return MomentsResult(
-            tuple(axes),
-            tuple(self.values),
-            counts.reshape(shape),
-            totals.reshape([*shape, k]),
-            products.reshape([*shape, k, k]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Quantiles(Sink):
-    """Quantiles of a value with their Monte Carlo error, from a histogram with fixed bins.
-
-    Parameters
-    ----------
-    value : Node
-        Of the study; of entities: one histogram for each of them.
-    q : sequence of numbers
-        Which quantiles, each in (0, 1).
-    space : {"log10", "linear"}
-        In which the bins are equally wide.
-    bins : int
-        How many.
-    low, high : number, optional
-        Ends of the bins, in units of the value; by default the program's own bounds.
-    """
-
-    value: Node
-    q: Sequence[float | Fraction | str] = ("0.05", "0.5", "0.95")
-    space: str = "log10"
-    bins: int = 16384
-    low: Number | float | str | None = None
-    high: Number | float | str | None = None
-
-    def __post_init__(self) -> None:
-        """Check the choices."""
-        if self.space not in ("log10", "linear"):
-            raise ValueError(f"space={self.space!r}: expected 'log10' or 'linear'")
-        if isinstance(self.bins, bool) or not isinstance(self.bins, int) or not 1 <= self.bins <= 2**23:
-            raise ValueError(f"bins={self.bins!r}: expected 1 to 2^23")
-        shares = [Fraction(parse_quantity(q, name="q")) for q in self.q]
-        if not shares or not all(0 < share < 1 for share in shares):
-            raise ValueError(f"q={self.q!r}: expected shares between 0 and 1")
-
-    def _range(self, node: Node, n_entities: int) -> tuple[float, float]:
-        (low, high) = bounds_of([node], n_entities)[0]
-        for name, given in (("low", self.low), ("high", self.high)):
-            if given is None:
-                continue
-            end = parse_quantity(given, name=name)
-            if self.space == "log10" and end <= 0:
-                raise ValueError(f"{name}={given!r}: not positive, so it has no place on a logarithmic axis")
-            number = float(log10_exact(end)) if self.space == "log10" else float(end)
-            low, high = (number, high) if name == "low" else (low, number)
-        if not (isfinite(low) and isfinite(high)):
-            raise ValueError("Quantiles: the value has no bounds; give low= and high=")
-        if low > high:
-            raise ValueError(f"Quantiles: low={self.low!r} is above high={self.high!r}")
-        return low, high
-
-    def lower(self, entities: tuple[str, ...], precision: Precision) -> CoreSink:
-        """Return the sink as the core takes it."""
-        node = log10(self.value) if self.space == "log10" else self.value
-        low, high = self._range(node, len(entities))
-        # A power of two bins per unit: an edge is then a short binary number, the same on every machine.
-        width = max((high - low) / self.bins, 2.0**-1000, (abs(low) + abs(high)) * 2.0**-40)
-        fraction, exponent = frexp(width)
-        per_unit = ldexp(1.0, (1 if fraction == 0.5 else 0) - exponent)
-        first = np.floor(low * per_unit)
-        n_bins = ceil(high * per_unit - first) + 1
-        of_entities = self.value.scope == "entity"
-        return CoreSink(
-            "histogram",
-            (node,),
-            of_entities=of_entities,
-            apart=of_entities,
-            numbers=np.array([first / per_unit, per_unit, n_bins]),
-        )
-
-    def read(
-        self, entities: tuple[str, ...], draws: int, counts: NDArray[np.int64], sums: Sequence[int], core: CoreSink
-    ) -> SinkResult:
-        """Return the result in these counters."""
-        rows = Axis("entity", entities) if core.of_entities else None
-        low, per_unit, n_bins = core.numbers
-        shares = tuple(Fraction(parse_quantity(q)) for q in self.q)
-        table = counts.reshape(-1, int(n_bins) + 2)
-        return QuantileResult(rows, shares, self.space, float(low), float(per_unit), table)
+        return ConfusionResult(self.axes, counts.reshape(2, 2))
 
 
 def flatten(sinks: Mapping[str, Sink | Along]) -> list[tuple[str, Sink]]:
@@ -519,8 +435,12 @@ def flatten(sinks: Mapping[str, Sink | Along]) -> list[tuple[str, Sink]]:
         name, sink = pending.pop()
         if isinstance(sink, Along):
             pending += [(f"{name}[{sink.dim}={label}]", inner) for label, inner in reversed(list(sink.sinks.items()))]
-        else:
+        elif isinstance(sink, Sink):
             flat.append((name, sink))
+        else:
+            raise TypeError(
+                f"sink {name!r}: {sink!r} is not a question; expected Exceed, CountAbove, Moments ... or Along"
+            )
     return flat
 
 

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from . import _core
 from .distributions import DIGITS, LN10, Seed, philox_key, seed_sequence
-from .program import Node
+from .program import Node, check_size
 from .program_plan import CoreSink, compile_program
 from .program_result import ProgramResult
 from .sink_results import SinkResult, moments
 from .sinks import Along, Sink, flatten, nest
-from .sweep_plan import Entity, Factor, Precision, log10_offset, make_plan
+from .sweep_plan import Entity, Factor, Precision, ascending, log10_offset, make_plan
 from .sweep_replicates import (
     ReplicatedPlan,
     ReplicatedSpec,
@@ -67,6 +67,8 @@ __all__ = [
 Sampler: TypeAlias = Literal["philox", "sobol"] | Sobol
 
 _MAX_DRAWS = 1 << 49
+_MOST_THREADS = 1 << 12
+_LOOK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +101,24 @@ class Program:
     entities: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Check sinks and keys."""
+        """Check sinks and keys, and that they fit together."""
+        if not isinstance(self.sinks, Mapping):
+            raise TypeError(f"sinks={self.sinks!r}: expected a mapping of name to question")
         if not self.sinks:
             raise ValueError("a program needs at least one sink")
+        for name in self.sinks:
+            if not isinstance(name, str) or not name:
+                raise TypeError(f"sink name {name!r}: expected a text that is not empty")
+        if isinstance(self.entities, str):
+            raise TypeError(f"entities={self.entities!r}: expected a sequence of keys")
         keys = tuple(self.entities)
         for key in keys:
             if not isinstance(key, str) or not key:
                 raise ValueError(f"entity key {key!r}: expected a text that is not empty")
         _refuse_repeated(keys)
+        for name, sink in flatten(self.sinks):
+            for node in sink.nodes:
+                check_size(node, len(keys), f"sink {name!r}: ")
         object.__setattr__(self, "entities", keys)
 
 
@@ -235,11 +247,13 @@ def sweep(
         return _sweep_program(study, seed, precision, options, points)
     if points is not None:
         raise ValueError("sampler: Sobol' points draw the inputs of a Program; a population has independent draws")
+    if isinstance(study, Entity):
+        raise TypeError(f"study: {study!r} is one Entity; expected a Program or a sequence of Entity")
     population = tuple(study)
     for entity in population:
         if not isinstance(entity, Entity):
             raise TypeError(f"study: {entity!r} is not an Entity; expected a Program or a sequence of Entity")
-    return _sweep_population(population, tuple(thresholds), seed, precision, options)
+    return _sweep_population(population, thresholds, seed, precision, options)
 
 
 def _check_precision(precision: str) -> None:
@@ -281,12 +295,15 @@ def _options(
         raise TypeError(f"executor={executor!r}: expected a concurrent.futures.Executor, or None")
     if not (until is None or callable(getattr(until, "reached", None))):
         raise TypeError(f"until={until!r}: expected a rule such as rel_error(0.01), or None")
-    return _Options(n_draws, 0 if threads is None else n_threads, progress, checkpoint, executor, until)
+    n_threads = 0 if threads is None else min(n_threads, _MOST_THREADS)
+    return _Options(n_draws, n_threads, progress, checkpoint, executor, until)
 
 
 def _whole(name: str, value: int) -> int:
     try:
-        return index(value)
+        if not isinstance(value, bool):
+            return index(value)
+        raise TypeError
     except TypeError:
         raise TypeError(f"{name}={value!r}: expected a whole number, such as 10**6") from None
 
@@ -323,18 +340,18 @@ def _run(
 
 def _sweep_population(
     population: tuple[Entity, ...],
-    lines: tuple[Threshold, ...],
+    lines: Sequence[Threshold],
     seed: np.random.SeedSequence,
     precision: Precision,
     options: _Options,
 ) -> SweepResult:
-    if not population or not lines:
-        raise ValueError("a sweep needs at least one entity and one threshold")
+    if not population:
+        raise ValueError("study: a sweep needs at least one entity")
+    ordered, place = ascending(lines)
     keys = tuple(entity.key for entity in population)
     _refuse_repeated(keys)
-    order = sorted(range(len(lines)), key=lambda t: (Fraction(lines[t].value), lines[t].comparator == ">"))
     began = time.perf_counter()
-    spec = make_plan(population, [lines[t] for t in order], philox_key(seed), precision)
+    spec = make_plan(population, ordered, philox_key(seed), precision)
     n, m = len(lines), len(population)
     zero = (np.zeros((m, n), np.int64), np.zeros((n, m + 1), np.int64))
 
@@ -342,14 +359,13 @@ def _sweep_population(
         return [(totals.draws, Fraction(total), Fraction(squares)) for total, squares in moments(totals.counts[1])]
 
     totals = _run(spec, zero, means, options)
-    place = np.argsort(order)
     exceeded = np.ascontiguousarray(totals.counts[0][:, place])
     histogram = np.ascontiguousarray(totals.counts[1][place])
     exceeded.flags.writeable = histogram.flags.writeable = False
     words, spawn_key = _seed_fields(seed)
     return SweepResult(
         entities=keys,
-        thresholds=lines,
+        thresholds=tuple(lines),
         draws=totals.draws,
         exceed_counts=exceeded,
         count_histogram=histogram,
@@ -378,6 +394,7 @@ def _sweep_program(
         points = resolve_sobol(points, shared_names(node for _, core in lowered for node in core.inputs))
         if options.draws < points.replicates:
             raise ValueError(f"draws={options.draws}: expected at least one for each of {points.replicates} replicates")
+    _check_resolution(flat, lowered, entities, precision)
     compiled = compile_program(
         lowered, entities, philox_key(seed), precision, points.dimension_of() if points is not None else {}
     )
@@ -435,6 +452,24 @@ def _sweep_program(
         elapsed=time.perf_counter() - began,
         sampler=points,
     )
+
+
+def _check_resolution(
+    flat: Sequence[tuple[str, Sink]],
+    lowered: Sequence[tuple[str, CoreSink]],
+    entities: tuple[str, ...],
+    precision: Precision,
+) -> None:
+    """Refuse units and bins that the values would be lost in, by a few draws of their own: one seed for all sweeps."""
+    both = zip(flat, lowered, strict=True)
+    looked = [(sink, core) for (_, sink), (_, core) in both if core.kind in ("moments", "histogram")]
+    if not looked:
+        return
+    nodes = {str(i): node for i, node in enumerate(dict.fromkeys(n for _, core in looked for n in core.inputs))}
+    values = draw_values(nodes, draws=_LOOK, entities=entities, rng=0, precision=precision)
+    drawn = {id(node): np.atleast_2d(values[i]) for i, node in nodes.items()}
+    for sink, core in looked:
+        sink.check_resolution(core, [drawn[id(node)] for node in core.inputs], entities)
 
 
 def draw_values(

@@ -17,7 +17,7 @@ from .distributions import DIGITS, Discrete, Distribution, Fixed, LogTerm, Quant
 from .quantity import Number, parse_quantity
 from .thresholds import Threshold
 
-__all__ = ["Entity", "Factor", "PlanSpec", "Precision", "log10_offset", "make_plan"]
+__all__ = ["Entity", "Factor", "PlanSpec", "Precision", "ascending", "log10_offset", "make_plan"]
 
 Precision: TypeAlias = Literal["double", "single"]
 
@@ -223,6 +223,32 @@ class Streams:
         if holder != address:
             raise ValueError(f"the random streams of {address} and {holder} collide; rename one of them")
         return stream
+
+
+def ascending(thresholds: Sequence[Threshold]) -> tuple[list[Threshold], NDArray[np.intp]]:
+    """Return the thresholds ascending, and where each of the given ones went.
+
+    Raises
+    ------
+    TypeError
+        For what is not a sequence of Threshold.
+    ValueError
+        For none, and for two of one name.
+    """
+    if isinstance(thresholds, Threshold):
+        raise TypeError(f"thresholds={thresholds!r}: expected a sequence of them")
+    lines = tuple(thresholds)
+    if not lines:
+        raise ValueError("thresholds: expected at least one")
+    for line in lines:
+        if not isinstance(line, Threshold):
+            raise TypeError(f"thresholds: {line!r} is not a Threshold; write Threshold('name', {line!r})")
+    names = [line.name for line in lines]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"thresholds: two of them have the same name {twice!r}")
+    order = sorted(range(len(lines)), key=lambda t: (Fraction(lines[t].value), lines[t].comparator == ">"))
+    return [lines[t] for t in order], np.argsort(order)
 
 
 def _split(values: Sequence[Decimal]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -11,11 +11,12 @@ import itertools
 import os
 import time
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
+from errno import ENOTDIR
 from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DataError
-from .sweep_tables import write_atomically
+from .sweep_tables import read_arrays, write_atomically
 
 __all__ = [
     "Checkpoint",
@@ -106,6 +107,8 @@ class RelError:
 
     def __post_init__(self) -> None:
         """Refuse a share that is not a positive number."""
+        if isinstance(self.share, bool) or not isinstance(self.share, Real):
+            raise TypeError(f"rel_error({self.share!r}): expected a share, such as 0.01")
         if not 0.0 < self.share < 1.0:
             raise ValueError(f"rel_error({self.share!r}): expected a share between 0 and 1")
 
@@ -148,23 +151,28 @@ class Checkpoint:
     def __init__(self, directory: str | os.PathLike[str], digest: str) -> None:
         self._path = Path(directory) / "sweep.npz"
         self._digest = digest
+        if self._path.parent.exists() and not self._path.parent.is_dir():
+            raise NotADirectoryError(ENOTDIR, "a checkpoint is kept in a directory, and this is a file", str(directory))
         self._path.parent.mkdir(parents=True, exist_ok=True)
 
-    def load(self) -> Totals | None:
-        """Return the saved totals, or None when there are none yet."""
+    def load(self, zero: Counts) -> Totals | None:
+        """Return the saved totals, or None when there are none yet; `zero` has their form."""
         try:
-            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-                digest, draws = str(saved["digest"]), int(saved["draws"])
-                totals = Totals(draws, tuple(saved[f"counts{k}"] for k in range(len(saved.files) - 2)))
+            arrays = read_arrays(self._path)
+            digest, draws = str(arrays.pop("digest")), int(arrays.pop("draws"))
+            counts = tuple(arrays[f"counts{k}"] for k in range(len(arrays)))
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-            raise DataError(f"{self._path} is not a checkpoint of a sweep ({error}); remove it to start over") from None
+        except (KeyError, TypeError, ValueError) as error:
+            what = "a part is missing or no number" if not isinstance(error, DataError) else error
+            raise DataError(f"{self._path} is not a checkpoint of a sweep ({what}); remove it to start over") from None
         if digest != self._digest:
             raise DataError(
                 f"{self._path} belongs to another study, seed or precision; give this one its own checkpoint directory"
             )
-        return totals
+        if draws < 0 or [(c.shape, c.dtype) for c in counts] != [(z.shape, z.dtype) for z in zero]:
+            raise DataError(f"{self._path} does not have the counters of this study; remove it to start over")
+        return Totals(draws, counts)
 
     def save(self, totals: Totals) -> None:
         """Replace the saved totals; an OSError leaves the old ones as they were."""
@@ -333,7 +341,7 @@ def run(
     totals = Totals(0, zero)
     store = None if checkpoint is None else Checkpoint(checkpoint, spec.digest())
     if store is not None:
-        totals = store.load() or totals
+        totals = store.load(zero) or totals
         if totals.draws > draws:
             raise ValueError(f"draws={draws}: the checkpoint already holds {totals.draws}")
         store.save(totals)  # a directory that cannot be written to fails here, before the work

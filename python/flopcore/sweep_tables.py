@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import tempfile
+import secrets
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["read_result", "to_dataset", "to_frame", "to_json", "write_atomically", "write_result"]
+__all__ = ["read_arrays", "read_result", "to_dataset", "to_frame", "to_json", "write_atomically", "write_result"]
 
 _FORMAT = "flopcore.sweep/1"
 
@@ -62,13 +64,22 @@ def to_dataset(
         if measure.error is not None:
             variables[f"{name}_mcse"] = (dims, measure.error)
     coords: dict[str, object] = {dim: list(values) for dim, values in labels.items()}
-    lines = {line.name: line for line in thresholds}
+    lines: dict[str, Threshold | None] = {}
+    for line in thresholds:  # one name may be another line in each scenario: then no value is its own
+        lines[line.name] = line if lines.get(line.name, line) == line else None
     for dim, names in labels.items():
-        if dim.endswith("threshold") and all(name in lines for name in names):
-            chosen = [lines[str(name)] for name in names]
-            coords[f"{dim}_value"] = (dim, [float(line.value) for line in chosen], {"units": "FLOP"})
+        chosen = [own for name in names if (own := lines.get(str(name))) is not None]
+        if dim.endswith("threshold") and len(chosen) == len(names):
+            coords[f"{dim}_value"] = (dim, [_float(line.value) for line in chosen], {"units": "FLOP"})
             coords[f"{dim}_comparator"] = (dim, [line.comparator for line in chosen])
     return xr.Dataset(variables, coords=coords, attrs={key: _attribute(value) for key, value in attrs.items()})
+
+
+def _float(value: int | Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return inf
 
 
 def _attribute(value: object) -> object:
@@ -180,16 +191,36 @@ def _decode(value: Any, arrays: Mapping[str, NDArray[Any]], classes: Mapping[str
 
 def write_atomically(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Replace a .npz file in one step; an OSError leaves the old one as it was."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
+    # Not a file of `tempfile`, which none but its owner may read.
+    name = path.with_name(f".{path.stem}-{secrets.token_hex(6)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with name.open("xb") as file:
             np.savez(file, allow_pickle=False, **dict(arrays))
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         raise
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a .npz file.
+
+    Raises
+    ------
+    DataError
+        If it is none, or damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            if file.read(2) != b"PK":
+                raise DataError("not a .npz file")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as saved:
+                return {name: saved[name] for name in saved.files}
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError, MemoryError) as error:
+        raise DataError(str(error)) from None
 
 
 def write_result(path: str | os.PathLike[str], result: object) -> None:
@@ -209,13 +240,13 @@ def read_result(path: str | os.PathLike[str], classes: Iterable[type]) -> Any:
     """
     known = {cls.__name__: cls for cls in (*classes, Axis, Threshold)}
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
-            arrays = {name: saved[name] for name in saved.files}
+        arrays = read_arrays(path)
         header = json.loads(str(arrays["header"]))
         if header["format"] != _FORMAT:
-            raise DataError(f"{path}: format {header['format']!r}; this version reads {_FORMAT}")
+            raise DataError(f"format {header['format']!r}; this version reads {_FORMAT}")
+        if header["result"]["record"] not in known:
+            name = header["result"]["record"]
+            raise DataError(f"a {name}; read it with {name}.load")
         return _decode(header["result"], arrays, known)
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, TypeError, ZeroDivisionError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} is not a saved result of a sweep ({error})") from None
+    except (KeyError, ValueError, TypeError, ZeroDivisionError) as error:
+        raise DataError(f"{path} is not a saved result of this kind ({error})") from None

@@ -41,8 +41,9 @@ class Threshold:
     ----------
     name : str
         Label of the line in results.
-    value : int or Fraction
-        The line, exact; never a float (as doubles 1e25 and 1e26 lie above their integers and 1e23 below).
+    value : int, Fraction or text
+        The line, kept as an exact number. A float stands for its shortest decimal text (``1e25`` is 10^25, though as a
+        double it lies above).
     comparator : {">", ">="}
         Which side a value exactly on the line is.
     """
@@ -52,7 +53,7 @@ class Threshold:
     comparator: Comparator = ">"
 
     def __post_init__(self) -> None:
-        """Refuse a float, a value that is not positive, and an unknown comparator."""
+        """Make the value exact; refuse one that is not positive, and an unknown comparator."""
         object.__setattr__(self, "value", parse_quantity(self.value, name=f"threshold {self.name!r}"))
         if self.value <= 0:
             raise ValueError(f"threshold {self.name!r}: value {self.value} is not positive")
@@ -215,7 +216,7 @@ def _bundled() -> tuple[ThresholdPolicy, ...]:
 
 def _day(value: str | dt.date | None) -> dt.date | None:
     if value is None or isinstance(value, dt.date):
-        return value
+        return value.date() if isinstance(value, dt.datetime) else value
     try:
         return dt.date.fromisoformat(value)
     except ValueError as error:

@@ -110,3 +110,16 @@ def test_kumar_manning_takes_its_history_from_a_population(tmp_path: Path) -> No
     path.write_text(f"Model,Publication date,Training compute (FLOP),Domain,Confidence\n{rows}\n", encoding="utf-8")
     found = document("study", "kumar-manning", "--draws", "20", "--seed", "1", "--data", path)
     assert found["allocation"]["history"] == [[year, (year - 2000) * 10**24] for year in range(2017, 2024)]
+
+
+def test_what_cannot_be_read_or_written_is_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x")
+    few = ("study", "hooker", "--seed", "1", "--draws")
+    assert "cannot be read" in fails(4, *few, "5", "--data", tmp_path / "none.csv")
+    assert "not a directory" in fails(4, *few, "5", "--checkpoint", path / "run").lower()
+    path.write_text("Model;Publication date\nm;2024-01-01\n")
+    assert "divided by ';'" in fails(4, *few, "5", "--data", path)
+    assert "'2.5' is not a whole number from 1" in fails(2, *few, "2.5")
+    assert "factor of likely is below 1, or above 10^9" in fails(2, *few, "5", "--band", "likely=1e400")
+    assert document(*few, "1e1", "--threads", str(10**15))["draws"] == 10

@@ -94,8 +94,23 @@ def test_a_file_that_is_no_result_is_named(tmp_path):
     np.savez(path, header=np.array(json.dumps(header)))
     with pytest.raises(fc.DataError, match="is not a saved result"):
         fc.ProgramResult.load(path)
+    result().save(path)
+    (tmp_path / "other").touch()
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode  # not for its owner alone
+    with pytest.raises(fc.DataError, match=r"a ProgramResult; read it with ProgramResult\.load"):
+        fc.SweepResult.load(path)
     with pytest.raises(FileNotFoundError):
         fc.ProgramResult.load(tmp_path / "missing.npz")
+
+
+def test_lines_of_one_name_that_differ_have_no_value_of_their_own():
+    pytest.importorskip("xarray")
+    x = fc.variable("x", Normal(0, 1))
+    lines = {year: [fc.Threshold("floor", year), fc.Threshold("fixed", 10**3000)] for year in (1, 2)}
+    sinks = {"moving": fc.Along("year", {year: fc.Exceed(p.exp10(x), line) for year, line in lines.items()})}
+    assert "threshold_value" not in fc.sweep(fc.Program(sinks), draws=10, rng=0).to_xarray().coords
+    sinks = {"first": fc.Exceed(p.exp10(x), lines[1])}
+    assert fc.sweep(fc.Program(sinks), draws=10, rng=0).to_xarray()["threshold_value"].values.tolist() == [1, np.inf]
 
 
 def test_the_same_seed_and_draws_are_the_same_result():

@@ -154,6 +154,13 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(fc.DataError, match="is not a checkpoint"):
             sweep(2000, checkpoint=tmp_path)
+    path.write_bytes(whole)
+    with np.load(path) as saved:
+        arrays = dict(saved)
+    for name, value in (("counts0", np.zeros((1, 1), np.int64)), ("counts1", None), ("draws", np.array(-1))):
+        np.savez(path, **{k: v for k, v in {**arrays, name: value}.items() if v is not None})
+        with pytest.raises(fc.DataError, match="remove it to start over"):
+            sweep(2000, checkpoint=tmp_path)
 
 
 def test_a_checkpoint_that_cannot_be_written_fails_before_the_work(tmp_path, monkeypatch):

@@ -218,7 +218,9 @@ def _places(present: tuple[str, ...], columns: Mapping[str, str], source: str) -
         found = "; ".join(f"{column!r} stands in {present.count(column)} columns" for column in twice)
         raise DataError(f"{source}: {found}; keep one of each")
     if missing:
-        raise DataError(f"{source}: no column for {', '.join(missing)}; name yours with columns=")
+        none = ', or name it "" where there is none' if any(name.startswith(_OPTIONAL) for name in missing) else ""
+        hint = "; its cells seem to be divided by ';', not ','" if len(present) == 1 and ";" in present[0] else ""
+        raise DataError(f"{source}: no column for {', '.join(missing)}; name yours with columns={none}{hint}")
     return places
 
 

@@ -37,6 +37,7 @@ FORMULAS = ("6ND", "kND", "NLHU", "per_example", "pf_days")
 
 _DERIVED = ("operation_counting", "hardware")
 _MAX_FLOP = 10**32
+_WIDEST_BAND = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +94,14 @@ class Bands:
     source: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a missing label, a factor below 1 and a coverage outside (0, 1)."""
+        """Refuse a missing label, a factor below 1 or absurd, and a coverage outside (0, 1)."""
         table = dict(self.factor)
         missing = [label for label in CONFIDENCES if label not in table]
         if missing:
             raise ValueError(f"bands: no factor for {', '.join(missing)}")
-        low = [label for label, factor in self.factor if factor < 1]
-        if low:
-            raise ValueError(f"bands: factor of {', '.join(low)} is below 1")
+        bad = [label for label, factor in self.factor if not 1 <= factor <= _WIDEST_BAND]
+        if bad:
+            raise ValueError(f"bands: factor of {', '.join(bad)} is below 1, or above 10^9")
         if not 0 < self.coverage < 1:
             raise ValueError(f"bands: coverage={self.coverage} is not between 0 and 1")
 
