@@ -201,7 +201,7 @@ def count(
         tally.flop(chosen),
         (count(graph) if at else tally).flop(chosen),
         parameters=tally.parameters,
-        active=tally.active_parameters,
+        active=None if tally.unknown_routers else tally.active_parameters,
         by={axis: tally.flop(chosen, by=axis) for axis in axes},
         unsupported=tally.unsupported,
         dims=sizes,

@@ -14,7 +14,7 @@ from .conventions import Convention, convention
 from .errors import DataError
 from .explanation import Explanation, Kind, explain, node_kinds
 from .expr import Expr
-from .graph import Graph
+from .graph import Graph, check_routers
 from .specification import EXTENT_KINDS, PHASES, specification
 
 __all__ = ["Count", "Extent", "GroupBy", "Row", "Tally", "Traffic", "count"]
@@ -160,11 +160,14 @@ class Tally:
     unsupported : mapping of str to int
         What the graph leaves out: how many nodes of each foreign op no rule covers. The count is complete where there
         are none; there are some only if ``on_unsupported="list"`` was asked for.
+    unknown_routers : tuple of str
+        Choices of experts whose weights are not known, as the graph lists them.
     """
 
     core: _core.Tally
     dims: tuple[str, ...] = ()
     unsupported: Mapping[str, int] = field(default_factory=dict)
+    unknown_routers: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> Count:
@@ -174,6 +177,7 @@ class Tally:
     @property
     def active_parameters(self) -> Count:
         """Number of learned weights that one token goes through; see `Graph.active_parameters`."""
+        check_routers(self.unknown_routers)
         return self.core.active_parameters
 
     @overload
@@ -475,4 +479,9 @@ def count(graph: Graph | TorchModule, *args: object, at: Mapping[str, int] | Non
         graph = from_torch(graph, args)
     elif args:
         raise TypeError("a graph takes no inputs; bind its dims with at={...}")
-    return Tally(_core.walk(graph.core, dict(at or {})), tuple(sorted(graph.dims)), dict(graph.unsupported))
+    return Tally(
+        _core.walk(graph.core, dict(at or {})),
+        tuple(sorted(graph.dims)),
+        dict(graph.unsupported),
+        tuple(graph.unknown_routers),
+    )

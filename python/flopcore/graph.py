@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from . import _core
+from .errors import DataError
 from .expr import Expr
 from .graph_blocks import Blocks, DimLike, Tensor
 from .user_ops import TensorType, UserOp, find_op
@@ -57,6 +58,17 @@ def _per_dim(value: int | Sequence[int], n: int) -> list[int]:
     return [value] * n if isinstance(value, int) else list(value)
 
 
+def check_routers(unknown: Sequence[str]) -> None:
+    """Raise DataError if there are choices of experts that were not followed to their weights."""
+    if unknown:
+        raise DataError(
+            f"which weights are experts of the router {unknown[0]!r} is not known"
+            + (f" (nor of {len(unknown) - 1} more)" if len(unknown) > 1 else "")
+            + ", so neither is the number of active parameters; build from the config, or mark them by "
+            "Graph.parameter(active=...)"
+        )
+
+
 class Graph(Blocks):
     """A computation graph under construction.
 
@@ -91,8 +103,13 @@ class Graph(Blocks):
     def active_parameters(self) -> int | Fraction | Expr:
         """Number of learned weights that one token goes through: of a mixture of experts only those it is sent to.
 
-        Of a table of embeddings all rows count, as in published numbers. Front-ends that see no router (ONNX, torch,
-        JAX) mark no parameter, and all are active.
+        Of a table of embeddings all rows count, as in published numbers. `from_torch` follows the choices of routers to
+        the weights of their experts; of ONNX and JAX all parameters are active.
+
+        Raises
+        ------
+        DataError
+            If a front-end saw a router that it could not follow to its experts: `unknown_routers` names them.
 
         Examples
         --------
@@ -103,6 +120,7 @@ class Graph(Blocks):
         >>> g.parameters, g.active_parameters
         (800, 200)
         """
+        check_routers(self.unknown_routers)
         return _core.walk(self.core, {}).active_parameters
 
     @property

@@ -66,6 +66,9 @@ class Blocks:
     unsupported : dict of str to int
         Nodes of the model that the graph leaves out because no rule covers them: how many of each foreign op. Filled
         by a front-end that was told to list them.
+    unknown_routers : list of str
+        Choices of experts that a front-end saw and could not follow to their weights, by name: which part of the
+        weights a token goes through is then not known.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -74,6 +77,7 @@ class Blocks:
         self._block = 0
         self._scopes: list[str] = []
         self.unsupported: dict[str, int] = {}
+        self.unknown_routers: list[str] = []
 
     def __repr__(self) -> str:
         return f"Graph({self.name!r}, nodes={self.core.n_nodes})"

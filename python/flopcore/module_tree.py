@@ -31,8 +31,8 @@ class Module:
         Price of its ops and those of its children, over all repeats, in the unit of the convention.
     parameters : int, Fraction or Expr
         Learned weights in it and its children; tied ones where they are first used.
-    active_parameters : int, Fraction or Expr
-        Those of them that one token goes through.
+    active_parameters : int, Fraction, Expr or None
+        Those of them that one token goes through; None where that is not known (`Graph.unknown_routers`).
     children : tuple of Module
         In the order in which the graph uses them.
     """
@@ -41,7 +41,7 @@ class Module:
     path: str
     cost: Count
     parameters: Count
-    active_parameters: Count
+    active_parameters: Count | None
     children: tuple[Module, ...]
 
     def walk(self, depth: int | None = None) -> Iterator[tuple[int, Module]]:
@@ -92,7 +92,7 @@ def module_tree(graph: Graph, convention_: str | Convention = "macs", *, at: Map
     blocks = _blocks(graph, tally, at or {})
     costs = tally.flop(chosen, by="module")
     sums = {path: _Sums(costs.get(path, 0), *sizes) for path, sizes in blocks[-1].items()}
-    return _tree(graph.name, sums)
+    return _tree(graph.name, sums, knows_active=not tally.unknown_routers)
 
 
 @dataclass(slots=True)
@@ -175,7 +175,7 @@ def _graph_blocks(graph: Graph, tally: Tally) -> list[int]:
     return numbers
 
 
-def _tree(name: str, sums: Mapping[str, _Sums]) -> Module:
+def _tree(name: str, sums: Mapping[str, _Sums], *, knows_active: bool) -> Module:
     """Hang every path below its parent; a parent holds the sum of what is under it."""
     children: dict[str, list[str]] = {"": []}
     total: dict[str, _Sums] = {"": _Sums()}
@@ -198,7 +198,7 @@ def _tree(name: str, sums: Mapping[str, _Sums]) -> Module:
             path=path,
             cost=total[path].cost,
             parameters=total[path].parameters,
-            active_parameters=total[path].active,
+            active_parameters=total[path].active if knows_active else None,
             children=tuple(built[child] for child in children[path]),
         )
     return built[""]

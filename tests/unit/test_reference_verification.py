@@ -44,6 +44,10 @@ class Tampered:
     def active_parameters(self) -> Any:
         return self.tally.active_parameters + self.more_active
 
+    @property
+    def unknown_routers(self) -> tuple[str, ...]:
+        return self.tally.unknown_routers
+
     def flop(self, rule: fc.Convention, *, at: Any = None) -> Any:
         return self.tally.flop(rule, at=at) + self.more_flop
 

@@ -12,6 +12,7 @@ from flopcore.errors import DataError, FlopcoreError, ShapeError, UnsupportedNod
 from flopcore.expr import Dim
 from flopcore.graph import DimLike, Graph, Tensor
 
+from .routing import mark_active
 from .torch_call import Call, base_name
 from .torch_control import CONTROL
 from .torch_dims import Dims, dim_names
@@ -215,6 +216,7 @@ def _decomposed(torch: Any, program: ExportedProgram) -> ExportedProgram:
         if node.op == "call_function"
         and isinstance(node.target, torch._ops.OpOverload)
         and base_name(node.target) not in HANDLERS
+        and not _is_plain(torch, node)
     }
     if not unknown:
         return program
@@ -247,12 +249,14 @@ class _Importer:
         self._unsupported = unsupported
         self._n_loops = 0
         self._stored: dict[int, DimLike] = {}  # elements that a sparse tensor holds, by its number
+        self._derived: dict[int, list[int]] = {}  # what a constant stands for a function of, by its number
 
     def run(self) -> Graph:
         values = self._leaves()
         results = self._nodes(self._program.graph_module, values)
         self._unsupported.settle(self._graph)
         self._graph.output(*(value for value in _flat(results) if isinstance(value, Tensor)))
+        mark_active(self._graph, self._derived)
         return self._graph
 
     # ------------------------------------------------------------------------------------------------ leaves
@@ -344,8 +348,8 @@ class _Importer:
 
     def _call(self, module: GraphModule, node: Node, values: dict[str, _Value]) -> _Value:
         target, meta = node.target, node.meta.get("val")
-        if meta is not None and not _has_tensor(self._torch, meta):
-            return self._dims.plain(meta)  # sizes and conditions on sizes: known without a node
+        if _is_plain(self._torch, node):
+            return self._dims.plain(meta)
         name = base_name(target)
         if name == "getitem":
             source, index = self._read(node.args[0], values), node.args[1]
@@ -365,6 +369,7 @@ class _Importer:
             schema=tuple(argument.name for argument in getattr(target, "_schema", _NO_SCHEMA).arguments),
             outputs=outputs,
             stored=self._stored,
+            derived=self._derived,
         )
         try:
             check_dense(call)
@@ -376,7 +381,7 @@ class _Importer:
                 raise NotCountable("")
         except NotCountable as error:
             self._unsupported.add(str(target) if hasattr(target, "_schema") else name, node.name, error)
-            stand_ins = [None if each is None else self._graph.constant(*each) for each in outputs]
+            stand_ins = [None if each is None else call.constant(*each) for each in outputs]
             return stand_ins[0] if isinstance(meta, self._torch.Tensor) else stand_ins
         self._check(result, outputs)
         return result
@@ -441,6 +446,12 @@ def dtype_name(dtype: object) -> str:
     name = str(dtype).removeprefix("torch.")
     name = {"float8_e4m3fn": "float8_e4m3", "float4_e2m1fn_x2": "float4_e2m1"}.get(name, name)
     return {"qint8": "int8", "quint8": "uint8", "qint32": "int32"}.get(name, name)
+
+
+def _is_plain(torch: Any, node: Node) -> bool:
+    """Return whether a node gives sizes or conditions on sizes: they are known without a node of ours."""
+    meta = node.meta.get("val")
+    return meta is not None and not _has_tensor(torch, meta)
 
 
 def _has_tensor(torch: Any, meta: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ class Call:
 
     `args` and `kwargs` hold tensors, sizes, numbers, names of dtypes, lists of them; `outputs` the shape and dtype that
     torch infers for each output, None where it is no tensor; `stored` how many elements the sparse tensors hold, by
-    their number in the graph.
+    their number in the graph; `derived` gathers which tensors each constant stands for a function of.
     """
 
     graph: Graph
@@ -34,6 +34,7 @@ class Call:
     schema: tuple[str, ...]
     outputs: Sequence[Output]
     stored: Mapping[int, DimLike] = field(default_factory=dict)
+    derived: dict[int, list[int]] = field(default_factory=dict)
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an argument by its name in the operator's schema."""
@@ -73,8 +74,14 @@ class Call:
         return self.graph.op_outputs(op, inputs, attrs, name=self.label, origin=self.origin)
 
     def constant(self, shape: Sequence[DimLike] = (), dtype: str = "") -> Tensor:
-        """Add a fixed value."""
-        return self.graph.constant(tuple(shape), dtype or self.dtype, name=self.label, origin=self.origin)
+        """Add a value whose content does not matter, made of the arguments or of nothing."""
+        made = self.graph.constant(tuple(shape), dtype or self.dtype, name=self.label, origin=self.origin)
+        self.derived[made.id] = self.reads()
+        return made
+
+    def reads(self) -> list[int]:
+        """Return the numbers of the tensors among the arguments."""
+        return _tensors([*self.args, *self.kwargs.values()])
 
     def cast(self, x: Tensor, dtype: str) -> Tensor:
         """Return a tensor in another dtype; the same one if it has it."""
@@ -100,6 +107,16 @@ class Call:
             assert right is not None
             found = self.op("sparse_matmul", [a, b], sparse="right", nnz=right)
         return found
+
+
+def _tensors(values: Iterable[Any]) -> list[int]:
+    found: list[int] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value.id)
+        elif isinstance(value, list):
+            found += _tensors(value)
+    return found
 
 
 Handler = Callable[[Call], Any]

@@ -163,5 +163,5 @@ CONTRACTIONS: Mapping[str, Handler] = {
     **dict.fromkeys(["conv1d", "conv2d", "conv3d", "convolution"], _conv),
     **dict.fromkeys(["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"], _conv_transpose),
     "scaled_dot_product_attention": _attention,
-    "_grouped_mm": _grouped,
+    **dict.fromkeys(["_grouped_mm", "grouped_mm_fallback"], _grouped),
 }

@@ -83,13 +83,22 @@ def _clamp(call: Call) -> Tensor:
     return call.op("clamp", [x], bounds=which)  # type: ignore[no-any-return]
 
 
-def _where(call: Call) -> Tensor:
+def _where(call: Call) -> Any:
     if len(call.args) < 3:
-        raise NotCountable("the number of true elements depends on the data")
+        return _places(call)
     condition, *values = call.args
     found = call.op("where", [call.cast(condition, "bool"), *_promoted(call, values, call.dtype)])
     assert isinstance(found, Tensor)
     return found
+
+
+def _places(call: Call) -> Any:
+    """Places of the elements that are not 0, one result for each dim or one row for each place; a dim is how many."""
+    x, apart = call.args[0], call.name != "nonzero"
+    if not x.shape:
+        raise NotCountable("places in a single number")
+    found: Tensor = call.op("nonzero", [x], size=call.shape[0])
+    return list(call.ops("unbind", [found], axis=0)) if apart else call.op("transpose", [found], permutation=[1, 0])
 
 
 def _masked_fill(call: Call) -> Tensor:
@@ -213,6 +222,7 @@ ELEMENTWISE: Mapping[str, Handler] = {
     **dict.fromkeys(["feature_dropout", "feature_alpha_dropout"], _feature_dropout),
     "alpha_dropout": _dropout,
     "where": _where,
+    **dict.fromkeys(["nonzero", "nonzero_numpy"], _places),
     "masked_fill": _masked_fill,
     "gelu": _gelu,
     "glu": _glu,

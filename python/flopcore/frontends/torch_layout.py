@@ -202,6 +202,17 @@ def _expand(call: Call) -> Tensor:
     return found
 
 
+def _repeated(call: Call) -> Tensor:
+    """Each slice as often as the others; how often may be a tensor, whose sum the shape tells."""
+    x, axis = call.args[0], call.get("dim")
+    if axis is None:
+        x, axis = call.reshape(x, (prod(x.shape),)), 0
+    times = call.get("repeats")
+    if isinstance(times, Tensor):
+        return call.op("gather", [x, call.constant((call.shape[axis],), "int64")], axis=axis)  # type: ignore[no-any-return]
+    return call.op("repeat_interleave", [x], axis=axis % len(x.shape), size=times)  # type: ignore[no-any-return]
+
+
 def _tile(call: Call) -> Tensor:
     x, repeats = call.args[0], list(call.args[1])
     x = call.reshape(x, [1] * (len(repeats) - len(x.shape)) + list(x.shape))
@@ -403,6 +414,7 @@ LAYOUT: Mapping[str, Handler] = {
     **dict.fromkeys(_VIEWS.split(), _view),
     **dict.fromkeys(["expand", "expand_as", "broadcast_to"], _expand),
     **dict.fromkeys(["repeat", "tile"], _tile),
+    "repeat_interleave": _repeated,
     **dict.fromkeys(_CONVERSIONS.split(), _cast),
     **dict.fromkeys(_CLONES.split(), _clone),
     "copy": _copy,

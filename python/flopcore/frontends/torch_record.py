@@ -9,6 +9,7 @@ from typing import Any
 from flopcore.errors import FlopcoreError
 from flopcore.graph import DimLike, Graph, Tensor
 
+from .routing import mark_active
 from .torch import dtype_name, import_torch
 from .torch_call import Call, base_name
 from .torch_fused import FUSED
@@ -85,6 +86,7 @@ def _recorder(torch: Any) -> Any:
             self._unsupported = unsupported
             self._last: Tensor | None = None
             self._stored: dict[int, DimLike] = {}
+            self._derived: dict[int, list[int]] = {}
             self._packed: dict[int, tuple[Any, list[Tensor | None]]] = {}
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -114,6 +116,7 @@ def _recorder(torch: Any) -> Any:
                 schema=tuple(argument.name for argument in func._schema.arguments),
                 outputs=outputs,
                 stored=self._stored,
+                derived=self._derived,
             )
             with self._located(func):
                 try:
@@ -123,7 +126,7 @@ def _recorder(torch: Any) -> Any:
                     values = _RECORDED[name](call)
                 except NotCountable as error:
                     self._unsupported.add(str(func), "", error)
-                    values = [None if each is None else self.graph.constant(*each) for each in outputs]
+                    values = [None if each is None else call.constant(*each) for each in outputs]
             listed = values if isinstance(values, list | tuple) else [values]
             for tensor, value in zip(tensors, listed, strict=False):
                 if tensor is not None and isinstance(value, Tensor):
@@ -181,6 +184,7 @@ def _recorder(torch: Any) -> Any:
         def finish(self) -> None:
             self._unsupported.settle(self.graph)
             self.graph.output(*([] if self._last is None else [self._last]))
+            mark_active(self.graph, self._derived)
 
     return Recorder
 

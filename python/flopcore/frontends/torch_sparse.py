@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flopcore.graph import Tensor
-
 from .torch_call import Call
 from .unsupported import NotCountable
 
@@ -29,16 +27,5 @@ def n_stored(torch: Any, tensor: Any) -> int:
 
 def check_dense(call: Call) -> None:
     """Refuse an operator that would take a sparse tensor for a dense one."""
-    if call.stored and call.name not in _TAKES_SPARSE and any(map(call.stored.__contains__, _tensors(call.args))):
+    if call.stored and call.name not in _TAKES_SPARSE and any(map(call.stored.__contains__, call.reads())):
         raise NotCountable("a sparse tensor")
-
-
-def _tensors(values: Any) -> list[int]:
-    """Numbers of the tensors among arguments."""
-    found: list[int] = []
-    for value in values:
-        if isinstance(value, Tensor):
-            found.append(value.id)
-        elif isinstance(value, list):
-            found += _tensors(value)
-    return found

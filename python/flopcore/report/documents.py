@@ -105,7 +105,7 @@ def compare_document(
 def show_document(
     model: str,
     convention: Convention,
-    modules: Sequence[tuple[int, str, str, Cost, Cost, Cost]],
+    modules: Sequence[tuple[int, str, str, Cost, Cost, Cost | None]],
     *,
     dims: Mapping[str, int | None],
 ) -> Document:

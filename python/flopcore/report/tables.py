@@ -70,6 +70,8 @@ def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
 def _parameters(document: Json) -> str:
     """Return the number of parameters, and of those that one token goes through where they are fewer."""
     total, active = document["parameters"], document["active_parameters"]
+    if active is None and total is not None:
+        return f"{grouped(total)}, active not known"
     return grouped(total) if active == total else f"{grouped(total)}, active {grouped(active)}"
 
 
