@@ -370,6 +370,14 @@ void bind_graph(py::module_& m) {
                      symbols[py::str(symbol.name)] = py::make_tuple(symbol.min, symbol.max, symbol.multiple_of);
                  return symbols;
              })
+        .def("open_sizes",
+             [](const Graph& graph) {
+                 py::list sizes;
+                 for (const OpenSize& each : graph.open_sizes())
+                     sizes.append(py::make_tuple(to_python(graph.exprs(), each.size), each.least,
+                                                 graph.describe(each.node) + ": " + each.what));
+                 return sizes;
+             })
         .def_property_readonly("n_nodes", &Graph::n_nodes)
         .def_property_readonly("n_tensors", &Graph::n_tensors)
         .def_property_readonly("n_blocks", &Graph::n_blocks)

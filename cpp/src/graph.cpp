@@ -382,6 +382,55 @@ std::vector<Symbol> Graph::symbols() const {
     return symbols;
 }
 
+std::vector<OpenSize> Graph::open_sizes() const {
+    std::array<std::vector<bool>, 2> seen;  // by the least value, then the id
+    seen.fill(std::vector<bool>(exprs_.n_expressions(), false));
+    std::vector<OpenSize> found;
+    const auto is_whole = [&](ExprRef size) {
+        return std::ranges::all_of(exprs_.terms(size), [&](const TermView& term) {
+            return term.coefficient.is_integer() && std::ranges::all_of(term.factors, [&](const auto& factor) {
+                       const AtomKind kind = exprs_.head(factor.first)->kind;
+                       return kind == AtomKind::symbol || kind == AtomKind::floordiv;
+                   });
+        });
+    };
+    const auto note = [&](ExprRef size, std::int64_t least, NodeId node, auto&& what) {
+        if (size.is_small() || seen[static_cast<std::size_t>(least)][size.id()]) return;
+        seen[static_cast<std::size_t>(least)][size.id()] = true;
+        const Interval bounds = exprs_.bounds(size);
+        if (bounds.low && bounds.low->num >= bounds.low->den * least && is_whole(size)) return;
+        for (const Symbol& symbol : exprs_.free_symbols(size))
+            if (indices_.contains(symbol.name)) return;
+        found.push_back({size, least, node, what()});
+    };
+    const auto has_windows = [](Op op) {
+        return !is_run(op) && !is_user(op) &&
+               std::ranges::find(rule_of(op).attrs, AttrKey::kStride, &AttrSpec::key) != rule_of(op).attrs.end();
+    };
+    for (TensorId id = 0; id < tensors_.size(); ++id) {
+        const TensorRecord& record = tensors_[id];
+        const auto dims = dims_.span().subspan(record.dims_begin, record.rank);
+        if (std::ranges::all_of(dims, &ExprRef::is_small)) continue;
+        const std::uint32_t spatial = has_windows(nodes_[producer_[id]].op) ? 2 : record.rank;  // the first such dim
+        for (std::uint32_t axis = 0; axis < record.rank; ++axis)
+            note(dims[axis], axis >= spatial ? 1 : 0, producer_[id],
+                 [&] { return "dim " + std::to_string(axis) + " of its output"; });
+    }
+    for (NodeId id = 0; id < nodes_.size(); ++id) {
+        const NodeRecord& node = nodes_[id];
+        if (is_run(node.op)) {
+            for (const Run& run : runs_[node.attrs]) note(run.times, 0, id, [] { return "its number of runs"; });
+        } else if (is_user(node.op)) {
+            for (const ExprRef base : user_counts_[node.attrs].bases) note(base, 0, id, [] { return "an amount"; });
+            for (const Extent& extent : user_counts_[node.attrs].extents) {
+                note(extent.nominal, 0, id, [] { return "the nominal size of an extent"; });
+                note(extent.used, 0, id, [] { return "the used size of an extent"; });
+            }
+        }
+    }
+    return found;
+}
+
 std::string Graph::describe(NodeId id) const {
     std::string text = std::string(name_of(nodes_[id].op));
     text += " node ";

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TypeAlias
 
 from . import _core
-from .conventions import Convention, convention
+from .conventions import Convention, chosen
 from .errors import ConventionError
 from .expr import Expr
+from .sizes import OpenSizes
 
 __all__ = ["Basis", "fold"]
 
@@ -29,11 +30,14 @@ class Basis:
         At most 64 amounts; each is what all choices weigh in one proportion.
     weights : tuple of tuples of int or Fraction
         One row per choice, one entry per column.
+    sizes : OpenSizes
+        For which values of its dims the graph is one; to bind others is a ShapeError.
     """
 
     choices: tuple[str, ...]
     columns: tuple[Count, ...]
     weights: tuple[tuple[int | Fraction, ...], ...]
+    sizes: OpenSizes = field(default_factory=OpenSizes, repr=False)
 
     def price(self, choice: int | str) -> Count:
         """Return the price under a choice, given by its place or its name.
@@ -51,11 +55,17 @@ class Basis:
         return int(total) if isinstance(total, Fraction) and total.denominator == 1 else total
 
     def at(self, at: Mapping[str, int]) -> Basis:
-        """Return the basis with dims bound; names that stand in no column are ignored."""
+        """Return the basis with dims bound; names that stand in no column are ignored.
+
+        Raises
+        ------
+        ShapeError
+            If shapes do not fit with these values.
+        """
         bound = tuple(
             column.at(at, on_unknown="ignore") if isinstance(column, Expr) else column for column in self.columns
         )
-        return replace(self, columns=bound)
+        return replace(self, columns=bound, sizes=self.sizes.at(at))
 
     def _place(self, name: str) -> int:
         found = [place for place, known in enumerate(self.choices) if known == name]
@@ -64,8 +74,8 @@ class Basis:
         return found[0]
 
 
-def fold(tally: _core.Tally, choices: Sequence[str | Convention]) -> Basis:
+def fold(tally: _core.Tally, choices: Sequence[str | Convention], sizes: OpenSizes) -> Basis:
     """Return the basis of a tally of the core; see `flopcore.Tally.basis`."""
-    chosen = [each if isinstance(each, Convention) else convention(each) for each in choices]
-    columns, weights = _core.basis(tally, [each.compiled() for each in chosen])
-    return Basis(tuple(each.name for each in chosen), columns, weights)
+    conventions = chosen(choices)
+    columns, weights = _core.basis(tally, [each.compiled() for each in conventions])
+    return Basis(tuple(each.name for each in conventions), columns, weights, sizes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import combinations
 
-from .conventions import Convention, convention
+from .conventions import Convention, chosen, convention
 from .count import count
 from .errors import DataError
 from .explanation import by_kind
@@ -139,7 +139,7 @@ class Comparison:
         }
 
     def _place(self, wanted: str | Convention) -> int:
-        name = wanted.name if isinstance(wanted, Convention) else convention(wanted).name
+        name = convention(wanted).name
         names = [one.name for one in self.conventions]
         if name not in names:
             raise DataError(f"{name} was not compared; the comparison has {', '.join(names)}")
@@ -183,8 +183,8 @@ def compare(
     total          512                   544
     linear         512                   544
     """
-    chosen = tuple(one if isinstance(one, Convention) else convention(one) for one in conventions)
-    if not chosen:
+    priced = chosen(conventions)
+    if not priced:
         raise DataError("compare needs at least one convention")
     tally = count(graph, at=at)
     left_open = sorted(set(graph.dims) - set(at or {}))
@@ -192,13 +192,13 @@ def compare(
         raise DataError(f"compare works on numbers; bind {', '.join(map(repr, left_open))} with at=")
     kinds = tally.kinds()
     prices: dict[tuple[str, tuple[str, ...], str, str], list[int | Fraction]] = {}
-    for index, one in enumerate(chosen):
+    for index, one in enumerate(priced):
         for kind, terms in zip(kinds, by_kind(tally.core, one, {}), strict=True):
             for feature, price in terms.items():
-                sums = prices.setdefault((kind.op, kind.variant, kind.phase, feature), [0] * len(chosen))
+                sums = prices.setdefault((kind.op, kind.variant, kind.phase, feature), [0] * len(priced))
                 sums[index] += _number(price)
     exact = {key: tuple(_plain(Fraction(value)) for value in sums) for key, sums in prices.items()}
-    return Comparison(chosen, tuple(_number(tally.flop(one)) for one in chosen), exact)
+    return Comparison(priced, tuple(_number(tally.flop(one)) for one in priced), exact)
 
 
 def _number(amount: object) -> int | Fraction:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fractions import Fraction
@@ -20,7 +20,7 @@ from .errors import ConventionError
 from .file_schema import Schema, file_schema
 from .specification import EXTENT_KINDS, PHASES, OpSpec, specification
 
-__all__ = ["Convention", "Override", "Unit", "convention", "conventions"]
+__all__ = ["Convention", "Override", "Unit", "chosen", "convention", "conventions"]
 
 Unit: TypeAlias = Literal["MAC", "FLOP", "instruction"]
 Weight: TypeAlias = int | Fraction
@@ -256,13 +256,14 @@ class Convention:
         }
 
 
-def convention(name_or_path: str | os.PathLike[str]) -> Convention:
+def convention(name_or_path: str | os.PathLike[str] | Convention) -> Convention:
     """Return a convention by name or alias, or from a TOML file of your own.
 
     Parameters
     ----------
     name_or_path
-        A name or alias (see `conventions`), a name with its version (``macs@1``), or the path of a ``.toml`` file.
+        A name or alias (see `conventions`), a name with its version (``macs@1``), or the path of a ``.toml`` file. A
+        convention is returned as it is.
 
     Returns
     -------
@@ -273,6 +274,8 @@ def convention(name_or_path: str | os.PathLike[str]) -> Convention:
     ------
     ConventionError
         If there is no such convention, or the file does not describe one (every problem is listed).
+    TypeError
+        If it is no text, path or convention.
 
     Examples
     --------
@@ -281,6 +284,10 @@ def convention(name_or_path: str | os.PathLike[str]) -> Convention:
     >>> convention("torch-2.13").name
     'torch-2.13/measured'
     """
+    if isinstance(name_or_path, Convention):
+        return name_or_path
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise TypeError(f"a convention is a name, the path of a .toml file or a Convention, not {name_or_path!r}")
     if isinstance(name_or_path, os.PathLike) or name_or_path.endswith(".toml"):
         path = Path(name_or_path)
         try:
@@ -296,6 +303,13 @@ def convention(name_or_path: str | os.PathLike[str]) -> Convention:
         hint = f"did you mean {', '.join(repr(name) for name in close)}? " if close else ""
         raise ConventionError(f"there is no convention {name_or_path!r}; {hint}known: {', '.join(conventions())}")
     return found
+
+
+def chosen(names: Sequence[str | Convention]) -> tuple[Convention, ...]:
+    """Return several conventions; one name alone is a TypeError, lest its letters be taken for names."""
+    if isinstance(names, str | Convention):
+        raise TypeError(f"conventions must be a list, such as [{str(getattr(names, 'name', names))!r}]")
+    return tuple(map(convention, names))
 
 
 def conventions() -> tuple[str, ...]:

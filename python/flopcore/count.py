@@ -6,15 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
-from typing import Any, Literal, Protocol, TypeAlias, overload
+from operator import index as whole
+from typing import Any, Literal, Protocol, TypeAlias, get_args, overload
 
 from . import _core
 from .basis import Basis, fold
-from .conventions import Convention, convention
-from .errors import DataError
+from .conventions import Convention
+from .conventions import convention as find_convention
+from .errors import ConventionError, DataError
 from .explanation import Explanation, Kind, explain, node_kinds
 from .expr import Expr
 from .graph import Graph, check_routers
+from .sizes import OpenSizes
 from .specification import EXTENT_KINDS, PHASES, specification
 
 __all__ = ["Count", "Extent", "GroupBy", "Row", "Tally", "Traffic", "count"]
@@ -162,12 +165,20 @@ class Tally:
         are none; there are some only if ``on_unsupported="list"`` was asked for.
     unknown_routers : tuple of str
         Choices of experts whose weights are not known, as the graph lists them.
+    sizes : OpenSizes
+        For which values of its dims the graph is one; to bind others is a ShapeError.
     """
 
     core: _core.Tally
     dims: tuple[str, ...] = ()
     unsupported: Mapping[str, int] = field(default_factory=dict)
     unknown_routers: tuple[str, ...] = ()
+    sizes: OpenSizes = field(default_factory=OpenSizes)
+
+    def __repr__(self) -> str:
+        nodes = sum(kind.nodes for kind in self.kinds())
+        left_out = f", unsupported={dict(self.unsupported)}" if self.unsupported else ""
+        return f"Tally(nodes={nodes}, dims={self.dims}, parameters={self.parameters}{left_out})"
 
     @property
     def parameters(self) -> Count:
@@ -218,10 +229,14 @@ class Tally:
             If there is no such convention or grouping.
         DataError
             If `at` names no dim of the graph, or a value outside its bounds.
+        ShapeError
+            If shapes do not fit once dims are bound: a size is negative or a fraction, a window larger than its input.
         CountOverflowError
             If a count does not fit 127 bits; the message names the op.
         """
-        chosen = _resolve(convention)
+        chosen = find_convention(convention)
+        if by not in (None, *get_args(GroupBy)):
+            raise ConventionError(f"{by!r} is no known grouping; known: {', '.join(get_args(GroupBy))}")
         total, groups = _core.price(self.core, chosen.compiled(), by or "none")
         if by is None:
             return self._bind(total, at)
@@ -251,7 +266,7 @@ class Tally:
         >>> fc.count(graph).training_flop("deepspeed-0.19")
         3072
         """
-        chosen = _resolve(convention)
+        chosen = find_convention(convention)
         forward = self.flop(chosen, at=at)
         if chosen.backward is not None:
             return _whole((1 + chosen.backward) * forward)
@@ -289,7 +304,7 @@ class Tally:
         (0, [('relu', 128)])
         """
         self._bind(0, at)
-        return explain(self.core, _resolve(convention), at=dict(at or {}), unsupported=self.unsupported)
+        return explain(self.core, find_convention(convention), at=dict(at or {}), unsupported=self.unsupported)
 
     @overload
     def bytes(self, *, at: Mapping[str, int] | None = ..., by: None = ...) -> Traffic: ...
@@ -382,7 +397,7 @@ class Tally:
         >>> [str(column) for column in basis.columns], basis.weights
         (['640*batch'], ((1,), (2,), (2,)))
         """
-        return fold(self.core, choices)
+        return fold(self.core, choices, self.sizes)
 
     def _bind(self, value: Count, at: Mapping[str, int] | None) -> Count:
         """Bind dims; a name must be a dim of the graph, but need not stand in every amount."""
@@ -390,6 +405,7 @@ class Tally:
         if unknown:
             known = ", ".join(self.dims) or "all its dims are numbers"
             raise DataError(f"the graph has no dim {', '.join(map(repr, unknown))}; its dims: {known}")
+        self.sizes.at(at or {})
         return value.at(at, on_unknown="ignore") if at and isinstance(value, Expr) else value
 
     def blocks(self) -> tuple[str, ...]:
@@ -428,10 +444,6 @@ def _counting(feature: str) -> Convention:
 
 def _whole(value: Count) -> Count:
     return int(value) if isinstance(value, Fraction) and value.denominator == 1 else value
-
-
-def _resolve(name: str | Convention) -> Convention:
-    return name if isinstance(name, Convention) else convention(name)
 
 
 def count(graph: Graph | TorchModule, *args: object, at: Mapping[str, int] | None = None) -> Tally:
@@ -479,9 +491,24 @@ def count(graph: Graph | TorchModule, *args: object, at: Mapping[str, int] | Non
         graph = from_torch(graph, args)
     elif args:
         raise TypeError("a graph takes no inputs; bind its dims with at={...}")
-    return Tally(
-        _core.walk(graph.core, dict(at or {})),
-        tuple(sorted(graph.dims)),
-        dict(graph.unsupported),
-        tuple(graph.unknown_routers),
-    )
+    bound = _numbers(at)
+    walked = _core.walk(graph.core, bound)
+    dims = tuple(sorted(graph.dims))
+    sizes = OpenSizes(tuple(graph.core.open_sizes()) if dims else ()).at(bound)
+    return Tally(walked, dims, dict(graph.unsupported), tuple(graph.unknown_routers), sizes)
+
+
+def _numbers(at: Mapping[str, int] | None) -> dict[str, int]:
+    """Return bindings as plain integers."""
+    if not isinstance(at, Mapping | None):
+        raise TypeError(f"at must be a mapping from dim names to ints, not {at!r}")
+    bound = {}
+    for name, value in (at or {}).items():
+        if not isinstance(name, str):
+            raise TypeError(f"a dim name must be a str, not {name!r}")
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise TypeError(f"the value of dim {name!r} must be an int, not {value!r}")
+        bound[name] = whole(value)
+        if not -(2**62) <= bound[name] < 2**62:
+            raise DataError(f"dim {name!r} cannot be {value}: it must be below 2^62")
+    return bound

@@ -87,7 +87,7 @@ def module_tree(graph: Graph, convention_: str | Convention = "macs", *, at: Map
     >>> [(level, module.path, module.cost, module.parameters) for level, module in tree.walk()]
     [(0, '', 5120, 640), (1, 'head', 5120, 640)]
     """
-    chosen = convention_ if isinstance(convention_, Convention) else convention(convention_)
+    chosen = convention(convention_)
     tally = count_graph(graph, at=at)
     blocks = _blocks(graph, tally, at or {})
     costs = tally.flop(chosen, by="module")

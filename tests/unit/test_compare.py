@@ -101,5 +101,15 @@ def test_what_cannot_be_compared_is_said() -> None:
         fc.compare(graph, [], at={"batch": 1})
     with pytest.raises(fc.ConventionError, match="no convention 'mac'"):
         fc.compare(graph, ["mac"], at={"batch": 1})
+    for one in ("macs", fc.convention("macs")):
+        with pytest.raises(TypeError, match=r"must be a list, such as \['macs'\]"):
+            fc.compare(graph, one, at={"batch": 1})
+    for wrong in (None, 3):
+        with pytest.raises(TypeError, match=f"a convention is a name, .* not {wrong}"):
+            fc.count(graph).flop(wrong)
+    with pytest.raises(
+        fc.ConventionError, match="'kind' is no known grouping; known: op, module, dtype, phase, feature"
+    ):
+        fc.count(graph).flop(by="kind")
     with pytest.raises(fc.DataError, match=r"torch-2\.13/measured was not compared; the comparison has macs"):
         fc.compare(graph, ["macs"], at={"batch": 1}).explain("macs", "torch-2.13")

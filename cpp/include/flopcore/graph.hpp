@@ -97,6 +97,14 @@ struct NodeColumns {
     std::span<const std::uint32_t> attrs;  // interned sets
 };
 
+// A size that some values of its dims make too small, or a fraction: the graph is none for those values.
+struct OpenSize {
+    ExprRef size;
+    std::int64_t least;  // 1 for places of a window, else 0
+    NodeId node;         // the first one that has it
+    std::string what;    // "dim 2 of its output", "its number of runs", "an amount"
+};
+
 class Graph {
   public:
     Graph();
@@ -164,6 +172,9 @@ class Graph {
     [[nodiscard]] std::span<const TensorId> symbolic_leaves() const { return symbolic_leaves_.span(); }
     // Dims of the leaves, attributes and repeats, sorted by name, but for the indices of loops: what a walk may bind.
     [[nodiscard]] std::vector<Symbol> symbols() const;
+    // Sizes that bounds alone do not show to be whole and large enough, each once; those with the index of a loop,
+    // which are known only inside it, are not among them.
+    [[nodiscard]] std::vector<OpenSize> open_sizes() const;
     // "conv node 'enc.3.conv' (#412)"
     [[nodiscard]] std::string describe(NodeId id) const;
     [[nodiscard]] std::size_t memory_bytes() const;
