@@ -7,6 +7,7 @@ file; 130 interrupted. Data goes to stdout; progress, warnings and errors to std
 from __future__ import annotations
 
 import errno
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from fractions import Fraction
@@ -37,6 +38,11 @@ AXES = ("op", "module", "dtype", "phase", "feature")
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning as a line on stderr, without the place in our code."""
+    click.echo(f"Warning: {message}", err=True)
+
+
 class _CheckFailed(click.ClickException):
     exit_code = CHECK_FAILED
 
@@ -57,7 +63,9 @@ class _Commands(click.Group):
         from .errors import ConventionError, FlopcoreError, UnsupportedOp
 
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
@@ -107,8 +115,8 @@ def _bind(graph: Graph, given: tuple[tuple[str, int], ...]) -> dict[str, int | N
             hint = f"did you mean {close[0]!r}? " if close else ""
             raise click.UsageError(f"--dim {name}={size}: the model has no dim {name!r}; {hint}its dims: {known}")
         low, high, step = dims[name]
-        if size < low or (high is not None and size > high) or size % step:
-            allowed = f"at least {low}" + (f", at most {high}" if high is not None else "")
+        if size < low or size > (2**62 - 1 if high is None else high) or size % step:
+            allowed = f"at least {low}" + (f", at most {high}" if high is not None else ", below 2^62")
             multiple = f", a multiple of {step}" if step > 1 else ""
             raise click.UsageError(f"--dim {name}={size}: {name!r} is {allowed}{multiple}")
     sizes = dict(given)

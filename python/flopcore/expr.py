@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from operator import index
 from typing import TYPE_CHECKING, Literal, TypeAlias, final
 
 from . import _core
@@ -110,6 +111,9 @@ class Expr:
     def __repr__(self) -> str:
         return f"Expr({self._value.text()})"
 
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
     def __reduce__(self) -> tuple[object, ...]:
         from .expr_forms import from_json
 
@@ -213,7 +217,7 @@ class Expr:
         columns: dict[str, NDArray[np.int64]] = {}
         for name, values in self._checked(at, on_unknown).items():
             column = np.asarray(values)
-            if column.dtype.kind not in "iu":
+            if column.dtype.kind not in "iu" and column.size:
                 raise TypeError(f"the values of dim {name!r} must be integers, not {column.dtype}")
             if column.dtype.kind == "u" and column.size and int(column.max()) >= 2**63:
                 raise DataError(f"the values of dim {name!r} must fit 63 bits")
@@ -432,11 +436,11 @@ def dim(name: str, *, min: int = 1, max: int | None = None, multiple_of: int = 1
     if not isinstance(name, str):
         raise TypeError(f"name must be a str, not {name!r}")
     for argument, value in (("min", min), ("multiple_of", multiple_of), *((("max", max),) if max is not None else ())):
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise TypeError(f"{argument} must be an int, not {value!r}")
         if not -(2**62) <= value < 2**62:
             raise ValueError(f"{argument} must fit 62 bits, got {value}")
-    return _core.expr_dim(name, min, max, multiple_of)
+    return _core.expr_dim(name, index(min), None if max is None else index(max), index(multiple_of))
 
 
 def minimum(first: Operand, *others: Operand) -> Operand:

@@ -147,7 +147,8 @@ def _to_sympy(expr: Operand, known: dict[Expr, sympy.Expr]) -> sympy.Expr:
                     known[atom] = sympy.Dummy(f"i{head[1][0]}", integer=True)
                 elif head[0] == "sum":
                     index, body, low_end, high_end = (_to_sympy(argument, known) for argument in head[1])
-                    known[atom] = sympy.Sum(body, (index, low_end, high_end - 1))
+                    # sympy takes a sum from m to n < m - 1 as minus the terms between (Karr); ours is empty
+                    known[atom] = sympy.Sum(body, (index, low_end, sympy.Max(low_end, high_end) - 1))
                 else:
                     arguments = [_to_sympy(argument, known) for argument in head[1]]
                     known[atom] = (

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from . import _core
-from .errors import DataError
+from .errors import DataError, GraphError
 from .expr import Expr
 from .graph_blocks import Blocks, DimLike, Tensor
 from .user_ops import TensorType, UserOp, find_op
@@ -54,8 +54,12 @@ def _flat_padding(padding: int | Sequence[int] | Sequence[tuple[int, int]], n: i
     return begins + ends
 
 
-def _per_dim(value: int | Sequence[int], n: int) -> list[int]:
-    return [value] * n if isinstance(value, int) else list(value)
+def _per_dim(value: int | Sequence[int], n: int, what: str) -> list[int]:
+    if isinstance(value, int):
+        return [value] * n
+    if not isinstance(value, Sequence):
+        raise TypeError(f"{what} must be an int or one per dim, not {value!r}")
+    return list(value)
 
 
 def check_routers(unknown: Sequence[str]) -> None:
@@ -176,6 +180,9 @@ class Graph(Blocks):
         return self._leaf("constant", name, shape, dtype, origin)
 
     def _leaf(self, op: str, name: str, shape: Sequence[DimLike], dtype: str, origin: str) -> Tensor:
+        for what, text in (("name", name), ("dtype", dtype), ("origin", origin)):
+            if not isinstance(text, str):
+                raise TypeError(f"{what} must be a str, not {text!r}")
         return Tensor(self, self.core.add_leaf(op, list(shape), dtype, self._block, name, self.current_scope, origin))
 
     # ------------------------------------------------------------------ any op
@@ -231,6 +238,8 @@ class Graph(Blocks):
         [(8, 10), (8, 20)]
         """
         scope = self.current_scope
+        if not isinstance(op, str) or not isinstance(name, str) or not isinstance(origin, str):
+            raise TypeError(f"op, name and origin must be str, not {op!r}, {name!r}, {origin!r}")
         user = find_op(op)
         if user is not None:
             return self._user_op(user, inputs, dict(attrs or {}), name, origin)
@@ -304,7 +313,8 @@ class Graph(Blocks):
 
     def tensor(self, number: int) -> Tensor:
         """Return the tensor of an id that a bulk append gave; GraphError if there is none."""
-        self.core.shape(number)
+        if not 0 <= number < self.core.n_tensors:
+            raise GraphError(f"no tensor #{number}; there are {self.core.n_tensors}")
         return Tensor(self, number)
 
     # ------------------------------------------------------------------ contractions
@@ -338,7 +348,8 @@ class Graph(Blocks):
         for the stride, with an odd place at the end (same_upper) or at the beginning (same_lower).
         """
         n = max(len(x.shape) - 2, 0)
-        attrs: dict[str, AttrValue] = {"stride": _per_dim(stride, n), "dilation": _per_dim(dilation, n)}
+        attrs: dict[str, AttrValue] = {}
+        attrs["stride"], attrs["dilation"] = _per_dim(stride, n, "stride"), _per_dim(dilation, n, "dilation")
         if isinstance(padding, str):
             attrs["auto_padding"] = padding
         else:
@@ -537,10 +548,10 @@ class Graph(Blocks):
     ) -> Tensor:
         n = max(len(x.shape) - 2, 0)
         attrs: dict[str, AttrValue] = {
-            "kernel": _per_dim(kernel, n),
-            "stride": _per_dim(kernel if stride is None else stride, n),
+            "kernel": _per_dim(kernel, n, "kernel"),
+            "stride": _per_dim(kernel if stride is None else stride, n, "stride"),
             "padding": _flat_padding(padding, n),
-            "dilation": _per_dim(dilation, n),
+            "dilation": _per_dim(dilation, n, "dilation"),
             "ceil_mode": ceil_mode,
         }
         return self.op(op, [x], attrs, name=name, origin=origin)

@@ -94,9 +94,14 @@ class UserOp:
             if extent is not None:
                 self._check_amount(f"{feature} ({extent.kind}, nominal)", extent.nominal)
                 self._check_amount(f"{feature} ({extent.kind}, used)", extent.used)
+                self._check_used(extent.nominal, extent.used)
                 sizes = (extent.kind, extent.nominal, extent.used, extent.grade)
             found.append((feature, base, sizes))
         return found
+
+    def _check_used(self, nominal: object, used: object) -> None:
+        if isinstance(nominal, int) and isinstance(used, int) and used > nominal:
+            raise DataError(f"op {self.name!r}: an extent uses {used} of {nominal}; it must not use more than there is")
 
     def _check_feature(self, feature: str) -> None:
         known = [name for name in _core.feature_names() if name not in _SIZES]
@@ -168,6 +173,9 @@ def register_op(
         raise GraphError(f"op {name!r} exists already; choose another name, such as 'mine.{name}'")
     if name in _REGISTERED and not replace:
         raise GraphError(f"op {name!r} is registered already; unregister it, or say replace=True")
+    for what, rule in (("infer", infer), ("count", count)):
+        if not callable(rule):
+            raise TypeError(f"{what} must be a function, not {rule!r}")
     for slot in weights:
         if isinstance(slot, bool) or not isinstance(slot, int) or slot < 0:
             raise TypeError(f"weights are numbers of inputs, not {slot!r}")

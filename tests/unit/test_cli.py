@@ -423,6 +423,7 @@ def test_count_past_127_bits_names_the_op(tmp_path: Path) -> None:
         (["--dim", "seq=8"], "missing --dim batch=SIZE"),
         (["--dim", "batch=-1", "--dim", "seq=8"], "'batch' is at least 1"),
         (["--dim", "batch=1", "--dim", "sequence=8"], "did you mean 'seq'? its dims: batch, seq"),
+        (["--dim", "batch=1", "--dim", f"seq={10**30}"], "'seq' is at least 1, below 2^62"),
         (["--dim", "batch"], "is not NAME=SIZE"),
         (["--dim", "batch=many"], "the size 'many' is not an integer"),
         (["--dim", "batch=1", "--dim", "batch=2", "--dim", "seq=8"], "given twice"),
@@ -433,6 +434,25 @@ def test_count_past_127_bits_names_the_op(tmp_path: Path) -> None:
 )
 def test_bad_options_are_usage(config: Path, options: list[str], says: str) -> None:
     assert says in fails(2, "count", config, *options)
+
+
+def test_full_disk_is_no_line_exceeded(config: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this machine has no /dev/full")
+    program = [sys.executable, "-c", "from flopcore.cli import main; main()", "count", str(config)]
+    with open("/dev/full", "wb") as full:
+        found = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert found.returncode == 4
+    assert found.stderr == "Error: output: No space left on device\n"
+
+
+def test_warnings_are_one_line(config: Path) -> None:
+    strange = config.with_name("strange.json")
+    strange.write_text(json.dumps(json.loads(config.read_text()) | {"flux": 12}))
+    program = [sys.executable, "-c", "from flopcore.cli import main; main()", "count", str(strange), "--json"]
+    found = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert found.stderr == (f"Warning: {strange}: keys that are not understood and could change the count: flux\n")
+    assert json.loads(found.stdout)["schema"] == "flopcore.count/1"
 
 
 def test_missing_file_is_usage(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import pickle
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 import flopcore as fc
@@ -58,7 +59,6 @@ def test_operands_of_a_wrong_kind_are_named(bad):
 
 
 def test_numpy_integers_are_integers():
-    np = pytest.importorskip("numpy")
     assert SEQ + np.int64(3) == SEQ + 3
 
 
@@ -126,6 +126,7 @@ def test_a_dim_definition_is_checked_before_the_core():
         fc.dim("x", max=2.5)
     with pytest.raises(ValueError, match="62 bits"):
         fc.dim("x", min=2**62)
+    assert fc.dim("x", min=np.int64(2), max=np.int8(9)).max == 9
 
 
 def test_missing_and_unknown_names_are_listed():
@@ -277,7 +278,6 @@ def test_sums_in_closed_form_and_not():
 
 
 def test_many_points_at_once():
-    np = pytest.importorskip("numpy")
     cost = BATCH * SEQ * (SEQ + 1) / 2 + SEQ // 128
     seq = np.arange(1, 2001, dtype=np.int32).reshape(2, 1000)
     values = cost.evaluate({"batch": 3, "seq": seq})
@@ -292,10 +292,10 @@ def test_many_points_at_once():
     assert grid.tolist() == [[3, 4], [6, 8]]
     assert (BATCH * SEQ).evaluate({"batch": 2, "seq": 3}).tolist() == 6
     assert (BATCH * SEQ).evaluate({"batch": [2], "seq": [3]}, exact=True).tolist() == [6]
+    assert (BATCH * SEQ).evaluate({"batch": [], "seq": 3}).tolist() == []
 
 
 def test_many_points_are_checked():
-    np = pytest.importorskip("numpy")
     with pytest.raises(fc.DataError, match="'even' cannot be 5"):
         (EVEN * SEQ).evaluate({"even": [2, 5], "seq": [1, 1]})
     with pytest.raises(fc.DataError, match="no value for dim 'even'"):
@@ -315,7 +315,6 @@ def test_many_points_are_checked():
 
 
 def test_float_error_is_within_the_stated_bound():
-    np = pytest.importorskip("numpy")
     cost = 24 * BATCH * SEQ * EVEN**2 - 7 * BATCH * SEQ**2 * EVEN + Fraction(1, 3) * SEQ**3 - 5 * BATCH + 1
     rng = np.random.default_rng(0)
     at = {
@@ -349,6 +348,23 @@ def test_sympy_agrees():
         symbols = {s: {"seq": seq, "batch": batch}[s.name] for s in expr.to_sympy().free_symbols}
         value = expr.to_sympy().subs(symbols)
         assert value == sympy.Rational(*Fraction(expr.at({"seq": seq, "batch": batch})).as_integer_ratio())
+
+
+def test_an_empty_sum_is_nothing_in_sympy_too():
+    pytest.importorskip("sympy")
+    step = fc.dim("step", min=0)
+    lazy = fc.sum_over((step + 1) // 3, step, 3, SEQ)
+    for seq in (1, 2, 3, 4, 9):
+        (symbol,) = lazy.to_sympy().free_symbols
+        assert (
+            lazy.to_sympy().subs(symbol, seq).doit()
+            == lazy.at({"seq": seq})
+            == sum((i + 1) // 3 for i in range(3, seq))
+        )
+
+
+def test_expressions_format_as_text():
+    assert f"{2 * SEQ:>8}|" == "   2*seq|"
 
 
 @pytest.mark.parametrize("divisor", [1, 2, 3, 7, 2**61])

@@ -320,7 +320,14 @@ def test_unknown_keys_that_could_count_are_reported() -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("", "not JSON"), ("{", "not JSON"), ("[1]", "must be an object"), ("[" * 100_000, "not JSON")],
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[1]", "must be an object"),
+        ("[" * 100_000, "not JSON: .* nest too deep"),
+        ('{"hidden_size": ' + "9" * 5000 + "}", "not JSON: a number has more than 4300 digits"),
+    ],
+    ids=["empty", "cut short", "list", "deep", "long number"],
 )
 def test_files_that_are_no_config(tmp_path: Path, content: str, words: str) -> None:
     path = tmp_path / "config.json"

@@ -187,6 +187,16 @@ def test_split_has_all_its_outputs() -> None:
     assert output_shapes(graph) == [(2, 4), (2, 5)]
     graph = single("Split", [(2, 9)], opset=18, outputs=("a", "b"), axis=1, num_outputs=2)
     assert output_shapes(graph) == [(2, 5), (2, 4)]
+    with pytest.raises(fc.DataError, match="num_outputs is 1000000000, the node has 2"):
+        single("Split", [(2, 9)], opset=18, outputs=("a", "b"), axis=1, num_outputs=10**9)
+
+
+def test_what_a_file_says_twice_must_agree() -> None:
+    with pytest.raises(fc.DataError, match=r"kernel_shape is \[5, 5\], the weight has windows of \[3, 3\]"):
+        single("Conv", [(1, 2, 9, 9)], [(4, 2, 3, 3)], kernel_shape=[5, 5])
+    twice = [ow.value("x", [2]), ow.value("x", [3])]
+    with pytest.raises(fc.GraphError, match="two inputs of the name 'x'"):
+        fc.from_onnx(ow.model([ow.node("Relu", ["x"], ["y"])], twice, ["y"]))
 
 
 def test_gather_is_an_embedding_or_a_slice() -> None:

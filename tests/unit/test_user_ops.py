@@ -76,6 +76,7 @@ def test_rules_are_asked_once_and_the_answer_is_kept_as_an_expression():
         ({"mac": -3}, fc.DataError, "is -3, must be 0 or more"),
         ({"mac": -fc.dim("n")}, fc.ShapeError, "the amount of mac is negative: -n"),
         ([("mac", 1, fc.Extent("causal", 4, -1, "exact"))], fc.DataError, "causal, used"),
+        ([("mac", 1, fc.Extent("causal", 4, 5, "exact"))], fc.DataError, "uses 5 of 4"),
         ([("mac", 1, fc.Extent("windy", 4, 1, "exact"))], fc.GraphError, "'windy' is no known extent kind"),
         ([("mac", 1, None)] * 30, fc.GraphError, "more than"),
     ],
@@ -115,6 +116,11 @@ def test_infer_must_return_types():
         g.op("nothing", [x])
     with pytest.raises(fc.ShapeError, match="dim -2 is negative"):
         g.op("minus", [x])
+
+
+def test_rules_are_functions():
+    with pytest.raises(TypeError, match="count must be a function, not 3"):
+        fc.register_op("mine", infer=same, count=3)
 
 
 def test_names_are_unique():

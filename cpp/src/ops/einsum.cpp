@@ -15,7 +15,8 @@ using Labels = std::bitset<kLabels>;
 std::size_t letter(char c) {
     if (c >= 'a' && c <= 'z') return static_cast<std::size_t>(c - 'a') + 26;
     if (c >= 'A' && c <= 'Z') return static_cast<std::size_t>(c - 'A');
-    shape_error(std::string("equation holds '") + c + "'; it takes letters, commas, '...' and '->'");
+    const std::string found = c > ' ' && c <= '~' ? std::string{'\'', c, '\''} : "what is no letter of ASCII";
+    shape_error("equation holds " + found + "; it takes letters, commas, '...' and '->'");
 }
 
 // An equation over given operands: which labels each has, how large they are, and the output.
@@ -30,6 +31,8 @@ class Equation {
         const std::size_t arrow = text.find("->");
         const bool explicit_output = arrow != std::string::npos;
         if (explicit_output) right = text.substr(arrow + 2), text.resize(arrow);
+        for (const char c : text)
+            if (c != ',' && c != '.') (void)letter(c);  // throws
         std::vector<std::string> terms{""};
         for (const char c : text) c == ',' ? void(terms.emplace_back()) : terms.back().push_back(c);
         if (terms.size() != inputs.size())

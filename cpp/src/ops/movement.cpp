@@ -23,9 +23,9 @@ void infer_reshape(InferContext& context) {
     if (open) {
         if (is_zero(known)) shape_error("-1 is undetermined: the other dims hold 0 elements");
         rest = exprs.floordiv(elements, known);
-        require_equal(exprs, exprs.mul(rest, known), elements, "the element counts before and after");
+        require_equal(exprs, elements, exprs.mul(rest, known), "the element counts before and after");
     } else {
-        require_equal(exprs, known, elements, "the element counts before and after");
+        require_equal(exprs, elements, known, "the element counts before and after");
     }
     context.out.begin(x.dtype);
     for (const ExprRef dim : shape) context.out.push(dim == ExprRef::small(-1) ? rest : dim);

@@ -39,6 +39,15 @@ _NEUTRAL_KEYS = """
 _NEUTRAL = frozenset(_NEUTRAL_KEYS.split())
 
 
+def json_problem(error: ValueError | RecursionError) -> str:
+    """Return what is wrong with text that the parser of JSON refused."""
+    if isinstance(error, RecursionError):
+        return "not JSON: lists and objects nest too deep"
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return f"not JSON: {error}"
+    return "not JSON: a number has more than 4300 digits"  # the one other ValueError of the parser: Python's limit
+
+
 def load(config: str | os.PathLike[str] | Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
     """Return the label and the content of a config: a file, a directory with a config.json, or a dict."""
     if isinstance(config, Mapping):
@@ -55,7 +64,7 @@ def load(config: str | os.PathLike[str] | Mapping[str, object]) -> tuple[str, Ma
     except (ValueError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: not JSON: {error}") from error
+        raise DataError(f"{path}: {json_problem(error)}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: the top level must be an object, is {type(content).__name__}")
     return str(path), content

@@ -166,9 +166,13 @@ class _Importer:
         for tensor in graph.initializers():
             stored.add(tensor.name)
             names.set(tensor.name, self._stored(tensor, tensor.name))
+        seen: set[str] = set()
         for name, kind, dtype, shape in graph.inputs():
             if name in stored:  # up to IR version 3 every initializer is listed as an input too
                 continue
+            if name in seen:
+                raise GraphError(f"the graph has two inputs of the name {name!r}")
+            seen.add(name)
             if kind != "tensor" or dtype == TEXT:
                 names.set(name, Value(name, "", (), kind=kind if kind != "tensor" else "text"))
                 continue

@@ -52,14 +52,14 @@ def _scalar(b: Builder, node: Node, dtype: str) -> Value:
 
 def _conv(b: Builder, node: Node) -> Result:
     x, weight = node.input(0), node.input(1)
-    attrs = window(node, x.shape[2:], kernel_of(weight), named=True) | {"groups": node.integer("group", 1)}
+    attrs = window(node, x.shape[2:], kernel_of(node, weight), named=True) | {"groups": node.integer("group", 1)}
     bias = node.optional(2)
     return b.emit(node, "conv", [x, b.weight(node, weight), None if bias is None else b.weight(node, bias)], attrs)
 
 
 def _conv_transpose(b: Builder, node: Node) -> Result:
     x, weight, bias = node.input(0), node.input(1), node.optional(2)
-    kernel = kernel_of(weight)
+    kernel = kernel_of(node, weight)
     rank = len(kernel)
     stride = node.integers("strides") or (1,) * rank
     dilation = node.integers("dilations") or (1,) * rank
@@ -105,7 +105,7 @@ def _qlinear_matmul(b: Builder, node: Node) -> Result:
 
 def _conv_integer(b: Builder, node: Node) -> Result:
     x, weight = node.input(0), node.input(1)
-    attrs = window(node, x.shape[2:], kernel_of(weight), named=True) | {
+    attrs = window(node, x.shape[2:], kernel_of(node, weight), named=True) | {
         "groups": node.integer("group", 1),
         "dtype": "int32",
     }
@@ -117,7 +117,7 @@ def _qlinear_conv(b: Builder, node: Node) -> Result:
     x, x_scale, x_zero, weight, w_scale, w_zero, scale, zero, bias = (node.optional(i) for i in range(9))
     if x is None or weight is None or zero is None:
         raise DataError(f"{node.describe()}: an input is missing")
-    attrs = window(node, x.shape[2:], kernel_of(weight), named=True) | {
+    attrs = window(node, x.shape[2:], kernel_of(node, weight), named=True) | {
         "groups": node.integer("group", 1),
         "dtype": zero.dtype,
     }

@@ -140,6 +140,8 @@ def _split(b: Builder, node: Node) -> Sequence[Result]:
             raise NotCountable("sizes computed from data")
     if sizes is None:
         parts = node.integer("num_outputs", len(node.outputs))
+        if parts != len(node.outputs):
+            raise DataError(f"{node.describe()}: num_outputs is {parts}, the node has {len(node.outputs)}")
         size = x.shape[axis]
         part = whole(ceildiv(size, parts))
         sizes = [*[part] * (parts - 1), whole(size - part * (parts - 1))]

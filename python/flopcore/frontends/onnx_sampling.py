@@ -143,7 +143,7 @@ def _deform_conv(b: Builder, node: Node) -> Result:
     if x.rank != 4 or weight.rank != 4 or offset.rank != 4:
         raise NotCountable("DeformConv of other than two spatial dims")
     bias = node.optional(3)
-    attrs = window(node, x.shape[2:], kernel_of(weight)) | {"groups": node.integer("group", 1)}
+    attrs = window(node, x.shape[2:], kernel_of(node, weight)) | {"groups": node.integer("group", 1)}
     inputs = [x, weight, offset, None if bias is None else b.weight(node, bias), node.optional(4)]
     return b.emit(node, "deform_conv", inputs, attrs)
 

@@ -42,11 +42,14 @@ def window(node: Node, spatial: Sequence[Size], kernel: Sequence[int], *, named:
     return {"stride": list(stride), "dilation": list(dilation), "padding": list(pads)}
 
 
-def kernel_of(weight: Value) -> list[int]:
-    """Return the sizes of the windows of a weight."""
+def kernel_of(node: Node, weight: Value) -> list[int]:
+    """Return the sizes of the windows of a weight, which kernel_shape repeats."""
     kernel = [size for size in weight.shape[2:] if isinstance(size, int)]
     if len(kernel) != weight.rank - 2:
         raise NotCountable("a kernel of unknown size")
+    if tuple(node.integers("kernel_shape") or kernel) != tuple(kernel):
+        said = list(node.integers("kernel_shape") or ())
+        raise DataError(f"{node.describe()}: kernel_shape is {said}, the weight has windows of {kernel}")
     return kernel
 
 
