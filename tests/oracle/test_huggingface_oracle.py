@@ -116,6 +116,14 @@ QWEN3_NEXT = {
     "linear_key_head_dim": 12,
     "linear_value_head_dim": 10,
 }
+DISTIL = {"vocab_size": 50, "dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 96, "max_position_embeddings": 40}
+DEBERTA = {
+    "relative_attention": True,
+    "pos_att_type": "p2c|c2p",
+    "position_buckets": 6,
+    "position_biased_input": False,
+    "max_relative_positions": -1,
+}
 DBRX = {
     "d_model": 64,
     "n_heads": 4,
@@ -126,7 +134,22 @@ DBRX = {
 ERNIE = {"moe_num_experts": 6, "moe_k": 2, "moe_intermediate_size": 40}
 SMALL_GPT = {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 40}
 NEO = {"hidden_size": 64, "num_layers": 3, "num_heads": 4, "window_size": 5, "max_position_embeddings": 40}
-OWN_KEYS = ("Mamba", "FalconMamba", "Mamba2", "T5", "Whisper", "CLIP", "CLIPText", "CLIPVision")
+ENCODERS = (
+    "Albert", "Bert", "Camembert", "Data2VecText", "DebertaV2", "DeiT", "Electra", "MPNet", "Roberta", "ViT"
+)  # fmt: skip
+OWN_KEYS = (
+    "DistilBert",
+    "Mamba",
+    "FalconMamba",
+    "Mamba2",
+    "MT5",
+    "T5",
+    "UMT5",
+    "Whisper",
+    "CLIP",
+    "CLIPText",
+    "CLIPVision",
+)
 
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("Llama", "ForCausalLM", {"attention_bias": True, "mlp_bias": True}),
@@ -160,6 +183,20 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("Albert", "ForMaskedLM", {"embedding_size": 24}),
     ("Albert", "ForSequenceClassification", {"embedding_size": 24, "num_labels": 3}),
     ("Albert", "ForQuestionAnswering", {"embedding_size": 64}),
+    ("Camembert", "ForMaskedLM", {"pad_token_id": 1}),
+    ("Data2VecText", "Model", {"pad_token_id": 1}),
+    ("DebertaV2", "Model", DEBERTA | {"share_att_key": True, "norm_rel_ebd": "layer_norm", "embedding_size": 24}),
+    ("DebertaV2", "ForSequenceClassification", DEBERTA | {"type_vocab_size": 2, "position_biased_input": True}),
+    ("DebertaV2", "ForMaskedLM", {"relative_attention": False}),
+    ("DistilBert", "Model", DISTIL),
+    ("DistilBert", "ForMaskedLM", DISTIL),
+    ("DistilBert", "ForSequenceClassification", DISTIL),
+    ("Electra", "ForPreTraining", {"embedding_size": 24}),
+    ("Electra", "ForMaskedLM", {"embedding_size": 24}),
+    ("Electra", "ForSequenceClassification", {"embedding_size": 64, "num_labels": 3}),
+    ("MPNet", "Model", {}),
+    ("MPNet", "ForMaskedLM", {}),
+    ("MPNet", "ForTokenClassification", {"num_labels": 5}),
     ("Roberta", "Model", {"pad_token_id": 1}),
     ("Roberta", "ForMaskedLM", {"pad_token_id": 1}),
     ("Roberta", "ForSequenceClassification", {"num_labels": 3, "pad_token_id": 1}),
@@ -277,6 +314,9 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("T5", "ForConditionalGeneration", SMALL_T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
     ("T5", "Model", SMALL_T5 | {"num_decoder_layers": 4}),
     ("T5", "EncoderModel", SMALL_T5),
+    ("MT5", "ForConditionalGeneration", SMALL_T5),
+    ("UMT5", "ForConditionalGeneration", SMALL_T5),
+    ("UMT5", "EncoderModel", SMALL_T5),
     ("Whisper", "ForConditionalGeneration", SMALL_WHISPER),
     ("Whisper", "Model", SMALL_WHISPER | {"encoder_layers": 3, "decoder_attention_heads": 2}),
     ("CLIP", "Model", {"text_config": TEXT, "vision_config": VISION, "projection_dim": 48}),
@@ -301,7 +341,7 @@ def settings_of(family: str) -> Any:
 
 def make(family: str, task: str, keys: dict[str, Any], layers: int = 3) -> tuple[Any, dict[str, Any]]:
     """A small model with eager attention, and the content of its config.json."""
-    base = ENCODER if family in ("Albert", "Bert", "Roberta", "ViT", "DeiT") else {} if family in OWN_KEYS else DECODER
+    base = ENCODER if family in ENCODERS else {} if family in OWN_KEYS else DECODER
     settings = settings_of(family)
     base = base | {"num_hidden_layers": layers}
     known = settings().to_dict()
@@ -322,7 +362,7 @@ def inputs_of(config: dict[str, Any]) -> dict[str, Any]:
     if kind == "whisper":
         frames = 2 * config["max_source_positions"]
         inputs = {"input_features": torch.zeros(BATCH, config["num_mel_bins"], frames), "decoder_input_ids": ids}
-    elif kind == "t5" and config["architectures"] != ["T5EncoderModel"]:
+    elif kind in ("t5", "mt5", "umt5") and not config["architectures"][0].endswith("EncoderModel"):
         inputs |= {"decoder_input_ids": ids[:, :DECODER_SEQ]}
     elif kind == "clip":
         inputs |= {"pixel_values": pixels}
@@ -416,8 +456,9 @@ class Wrapped(torch.nn.Module):  # type: ignore[misc, name-defined]
 # Compared above; what their layers are made of is exported with other families.
 ALIKE = frozenset(
     """
-    Apertus BioGpt CodeGen ExaoneMoe FlexOlmo Glm4MoeLite GPTJ GraniteMoeShared HunYuanMoEV1 Jais2 MiniMaxM2 Ministral3
-    Mpt NanoChat Persimmon SolarOpen VaultGemma
+    Apertus BioGpt Camembert CodeGen Data2VecText ExaoneMoe FlexOlmo Glm4MoeLite GPTJ GraniteMoeShared
+    HunYuanMoEV1 Jais2 MiniMaxM2 Ministral3
+    MT5 Mpt NanoChat Persimmon SolarOpen VaultGemma
     """.split()  # noqa: SIM905
 )
 FIRST = {case[0]: case for case in reversed(CASES)}

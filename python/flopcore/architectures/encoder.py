@@ -1,35 +1,138 @@
-"""Encoders: BERT and RoBERTa over tokens, ViT over patches of an image. They share their layer but for the norms."""
+"""Encoders: BERT and its kin over tokens, ViT over patches of an image. They share their layer but for the norms."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, TypeAlias
 
 from flopcore.expr import Expr
 from flopcore.graph import Graph, Tensor
 
 from .modules import Activation, Modules
 
-__all__ = ["BertEncoder", "VisionEncoder", "bert", "vit"]
+__all__ = ["FORMS", "BertEncoder", "Family", "Relative", "VisionEncoder", "bert", "vit"]
+
+Family: TypeAlias = Literal["albert", "bert", "deberta", "distilbert", "electra", "mpnet", "roberta"]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a family calls its modules, and what its heads are.
+
+    Parameters
+    ----------
+    layers, inside, parts, back, norms, feed
+        The layers; in one: where attention is, its projections, the one back, the norms, the feed-forward's matrices.
+    widen
+        The projection from the width of the embeddings.
+    tokens
+        Of the head that predicts tokens: its first layer, the norm in it, and the output layer.
+    pooler
+        The layer that pools the first token for whoever reads the model without a head; none where it is empty.
+    classes
+        First layer of the head that classifies a sequence and its non-linearity, where it reads the first token
+        itself, and its output layer.
+    """
+
+    layers: str = "encoder.layer"
+    inside: str = "attention.self"
+    parts: tuple[str, str, str] = ("query", "key", "value")
+    back: str = "attention.output.dense"
+    norms: tuple[str, str] = ("attention.output.LayerNorm", "output.LayerNorm")
+    feed: tuple[str, str] = ("intermediate.dense", "output.dense")
+    widen: str = ""
+    tokens: tuple[str, str, str] = (
+        "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.decoder",
+    )  # fmt: skip
+    pooler: str = ""
+    classes: tuple[str, Activation, str] | None = None
+
+
+_LM_HEAD = ("lm_head.dense", "lm_head.layer_norm", "lm_head.decoder")
+FORMS: Mapping[Family, Form] = MappingProxyType(
+    {
+        "albert": Form(
+            layers="encoder.albert_layer_groups.0", widen="encoder.embedding_hidden_mapping_in", pooler="pooler",
+            tokens=("predictions.dense", "predictions.LayerNorm", "predictions.decoder"),
+        ),
+        "bert": Form(pooler="pooler.dense"),
+        "deberta": Form(
+            parts=("query_proj", "key_proj", "value_proj"), widen="embeddings.embed_proj",
+            classes=("pooler.dense", "gelu", "classifier"),
+        ),
+        "distilbert": Form(
+            layers="transformer.layer", inside="attention", parts=("q_lin", "k_lin", "v_lin"), back="attention.out_lin",
+            norms=("sa_layer_norm", "output_layer_norm"), feed=("ffn.lin1", "ffn.lin2"),
+            tokens=("vocab_transform", "vocab_layer_norm", "vocab_projector"),
+            classes=("pre_classifier", "relu", "classifier"),
+        ),
+        "electra": Form(
+            widen="embeddings_project", classes=("classifier.dense", "gelu", "classifier.out_proj"),
+            tokens=("generator_predictions.dense", "generator_predictions.LayerNorm", "generator_lm_head"),
+        ),
+        "mpnet": Form(
+            inside="attention.attn", parts=("q", "k", "v"), back="attention.attn.o", pooler="pooler.dense",
+            norms=("attention.LayerNorm", "output.LayerNorm"), tokens=_LM_HEAD,
+            classes=("classifier.dense", "tanh", "classifier.out_proj"),
+        ),
+        "roberta": Form(
+            pooler="pooler.dense", tokens=_LM_HEAD, classes=("classifier.dense", "tanh", "classifier.out_proj")
+        ),
+    }
+)  # fmt: skip
+_VIT = Form(inside="attention.attention", norms=("layernorm_before", "layernorm_after"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relative:
+    """Attention in which content and relative positions meet (He et al. 2020, arXiv 2006.03654, section 3.1).
+
+    Parameters
+    ----------
+    span
+        Distances told apart on each side: the table has twice as many rows.
+    content_to_position, position_to_content
+        Whether queries of content meet keys of positions, and the other way round.
+    shared
+        Whether the matrices of content make these too.
+    normed
+        Whether the table is normed.
+    """
+
+    span: int
+    content_to_position: bool = True
+    position_to_content: bool = True
+    shared: bool = False
+    normed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BertEncoder:
-    """What a BERT (Devlin et al. 2018, arXiv 1810.04805), RoBERTa or ALBERT (Lan et al. 2019, 1909.11942) is made of.
+    """What a BERT (Devlin et al. 2018, arXiv 1810.04805) or one of its kin is made of.
+
+    Kin are RoBERTa, ALBERT (Lan et al. 2019, arXiv 1909.11942), DistilBERT, ELECTRA, MPNet and DeBERTa.
 
     Parameters
     ----------
     layers, hidden, intermediate, heads, vocab, positions, token_types
-        Layers, width of the residual stream and inside the feed-forward, heads, and rows of the three embeddings.
+        Layers, width of the residual stream and inside the feed-forward, heads, and rows of the three embeddings; 0
+        where there is none.
     activation
         Non-linearity of the feed-forward, and of the head that predicts tokens.
     family
-        ``"bert"``, ``"roberta"`` or ``"albert"``: their heads differ, and all layers of ALBERT share their weights.
+        Whose names the modules have, one of `FORMS`; heads differ, and all layers of ALBERT share their weights.
     embedding
-        Width of the embeddings where it is not that of the residual stream (ALBERT).
+        Width of the embeddings where it is not that of the residual stream.
+    buckets
+        Rows of a table of relative positions that all layers add to their scores (MPNet); 0 where there is none.
+    relative
+        How content and relative positions attend to each other (DeBERTa).
     head
-        What follows the last layer: ``"none"`` the pooled first token, ``"tokens"`` logits over the vocabulary,
-        ``"sequence"`` classes of the first token, ``"each_token"`` classes of every token, ``"span"`` start and end.
+        What follows the last layer: ``"none"`` the pooled first token where the family pools, ``"tokens"`` logits over
+        the vocabulary, ``"sequence"`` classes of the first token, ``"each_token"`` classes of every token, ``"span"``
+        start and end, ``"replaced"`` whether each token was replaced (ELECTRA).
     classes
         Number of classes where the head has them.
     embeddings
@@ -46,9 +149,11 @@ class BertEncoder:
     positions: int
     token_types: int
     activation: Activation = "gelu"
-    family: Literal["bert", "roberta", "albert"] = "bert"
+    family: Family = "bert"
     embedding: int | None = None
-    head: Literal["none", "tokens", "sequence", "each_token", "span"] = "none"
+    buckets: int = 0
+    relative: Relative | None = None
+    head: Literal["none", "tokens", "sequence", "each_token", "span", "replaced"] = "none"
     classes: int = 2
     embeddings: Literal["tied", "separate"] = "tied"
     dtype: str = "float32"
@@ -114,56 +219,68 @@ def bert(
         Inputs ``input_ids`` and ``token_type_ids`` [batch, seq]. Scopes are those of transformers.
     """
     graph = Graph(name)
-    modules = Modules(graph, spec.dtype, origin)
+    modules, form = Modules(graph, spec.dtype, origin), FORMS[spec.family]
     ids = graph.input("input_ids", (batch, seq), "int64", origin=origin)
-    types = graph.input("token_type_ids", (batch, seq), "int64", origin=origin)
+    types = graph.input("token_type_ids", (batch, seq), "int64", origin=origin) if spec.token_types else None
     places = modules.constant("position_ids", (seq,), "int64")
     with graph.scope(spec.family):
         with graph.scope("embeddings"):
             width = spec.embedding or spec.hidden
             x, table = modules.embedding(ids, "word_embeddings", spec.vocab, width)
-            kinds, _ = modules.embedding(types, "token_type_embeddings", spec.token_types, width)
-            positions, _ = modules.embedding(places, "position_embeddings", spec.positions, width)
-            x = modules.add(modules.add(x, kinds, "add_types"), positions, "add_positions")
-            x = modules.layer_norm(x, "LayerNorm")
-        if spec.embedding is not None:
-            x = modules.linear(x, "encoder.embedding_hidden_mapping_in", spec.hidden, bias=True)
-        shared = spec.family == "albert"
-        x = _layers(modules, spec, x, "encoder.albert_layer_groups.0" if shared else "encoder.layer")
-        if spec.head == "none" or (spec.head == "sequence" and spec.family != "roberta"):
-            dense = "pooler" if shared else "pooler.dense"
-            pooled = modules.linear(modules.first_token(x), dense, spec.hidden, bias=True)
+            if types is not None:
+                kinds, _ = modules.embedding(types, "token_type_embeddings", spec.token_types, width)
+                x = modules.add(x, kinds, "add_types")
+            if spec.positions:
+                positions, _ = modules.embedding(places, "position_embeddings", spec.positions, width)
+                x = modules.add(x, positions, "add_positions")
+        if spec.embedding is not None and spec.relative is not None:
+            x = modules.linear(x, form.widen, spec.hidden, bias=False)
+        x = modules.layer_norm(x, "embeddings.LayerNorm")
+        if spec.embedding is not None and spec.relative is None:
+            x = modules.linear(x, form.widen, spec.hidden, bias=True)
+        x = _layers(modules, spec, x, form, _beside(modules, spec, seq))
+        pooled = x
+        if form.pooler and (spec.head == "none" or (spec.head == "sequence" and form.classes is None)):
+            pooled = modules.linear(modules.first_token(x), form.pooler, spec.hidden, bias=True)
             pooled = modules.activate(pooled, "tanh", "pooler")
-        else:
-            pooled = x
-    graph.output(*((x, pooled) if spec.head == "none" else [_bert_head(modules, spec, x, pooled, table)]))
+    if spec.head == "none":
+        graph.output(*((x, pooled) if form.pooler else (x,)))
+    else:
+        graph.output(_bert_head(modules, spec, form, x, pooled, table))
     return graph
 
 
-# What the head that predicts tokens is called: its first layer, the norm in it, and the place of its output layer.
-_TOKEN_HEADS = {
-    "albert": ("predictions", "LayerNorm", "predictions"),
-    "bert": ("cls.predictions.transform", "LayerNorm", "cls.predictions"),
-    "roberta": ("lm_head", "layer_norm", "lm_head"),
-}
+def _beside(modules: Modules, spec: BertEncoder, seq: int | Expr) -> list[Tensor]:
+    """Return what all layers read beside the hidden states: the bias of scores, or the table of relative positions."""
+    if spec.buckets:
+        pairs = modules.constant("relative_positions", (seq, seq), "int64")
+        bias, _ = modules.embedding(pairs, "encoder.relative_attention_bias", spec.buckets, spec.heads)
+        return [modules.shaped(modules.turn(bias, (2, 0, 1), "bias"), (1, spec.heads, seq, seq), "bias")]
+    if spec.relative is None:
+        return []
+    with modules.graph.scope("encoder.rel_embeddings"):
+        table = modules.parameter("weight", 2 * spec.relative.span, spec.hidden)
+    return [modules.layer_norm(table, "encoder.LayerNorm") if spec.relative.normed else table]
 
 
-def _bert_head(modules: Modules, spec: BertEncoder, x: Tensor, pooled: Tensor, table: Tensor) -> Tensor:
+def _bert_head(modules: Modules, spec: BertEncoder, form: Form, x: Tensor, pooled: Tensor, table: Tensor) -> Tensor:
     match spec.head:
         case "tokens":
-            transform, norm, place = _TOKEN_HEADS[spec.family]
-            width = spec.embedding or spec.hidden
-            x = modules.activate(modules.linear(x, f"{transform}.dense", width, bias=True), spec.activation)
-            x = modules.layer_norm(x, f"{transform}.{norm}")
+            dense, norm, place = form.tokens
+            x = modules.linear(x, dense, spec.embedding or spec.hidden, bias=True)
+            x = modules.layer_norm(modules.activate(x, "gelu" if spec.family == "electra" else spec.activation), norm)
             tied = table if spec.embeddings == "tied" else None
-            return modules.linear(x, f"{place}.decoder", spec.vocab, bias=True, weight=tied)
-        case "sequence" if spec.family != "roberta":
-            return modules.linear(pooled, "classifier", spec.classes, bias=True)
+            return modules.linear(x, place, spec.vocab, bias=True, weight=tied)
+        case "sequence" if form.classes is not None:
+            dense, kind, out = form.classes
+            x = modules.activate(modules.linear(modules.first_token(x), dense, spec.hidden, bias=True), kind, dense)
+            return modules.linear(x, out, spec.classes, bias=True)
         case "sequence":
-            x = modules.linear(modules.first_token(x), "classifier.dense", spec.hidden, bias=True)
-            return modules.linear(
-                modules.activate(x, "tanh", "classifier"), "classifier.out_proj", spec.classes, bias=True
-            )
+            return modules.linear(pooled, "classifier", spec.classes, bias=True)
+        case "replaced":
+            x = modules.linear(x, "discriminator_predictions.dense", spec.hidden, bias=True)
+            x = modules.activate(x, spec.activation)
+            return modules.linear(x, "discriminator_predictions.dense_prediction", 1, bias=True)
         case "span":
             return modules.linear(x, "qa_outputs", 2, bias=True)
         case _:
@@ -214,7 +331,7 @@ def vit(spec: VisionEncoder, *, batch: int | Expr, name: str = "vit", origin: st
             x = graph.concat([*special, x], axis=1, name="with_tokens", origin=origin)
             table = modules.parameter("position_embeddings", side * side + len(tokens), spec.hidden)
             x = modules.add(x, table, "add_positions")
-        x = modules.layer_norm(_layers(modules, spec, x, "encoder.layer"), "layernorm")
+        x = modules.layer_norm(_layers(modules, spec, x, _VIT, []), "layernorm")
         if spec.head == "pooled":
             pooled = modules.linear(modules.first_token(x), "pooler.dense", spec.hidden, bias=True)
             graph.output(x, modules.activate(pooled, "tanh", "pooler"))
@@ -232,34 +349,75 @@ def vit(spec: VisionEncoder, *, batch: int | Expr, name: str = "vit", origin: st
     return graph
 
 
-def _layers(outer: Modules, spec: BertEncoder | VisionEncoder, hidden: Tensor, scope: str) -> Tensor:
+def _layers(
+    outer: Modules, spec: BertEncoder | VisionEncoder, hidden: Tensor, form: Form, beside: list[Tensor]
+) -> Tensor:
     """Place all layers: BERT norms the sum after each sublayer, ViT the input before it."""
     graph = outer.graph
     block = graph.subgraph("layer")
     modules = outer.within(block)
     x = block.input("hidden", hidden.shape, spec.dtype, origin=outer.origin)
-    vision = isinstance(spec, VisionEncoder)
+    shared = [block.input("positions", each.shape, spec.dtype, origin=outer.origin) for each in beside]
+    before = isinstance(spec, VisionEncoder)
     bias = spec.qkv_bias if isinstance(spec, VisionEncoder) else True
-    y = modules.layer_norm(x, "layernorm_before") if vision else x
-    with block.scope("attention"):
-        with block.scope("attention" if vision else "self"):
-            query, key, value = (
-                modules.heads_first(
-                    modules.split_heads(modules.linear(y, part, spec.hidden, bias=bias), spec.heads, part), part
-                )
-                for part in ("query", "key", "value")
-            )
-            y = modules.attend(query, key, value, "none")
-        x = modules.add(x, modules.linear(y, "output.dense", spec.hidden, bias=True))
-        if not vision:
-            x = modules.layer_norm(x, "output.LayerNorm")
-    y = modules.layer_norm(x, "layernorm_after") if vision else x
-    y = modules.activate(modules.linear(y, "intermediate.dense", spec.intermediate, bias=True), spec.activation)
-    x = modules.add(x, modules.linear(y, "output.dense", spec.hidden, bias=True))
-    block.output(x if vision else modules.layer_norm(x, "output.LayerNorm"))
-    shared = not isinstance(spec, VisionEncoder) and spec.family == "albert"
+    y = modules.layer_norm(x, form.norms[0]) if before else x
+    with block.scope(form.inside):
+        if isinstance(spec, BertEncoder) and spec.relative is not None:
+            y = _disentangled(modules, spec, spec.relative, y, shared[0], form)
+        else:
+            query, key, value = (_heads(modules, y, part, spec, bias=bias) for part in form.parts)
+            y = modules.attend(query, key, value, "none", mask=shared[0] if shared else None)
+    x = modules.add(x, modules.linear(y, form.back, spec.hidden, bias=True))
+    if not before:
+        x = modules.layer_norm(x, form.norms[0])
+    y = modules.layer_norm(x, form.norms[1]) if before else x
+    y = modules.activate(modules.linear(y, form.feed[0], spec.intermediate, bias=True), spec.activation)
+    x = modules.add(x, modules.linear(y, form.feed[1], spec.hidden, bias=True))
+    block.output(x if before else modules.layer_norm(x, form.norms[1]))
     called = graph.call(
-        block, [hidden], times=spec.layers, params="shared" if shared else "per_call", scope=scope, origin=outer.origin
-    )
+        block, [hidden, *beside], times=spec.layers, scope=form.layers, origin=outer.origin,
+        params="shared" if isinstance(spec, BertEncoder) and spec.family == "albert" else "per_call",
+    )  # fmt: skip
     assert isinstance(called, Tensor)
     return called
+
+
+def _heads(modules: Modules, x: Tensor, name: str, spec: BertEncoder | VisionEncoder, *, bias: bool) -> Tensor:
+    """Return [batch, heads, seq, width] of a projection."""
+    y = modules.linear(x, name, spec.hidden, bias=bias)
+    return modules.heads_first(modules.split_heads(y, spec.heads, name), name)
+
+
+def _disentangled(
+    modules: Modules, spec: BertEncoder, relative: Relative, x: Tensor, table: Tensor, form: Form
+) -> Tensor:
+    """Return attention whose scores sum content to content, content to position and position to content."""
+    graph, origin = modules.graph, modules.origin
+    weights = {part: modules.matrix(part, spec.hidden, spec.hidden) for part in form.parts}
+
+    def heads(y: Tensor, name: str, role: str) -> Tensor:
+        if relative.shared or name in weights:
+            made = graph.linear(y, *weights[role if relative.shared else name], name=role, origin=origin)
+        else:
+            made = modules.linear(y, name, spec.hidden, bias=True)
+        return modules.heads_first(modules.split_heads(made, spec.heads, role), role)
+
+    query, key, value = (heads(x, part, part) for part in form.parts)
+    batch, n_heads, seq, _ = query.shape
+    rows = modules.shaped(table, (1, *table.shape), "table")
+    meetings = (
+        (relative.content_to_position, query, "pos_key_proj", form.parts[1], (0, 1, 2, 3)),
+        (relative.position_to_content, key, "pos_query_proj", form.parts[0], (0, 1, 3, 2)),
+    )
+    bias: Tensor | None = None
+    for holds, content, name, role, order in meetings:
+        if not holds:
+            continue
+        place = modules.turn(heads(rows, name, role), (0, 1, 3, 2), name)
+        scores = graph.matmul(content, place, name=name, origin=origin)
+        pairs = modules.constant("relative_positions", (batch, n_heads, seq, seq), "int64")
+        picked = graph.op("take_along", [scores, pairs], {"axis": 3}, name=name, origin=origin)
+        assert isinstance(picked, Tensor)
+        picked = modules.turn(graph.div(picked, modules.constant("scale"), name=name, origin=origin), order, name)
+        bias = picked if bias is None else modules.add(bias, picked, "bias")
+    return modules.attend(query, key, value, "none", mask=bias)

@@ -64,6 +64,11 @@ class Modules:
             term = self.parameter("bias", out) if bias else None
             return self.graph.linear(x, matrix, term, name=_last(name), origin=self.origin)
 
+    def matrix(self, name: str, out: int, width: int) -> tuple[Tensor, Tensor]:
+        """Return weight and bias of a linear layer that is run more than once."""
+        with self.graph.scope(name):
+            return self.parameter("weight", out, width), self.parameter("bias", out)
+
     def layer_norm(
         self, x: Tensor, name: str, *, weight: bool = True, bias: bool = True, offset: bool = False
     ) -> Tensor:

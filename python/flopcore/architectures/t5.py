@@ -24,6 +24,8 @@ class T5:
     hidden, intermediate, heads, head_dim, vocab, buckets
         Width of the residual stream and inside the feed-forward, heads and the width of one, rows of the shared
         embedding, and of the table of relative positions.
+    positions
+        Whether all layers of a side share the table of the first, or each has its own (UMT5).
     activation, feed_forward
         Non-linearity, and whether it stands between two matrices (``"plain"``) or gates a third (``"gated"``, T5 1.1).
     embeddings
@@ -44,6 +46,7 @@ class T5:
     head_dim: int
     vocab: int
     buckets: int = 32
+    positions: Literal["first_layer", "each_layer"] = "first_layer"
     activation: Activation = "relu"
     feed_forward: Literal["plain", "gated"] = "plain"
     embeddings: Literal["tied", "separate"] = "tied"
@@ -90,16 +93,14 @@ def t5(
     ids = graph.input("input_ids", (batch, seq), "int64", origin=origin)
     x, table = modules.embedding(ids, "shared", spec.vocab, spec.hidden)
     with graph.scope("encoder"):
-        bias = _positions(modules, spec, seq)
-        x = _stack(modules, spec, [x, bias], spec.encoder_layers)
+        x = _stack(modules, spec, [x], spec.encoder_layers)
     if spec.head == "encoder":
         graph.output(x)
         return graph
     written = graph.input("decoder_input_ids", (batch, decoder_seq), "int64", origin=origin)
     y = graph.embedding(table, written, name="shared", origin=origin)
     with graph.scope("decoder"):
-        bias = _positions(modules, spec, decoder_seq)
-        y = _stack(modules, spec, [y, bias, x], spec.decoder_layers)
+        y = _stack(modules, spec, [y, x], spec.decoder_layers)
     if spec.head == "logits":
         tied = spec.embeddings == "tied"
         if spec.scaled_output:
@@ -109,37 +110,39 @@ def t5(
     return graph
 
 
-def _positions(modules: Modules, spec: T5, seq: int | Expr) -> Tensor:
+def _positions(modules: Modules, spec: T5, x: Tensor, name: str) -> Tensor:
     """Return the bias [1, heads, seq, seq] that a table gives to each pair of positions."""
+    seq = x.shape[1]
     pairs = modules.constant("relative_positions", (seq, seq), "int64")
-    bias, _ = modules.embedding(
-        pairs, "block.0.layer.0.SelfAttention.relative_attention_bias", spec.buckets, spec.heads
-    )
-    bias = modules.graph.transpose(bias, (2, 0, 1), name="position_bias", origin=modules.origin)
-    return modules.graph.reshape(bias, (1, spec.heads, seq, seq), name="position_bias", origin=modules.origin)
+    bias, _ = modules.embedding(pairs, name, spec.buckets, spec.heads)
+    bias = modules.turn(bias, (2, 0, 1), "position_bias")
+    return modules.shaped(bias, (1, spec.heads, seq, seq), "position_bias")
 
 
 def _stack(outer: Modules, spec: T5, args: list[Tensor], layers: int) -> Tensor:
-    """Place all layers of one side; a third argument is what the encoder made, which the layers attend to."""
-    block = outer.graph.subgraph("decoder_layer" if len(args) == 3 else "encoder_layer")
+    """Place all layers of one side; a second argument is what the encoder made, which the layers attend to."""
+    decodes, table = len(args) == 2, "layer.0.SelfAttention.relative_attention_bias"
+    block = outer.graph.subgraph("decoder_layer" if decodes else "encoder_layer")
     modules = outer.within(block)
-    names = ("hidden", "position_bias", "encoder_hidden")
-    inputs = [
-        block.input(name, arg.shape, spec.dtype, origin=outer.origin) for name, arg in zip(names, args, strict=False)
+    shared = [_positions(outer, spec, args[0], f"block.0.{table}")] if spec.positions == "first_layer" else []
+    x, *encoder = [
+        block.input(name, arg.shape, spec.dtype, origin=outer.origin)
+        for name, arg in zip(("hidden", "encoder_hidden"), args, strict=False)
     ]
-    x, bias = inputs[:2]
+    given = [block.input("position_bias", each.shape, spec.dtype, origin=outer.origin) for each in shared]
+    bias = given[0] if given else _positions(modules, spec, x, table)
     with block.scope("layer.0"):
         y = modules.rms_norm(x, "layer_norm")
         with block.scope("SelfAttention"):
-            y = _attention(modules, spec, y, y, bias, "top_left" if len(args) == 3 else "none")
+            y = _attention(modules, spec, y, y, bias, "top_left" if decodes else "none")
         x = modules.add(x, y)
-    for encoded in inputs[2:]:
+    for encoded in encoder:
         with block.scope("layer.1"):
             y = modules.rms_norm(x, "layer_norm")
             with block.scope("EncDecAttention"):
                 y = _attention(modules, spec, y, encoded, None, "none")
             x = modules.add(x, y)
-    with block.scope(f"layer.{len(inputs) - 1}"):
+    with block.scope(f"layer.{len(args)}"):
         y = modules.rms_norm(x, "layer_norm")
         with block.scope("DenseReluDense"):
             if spec.feed_forward == "gated":
@@ -149,7 +152,7 @@ def _stack(outer: Modules, spec: T5, args: list[Tensor], layers: int) -> Tensor:
                 y = modules.activate(modules.linear(y, "wi", spec.intermediate, bias=False), spec.activation)
             y = modules.linear(y, "wo", spec.hidden, bias=False)
         block.output(modules.add(x, y))
-    called = outer.graph.call(block, args, times=layers, scope="block", origin=outer.origin)
+    called = outer.graph.call(block, [*args, *shared], times=layers, scope="block", origin=outer.origin)
     assert isinstance(called, Tensor)
     return outer.rms_norm(called, "final_layer_norm")
 

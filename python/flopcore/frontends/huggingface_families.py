@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from flopcore.architectures.clip import ClipText, ClipVision, clip, clip_text, clip_vision
-from flopcore.architectures.encoder import BertEncoder, VisionEncoder, bert, vit
+from flopcore.architectures.encoder import VisionEncoder, vit
 from flopcore.architectures.gpt2 import GPT2, gpt2
 from flopcore.architectures.t5 import T5, t5
 from flopcore.architectures.whisper import Whisper, whisper
@@ -22,6 +22,7 @@ from . import huggingface_decoders as decoders
 from . import huggingface_hybrids as hybrids
 from . import huggingface_mixtures as mixtures
 from .huggingface_config import Config
+from .huggingface_encoders import ENCODERS, encoder
 from .huggingface_gpt import GPT, gpt
 from .huggingface_keys import (
     ORIGIN,
@@ -60,65 +61,6 @@ def _gpt2(config: Config) -> Graph:
         dtype=dtype(config),
     )
     return gpt2(spec, batch=dim("batch"), seq=seq_dim(positions), origin=ORIGIN)
-
-
-_BERT_TASKS: Mapping[str, Literal["none", "tokens", "sequence", "each_token", "span"]] = MappingProxyType(
-    {
-        "ForMaskedLM": "tokens",
-        "ForSequenceClassification": "sequence",
-        "ForTokenClassification": "each_token",
-        "ForQuestionAnswering": "span",
-        "Model": "none",
-    }
-)
-
-
-def _bert(config: Config) -> Graph:
-    return _bert_like(config, "bert", reserved=0)
-
-
-def _albert(config: Config) -> Graph:
-    for key in ("num_hidden_groups", "inner_group_num"):
-        config.fixed(key, (1,), "layers that share weights in several groups are not built")
-    for key in ("classifier_dropout_prob", "down_scale_factor", "gap_size", "net_structure_type", "num_memory_blocks"):
-        config.get(key)
-    return _bert_like(config, "albert", reserved=0)
-
-
-def _roberta(config: Config) -> Graph:
-    # Positions are counted from pad_token_id + 1 on, so the first rows of the table are never read.
-    padding = config.get("pad_token_id")
-    return _bert_like(config, "roberta", reserved=(padding if isinstance(padding, int) else 1) + 1)
-
-
-def _bert_like(config: Config, family: Literal["bert", "roberta", "albert"], *, reserved: int) -> Graph:
-    config.fixed("is_decoder", (False,), "BERT as a decoder is not built")
-    config.fixed("position_embedding_type", ("absolute",), "relative positions are not built")
-    hidden, heads, positions = (
-        config.size("hidden_size"),
-        config.size("num_attention_heads"),
-        config.size("max_position_embeddings", 512),
-    )
-    heads_divide(config, heads, hidden, "num_attention_heads")
-    if not 0 <= reserved < positions:
-        raise DataError(f"{config.label}: max_position_embeddings={positions} leaves no position after pad_token_id")
-    spec = BertEncoder(
-        layers=config.size("num_hidden_layers"),
-        hidden=hidden,
-        intermediate=config.size("intermediate_size"),
-        heads=heads,
-        vocab=config.size("vocab_size"),
-        positions=positions,
-        token_types=config.size("type_vocab_size", 2),
-        activation=activation(config, "hidden_act", "gelu_new" if family == "albert" else "gelu"),
-        family=family,
-        embedding=config.size("embedding_size", 128) if family == "albert" else None,
-        head=next(task for task in _BERT_TASKS.values() if task == task_of(config, _BERT_TASKS, "none")),
-        classes=classes(config),
-        embeddings=tied(config, True),
-        dtype=dtype(config),
-    )
-    return bert(spec, batch=dim("batch"), seq=seq_dim(positions - reserved), name=family, origin=ORIGIN)
 
 
 _VISION_TASKS: Mapping[str, Literal["pooled", "classes", "two_heads"]] = MappingProxyType(
@@ -165,19 +107,22 @@ def _vision(config: Config, family: Literal["vit", "deit"]) -> Graph:
 # ------------------------------------------------------------------------------------ an encoder and a decoder
 def _t5(config: Config) -> Graph:
     kinds = {"ForConditionalGeneration": "logits", "EncoderModel": "encoder", "Model": "none"}
-    form = config.text("feed_forward_proj", "relu")
+    form = config.text("feed_forward_proj", "relu" if config.text("model_type") == "t5" else "gated-gelu")
     gated, _, name = form.rpartition("-")
     for key in ("dense_act_fn", "is_gated_act"):  # both follow from feed_forward_proj
         config.get(key)
     if gated not in ("", "gated"):
         raise UnsupportedOp(f"{config.label}: feed_forward_proj {form!r} is not known; known: NAME and gated-NAME")
-    layers, embeddings = config.size("num_layers", 6), tied(config, True)
+    family = config.text("model_type")
+    first = family == "t5"  # its defaults are those of T5 1.0, the others' of T5 1.1
+    layers, embeddings = config.size("num_layers", 6 if first else 8), tied(config, first)
+    scaled = config.flag("scale_decoder_outputs", embeddings == "tied")
     spec = T5(
         encoder_layers=layers,
         decoder_layers=config.size("num_decoder_layers", layers),
         hidden=config.size("d_model", 512),
-        intermediate=config.size("d_ff", 2048),
-        heads=config.size("num_heads", 8),
+        intermediate=config.size("d_ff", 2048 if first else 1024),
+        heads=config.size("num_heads", 8 if first else 6),
         head_dim=config.size("d_kv", 64),
         vocab=config.size("vocab_size", 32128),
         buckets=config.size("relative_attention_num_buckets", 32),
@@ -185,11 +130,12 @@ def _t5(config: Config) -> Graph:
         activation="gelu_tanh" if form == "gated-gelu" else activation_named(config, name, "feed_forward_proj"),
         feed_forward="gated" if gated else "plain",
         embeddings=embeddings,
-        scaled_output=config.flag("scale_decoder_outputs", embeddings == "tied"),
+        scaled_output=scaled and family != "mt5",
+        positions="each_layer" if family == "umt5" else "first_layer",
         head=next(end for end in ("logits", "encoder", "none") if end == task_of(config, kinds, "logits")),
         dtype=dtype(config),
     )
-    return t5(spec, batch=dim("batch"), seq=dim("seq"), decoder_seq=dim("decoder_seq"), origin=ORIGIN)
+    return t5(spec, batch=dim("batch"), seq=dim("seq"), decoder_seq=dim("decoder_seq"), name=family, origin=ORIGIN)
 
 
 def _whisper(config: Config) -> Graph:
@@ -303,8 +249,7 @@ FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
         "mamba2": hybrids.mamba2,
         "nemotron_h": hybrids.nemotron_h,
         "qwen3_next": hybrids.qwen3_next,
-        "albert": _albert,
-        "bert": _bert,
+        **dict.fromkeys(ENCODERS, encoder),
         "clip": _clip,
         "dbrx": dbrx,
         "clip_text_model": _clip_text,
@@ -332,12 +277,10 @@ FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
         "qwen2_moe": mixtures.qwen2_moe,
         "qwen3": decoders.qwen3,
         "qwen3_moe": mixtures.qwen3_moe,
-        "roberta": _roberta,
         "starcoder2": decoders.starcoder2,
-        "t5": _t5,
+        **dict.fromkeys(("t5", "mt5", "umt5"), _t5),
         "vit": _vit,
         "whisper": _whisper,
         "vaultgemma": decoders.vaultgemma,
-        "xlm-roberta": _roberta,
     }
 )
