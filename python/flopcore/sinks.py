@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .distributions import log10_exact
 from .program import Node, as_log10, constant
-from .program_exact import exact_values
+from .program_exact import supports_of
 from .program_plan import CoreSink
 from .program_result import AlongResult
+from .quantity import Number
 from .sink_results import (
     Axis,
     ConfusionResult,
@@ -25,7 +27,7 @@ from .sink_results import (
     line_axis,
 )
 from .sweep_plan import Precision, ascending
-from .thresholds import Threshold
+from .thresholds import Threshold, separating
 
 __all__ = ["Along", "Category", "Confusion", "CountAbove", "Exceed", "Sink", "Table", "as_value", "flatten", "nest"]
 
@@ -145,31 +147,40 @@ class Category:
 def _limits(
     value: Node, lines: Sequence[Threshold], n_entities: int, precision: Precision
 ) -> tuple[Node, NDArray[np.float64]]:
-    """Return what to compare with ``>``, and with what: exact where no draw is needed.
+    """Return what to compare with ``>``, and with what: exact where no draw is needed, or only draws of few values.
 
-    Thresholds are rounded once, in the precision. One that equals a known value rounds to the same number, which ``>=``
-    passes and ``>`` does not.
+    Thresholds are rounded once, in the precision. A value that takes few values, one of them as good as on a threshold,
+    is compared with a number between those over it and the others.
     """
-    exact = exact_values(value, n_entities)
+    supports = supports_of(value, n_entities)
     drawn = as_log10(value)
-    real = np.float32 if precision == "single" else np.float64
-    numbers = [log10_exact(line.value) if drawn is not None else Fraction(line.value) for line in lines]
+    single = precision == "single"
+    real = np.float32 if single else np.float64
+
+    def rounded(numbers: Sequence[Number]) -> NDArray[np.floating[Any]]:
+        placed = [log10_exact(number) if drawn is not None else Fraction(number) for number in numbers]
+        return np.array([float(number) for number in placed]).astype(real)
+
     try:
-        rounded = np.array([float(number) for number in numbers]).astype(real)
+        at = rounded([line.value for line in lines])
     except OverflowError:
         raise ValueError("a threshold exceeds the range of float64; compare logarithms") from None
     strict = np.array([line.comparator == ">" for line in lines])
-    below = np.nextafter(rounded, real(-np.inf))
-    row: NDArray[np.float64] = np.maximum.accumulate(np.where(strict, rounded, below)).astype(np.float64)
-    if all(known is None for known in exact):
-        return (value if drawn is None else drawn), row
-    rows = np.tile(row, (len(exact), 1))
-    for m, known in enumerate(exact):
-        if known is not None:
-            rows[m] = [-np.inf if line.is_exceeded_by(known) else np.inf for line in lines]
-    if all(known is not None for known in exact):
-        return constant(0), rows.reshape(-1)
-    return (value if drawn is None else drawn), rows.reshape(-1)
+    row = np.where(strict, at, np.nextafter(at, real(-np.inf)))
+    rows = np.tile(row, (len(supports), 1))
+    for m, points in enumerate(supports):
+        if points is not None and len(points) == 1:
+            rows[m] = [-np.inf if line.is_exceeded_by(points[0]) else np.inf for line in lines]
+        elif points is not None:
+            for t, line in enumerate(lines):
+                between = separating(points, line, single)
+                if between is not None:
+                    rows[m, t] = rounded([between])[0]
+    limits: NDArray[np.float64] = np.maximum.accumulate(rows, axis=1).astype(np.float64)
+    if all(points is not None and len(points) == 1 for points in supports):
+        return constant(0), limits.reshape(-1)
+    shared = bool(np.all(limits == limits[:1]))
+    return (value if drawn is None else drawn), limits[0] if shared else limits.reshape(-1)
 
 
 @dataclass(frozen=True, slots=True)

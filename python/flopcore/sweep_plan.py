@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from itertools import product
+from math import prod
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from . import _core
 from .distributions import DIGITS, Discrete, Distribution, Fixed, LogTerm, QuantileTable, log10_exact
 from .quantity import Number, parse_quantity
-from .thresholds import Threshold
+from .thresholds import Threshold, separating
 
 __all__ = ["Entity", "Factor", "PlanSpec", "Precision", "ascending", "log10_offset", "make_plan"]
 
@@ -23,6 +25,7 @@ Precision: TypeAlias = Literal["double", "single"]
 
 _KINDS = {"normal": 0, "uniform": 1, "log_linear": 2, "table": 3}
 _MAX_POWER = 64
+_MOST_TOTALS = 64
 TermColumns: TypeAlias = tuple[
     NDArray[np.uint64],
     NDArray[np.uint8],
@@ -289,6 +292,17 @@ def log10_offset(entity: Entity) -> Decimal:
         )
 
 
+def _totals(entity: Entity) -> tuple[Fraction, ...] | None:
+    """Return the totals that an entity can have where its uncertain factors, two or more, all have few point masses."""
+    uncertain = [factor for factor in entity.factors if not isinstance(factor.distribution, Fixed)]
+    masses = [f.distribution.values for f in uncertain if isinstance(f.distribution, Discrete)]
+    if not 2 <= len(masses) == len(uncertain) or prod(map(len, masses)) > _MOST_TOTALS:
+        return None
+    known = Entity(entity.key, tuple(f for f in entity.factors if f not in uncertain), entity.coefficient).exact_value()
+    powers = [[Fraction(v) ** f.power for v in values] for f, values in zip(uncertain, masses, strict=True)]
+    return tuple(sorted({prod(row, start=Fraction(known or 1)) for row in product(*powers)}))
+
+
 def _switch(entity: Entity) -> Factor | None:
     """Return the entity's only uncertain factor when that has point masses and one entity to itself, otherwise None."""
     uncertain = [factor for factor in entity.factors if not isinstance(factor.distribution, Fixed)]
@@ -323,6 +337,7 @@ def make_plan(
     offsets: list[Decimal] = []
     exact: dict[int, Number] = {}
     switched: dict[int, list[float]] = {}
+    masses: dict[int, tuple[Fraction, ...]] = {}
     for m, entity in enumerate(entities):
         # By name: the order of addition, and so the last bit, does not depend on the order of writing.
         for factor in sorted(entity.factors, key=lambda f: f.name):
@@ -353,7 +368,16 @@ def make_plan(
             exact[m] = value
         elif switch is not None:
             switched[m] = _exact_limits(entity, switch, thresholds)
+        elif (totals := _totals(entity)) is not None:
+            masses[m] = totals
     limits = _limits(offsets, thresholds)
+    for m, totals in masses.items():
+        for t, line in enumerate(thresholds):
+            between = separating(totals, line, precision == "single")
+            if between is not None:
+                with localcontext(DIGITS):
+                    limits[m, t] = float(log10_exact(between) - offsets[m])
+        limits[m] = np.maximum.accumulate(limits[m])
     for m, value in exact.items():
         limits[m] = [-np.inf if threshold.is_exceeded_by(value) else np.inf for threshold in thresholds]
     for m, row in switched.items():

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from typing import Literal
 
 from .datafile import DataFile, Row, read_bundled
 from .quantity import Number, parse_quantity
 
-__all__ = ["Comparator", "Measure", "Threshold", "ThresholdPolicy", "read_thresholds", "thresholds"]
+__all__ = ["Comparator", "Measure", "Threshold", "ThresholdPolicy", "read_thresholds", "separating", "thresholds"]
 
 Comparator = Literal[">", ">="]
 Measure = Literal["training_compute", "modification_compute", "cluster_rate"]
@@ -73,6 +74,22 @@ class Threshold:
         True
         """
         return flop > self.value if self.comparator == ">" else flop >= self.value
+
+
+def separating(points: Sequence[Fraction], line: Threshold, single: bool) -> Fraction | None:
+    """Return a number between the points over a line and the others, where one is so near that rounding could hide it.
+
+    None where no point is near, so that the line itself will do, or where points of both sides are too near each other.
+    """
+    value = Fraction(line.value)
+    near = value / (1 << (14 if single else 38))
+    if not any(abs(point - value) <= near for point in points):
+        return None
+    over = [point for point in points if line.is_exceeded_by(point)]
+    under = [point for point in points if not line.is_exceeded_by(point)]
+    above = min(over) if over else value + value / 1024
+    below = max(under) if under else value - value / 1024
+    return (above + below) / 2 if above - below > 4 * near else None
 
 
 @dataclass(frozen=True, slots=True)

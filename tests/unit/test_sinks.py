@@ -8,7 +8,7 @@ import pytest
 
 import flopcore as fc
 from flopcore import program as p
-from flopcore.distributions import LogNormal, Normal, Uniform
+from flopcore.distributions import Discrete, LogNormal, Normal, Uniform
 
 KEYS = tuple(f"m{i}" for i in range(9))
 LINES = [fc.Threshold("hi", 10**26, ">="), fc.Threshold("lo", 10**24, ">"), fc.Threshold("mid", 10**25, ">")]
@@ -241,3 +241,40 @@ def test_sums_of_the_largest_values_are_exact():
     assert result.totals[0] == 1000 * 2**46
     assert result.products[0, 0] == 1000 * 2**92
     assert result.covariance()[0, 0] == 0
+
+
+SWITCH = fc.switch("which", ["1/2", "1/2"])
+ON_THE_LINE = {
+    "lookup": lambda base, f: fc.constant(base) * fc.lookup(SWITCH, [1, f]),
+    "discrete": lambda base, f: fc.constant(base) * fc.variable("which", Discrete([1, f])),
+    "divided": lambda base, f: fc.constant(base) / fc.variable("which", Discrete([1, 1 / f])),
+    "where": lambda base, f: p.where(SWITCH, fc.constant(base) * f, base),
+    "sum": lambda base, f: fc.constant(base) / 3 + fc.variable("which", Discrete([base * 2 / 3, base * f - base / 3])),
+    "twice": lambda base, f: base * fc.variable("which", Discrete([1, f])) * fc.variable("w", Discrete([1, 1 / f])),
+}
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("make", ON_THE_LINE.values(), ids=ON_THE_LINE)
+def test_values_of_few_draws_meet_a_threshold_exactly(make, precision):
+    for base in (Fraction(75 * 10**23), Fraction(15 * 10**22), Fraction("33333333333333333333333333")):
+        for f in (Fraction(4, 3), Fraction(5, 3), Fraction(1, 7), Fraction(3)):
+            value, points = make(base, f), (base / f, base, base * f)
+            line = base if make is ON_THE_LINE["twice"] else base * f
+            lines = [fc.Threshold("over", line, ">"), fc.Threshold("at", line, ">=")]
+            sinks = {"s": fc.Exceed(value, lines), "e": fc.CountAbove(fc.column([1, 1000]) * value, lines)}
+            found = fc.sweep(fc.Program(sinks, ["a", "b"]), draws=100, rng=0, precision=precision)
+            drawn = fc.draw_values({"v": value}, draws=100, rng=0, precision=precision)["v"]
+            exact = [min(points, key=lambda point, x=x: abs(Fraction(x) - point)) for x in drawn.tolist()]
+            assert set(exact) >= {line}
+            over = [sum(x > line for x in exact), sum(x >= line for x in exact)]
+            assert found["s"].exceed_counts[0].tolist() == found["e"].exceed_counts[0].tolist() == over
+            assert found["e"].exceed_counts[1].tolist() == [100, 100]
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_products_of_switches_of_a_population_meet_a_threshold_exactly(precision):
+    factors = (fc.Factor("a", Discrete([1, "4/3"])), fc.Factor("b", Discrete([1, "3/4"]), shared=True))
+    lines = [fc.Threshold("over", 10**25, ">"), fc.Threshold("at", 10**25, ">=")]
+    found = fc.sweep([fc.Entity("m", factors, 10**25)], lines, draws=2000, rng=0, precision=precision)
+    assert found.probability()[0] == pytest.approx([0.25, 0.75], abs=0.06)
