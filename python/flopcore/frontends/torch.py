@@ -14,8 +14,10 @@ from flopcore.graph import DimLike, Graph, Tensor
 
 from .routing import mark_active
 from .torch_call import Call, base_name
+from .torch_content import Contents
 from .torch_control import CONTROL
 from .torch_dims import Dims, dim_names
+from .torch_flex import flex_attention
 from .torch_ops import HANDLERS
 from .torch_sparse import check_dense, is_sparse, n_stored
 from .unsupported import NotCountable, OnUnsupported, Unsupported
@@ -207,7 +209,7 @@ def _tied(module: torch.nn.Module) -> dict[str, str]:
 
 
 def _decomposed(torch: Any, program: ExportedProgram) -> ExportedProgram:
-    """Write out the operators that have no rule here and that torch can write in others."""
+    """Write out the operators that have no rule here and that torch can write in others, and regions of `vmap`."""
     unknown = {
         node.target
         for graph_module in program.graph_module.modules()
@@ -218,12 +220,24 @@ def _decomposed(torch: Any, program: ExportedProgram) -> ExportedProgram:
         and base_name(node.target) not in HANDLERS
         and not _is_plain(torch, node)
     }
-    if not unknown:
-        return program
-    table = torch.export.default_decompositions()
+    table = torch.export.default_decompositions() if unknown else {}
     known = {target: table[target] for target in unknown if target in table}
-    return program.run_decompositions(known) if known else program
+    batched = any(base_name(node.target) == "_add_batch_dim" for node in program.graph_module.graph.nodes)
+    if not known and not batched:
+        return program
+    functorch = torch._C._functorch
+    depth = functorch.get_dynamic_layer_stack_depth()
+    try:
+        return program.run_decompositions(known)
+    except Exception as error:
+        functorch.pop_dynamic_layer_stack_and_undo_to_depth(depth)  # of a region of vmap that was not left
+        raise DataError(
+            f"torch cannot write its operators in others ({_first_line(error)}); "
+            "flopcore.record_torch records what runs instead"
+        ) from error
 
+
+_REGIONS = {**CONTROL, "flex_attention": flex_attention}
 
 # What a node is worth here: a tensor of ours, several, a size, a plain value.
 _Value = Any
@@ -249,6 +263,8 @@ class _Importer:
         self._unsupported = unsupported
         self._n_loops = 0
         self._stored: dict[int, DimLike] = {}  # elements that a sparse tensor holds, by its number
+        self._contents = Contents(torch, program)
+        self._makers: dict[int, Node] = {}  # which node of torch's made a tensor, by its number
         self._derived: dict[int, list[int]] = {}  # what a constant stands for a function of, by its number
 
     def run(self) -> Graph:
@@ -294,6 +310,7 @@ class _Importer:
             else:  # buffers and lifted constants
                 values[node.name] = self._graph.constant(shape, dtype, name=str(spec.target or ""), origin="torch")
                 real = self._program.constants.get(spec.target)
+            self._makers[values[node.name].id] = node
             if is_sparse(self._torch, meta):
                 held = n_stored(self._torch, real)
                 self._stored[values[node.name].id] = held or self._dims.new(f"{node.name}_nnz")
@@ -309,7 +326,9 @@ class _Importer:
                 values[node.name] = self._attribute(module, node)
             elif node.op == "call_function":
                 with self._located(node):
-                    values[node.name] = self._call(module, node, values)
+                    values[node.name] = value = self._call(module, node, values)
+                if isinstance(value, Tensor):
+                    self._makers.setdefault(value.id, node)
             elif node.op != "placeholder":
                 raise NotCountable(f"a node of kind {node.op}")
         return None
@@ -354,7 +373,7 @@ class _Importer:
         if name == "getitem":
             source, index = self._read(node.args[0], values), node.args[1]
             return source[index] if isinstance(source, tuple | list) else source
-        handler, control = HANDLERS.get(name), CONTROL.get(name)
+        handler, control = HANDLERS.get(name), _REGIONS.get(name)
         outputs = [
             None if each is None else (self._dims.shape(each), dtype_name(each.dtype))
             for each in _tensors(self._torch, meta)
@@ -427,6 +446,11 @@ class _Importer:
             self._graph = outer
         block.output(*(each for each in results if isinstance(each, Tensor)))
         return block, results
+
+    def content(self, tensor: Tensor) -> Any:
+        """Return what stands in a tensor as lists of numbers, None if that is not known."""
+        node = self._makers.get(tensor.id)
+        return None if node is None else self._contents.of(node)
 
     def trips(self) -> Dim:
         """Return a new dim: how often a loop runs whose end the data tells."""

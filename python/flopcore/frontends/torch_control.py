@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flopcore.expr import Dim, Expr
@@ -42,6 +41,10 @@ class Regions(Protocol):
 
     def trips(self) -> Dim:
         """Return a new dim: how often a loop runs whose end the data tells."""
+        ...
+
+    def content(self, tensor: Tensor) -> Any:
+        """Return what stands in a tensor as lists of numbers, None if that is not known."""
         ...
 
 
@@ -120,28 +123,6 @@ def _associative_scan(regions: Regions, args: Sequence[Any]) -> Results:
     return [graph.constant(x.shape, x.dtype, origin="torch:associative_scan") for x in xs]
 
 
-def _flex_attention(regions: Regions, args: Sequence[Any]) -> Results:
-    """Attention over all scores, and the function that changes a score once for each; blocks left out are data."""
-    q, k, v, score = args[:4]
-    graph = regions.graph
-    found = graph.op("attention", [q, k, v], {}, origin="torch:flex_attention")
-    assert isinstance(found, Tensor)
-    pairs = prod((*q.shape[:-1], k.shape[-2]))
-    statistic = [graph.constant(q.shape[:-1], "float32", origin="torch:flex_attention") for _ in range(2)]
-    buffers = _flat(args[7]) if len(args) > 7 else []
-    places = [graph.constant((), dtype, origin="torch:flex_attention") for dtype in (q.dtype, *["int32"] * 4)]
-    block, _ = regions.block("score", score, [*places, *buffers], {})
-    graph.call(
-        block,
-        [*places, *_tensors(buffers)],
-        times=pairs,
-        params="shared",
-        scope="score",
-        origin="torch:flex_attention",
-    )
-    return [found, *statistic]
-
-
 def _body_first(place: int) -> Callable[[Regions, Sequence[Any]], Results]:
     """Return the rule of an operator that only calls a body with other settings: no gradient, autocast, checkpoint."""
     return lambda regions, args: regions.written_out(args[place], args[place + 1 :])
@@ -161,7 +142,6 @@ CONTROL: Mapping[str, Callable[[Regions, Sequence[Any]], Results]] = {
     "scan": _scan,
     "map_impl": _map,
     "associative_scan": _associative_scan,
-    "flex_attention": _flex_attention,
     "wrap": _body_first(0),
     "wrap_activation_checkpoint": _body_first(0),
     "tag_activation_checkpoint": _body_first(0),
