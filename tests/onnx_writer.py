@@ -74,6 +74,8 @@ def attribute(name: str, item: object) -> bytes:
     if isinstance(item, float):
         return head + varint(2 << 3 | 5) + struct.pack("<f", item) + number(20, 1)
     assert isinstance(item, Sequence)
+    if item and isinstance(item[0], str):
+        return head + b"".join(message(9, each) for each in item) + number(20, 8)
     if item and isinstance(item[0], float):
         return head + b"".join(varint(7 << 3 | 5) + struct.pack("<f", i) for i in item) + number(20, 6)
     return head + b"".join(number(8, i) for i in item) + number(20, 7)

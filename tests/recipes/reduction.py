@@ -136,9 +136,16 @@ def histogram(r: Recipe, op: str) -> Value:
 
 
 def unique(r: Recipe, op: str) -> Value:
-    x = r.leaf([r.size() for _ in range(r.choose.integer(0, 2))], dtype=r.dtype())
+    dims: list[Dim] = [r.size() for _ in range(r.choose.integer(0, 2))]
     size = r.dim()
-    return r.node(op, [x], {"size": size}, [size])
+    attrs: dict[str, Any] = {"size": size}
+    result: list[Dim] = [size]
+    if dims and r.flip():
+        axis, written = r.axis(len(dims))
+        attrs["axes"], result = [written], [*dims[:axis], size, *dims[axis + 1 :]]
+    elif r.flip():
+        attrs["axes"] = []
+    return r.node(op, [r.leaf(dims, dtype=r.dtype())], attrs, result)
 
 
 def searchsorted(r: Recipe, op: str) -> Value:

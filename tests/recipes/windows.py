@@ -73,7 +73,10 @@ def resize(r: Recipe, op: str) -> Value:
     if op == "max_unpool":
         x = r.leaf([r.dim(), r.size(), *(r.spatial() for _ in sizes)], dtype=r.dtype())
         inputs = [x, r.leaf(x.texts, dtype=r.pick(IDS))]
-    return r.node(op, inputs, {"output_size": sizes}, [*x.dims[:2], *sizes])
+    attrs: dict[str, Any] = {"output_size": sizes}
+    if op in ("interpolate_linear", "interpolate_cubic"):
+        r.option(attrs, "antialias", (True, False))
+    return r.node(op, inputs, attrs, [*x.dims[:2], *sizes])
 
 
 def fractional(r: Recipe, op: str) -> Value:
@@ -96,7 +99,9 @@ def grid_sample(r: Recipe, op: str) -> Value:
 def roi_align(r: Recipe, op: str) -> Value:
     x, n_boxes, size = r.image(2), r.dim(), [r.size(), r.size()]
     inputs = [x, r.leaf([n_boxes, 4], dtype="float32"), r.leaf([n_boxes], dtype=r.pick(IDS))]
-    return r.node(op, inputs, {"output_size": size, "sampling_ratio": r.size(1, 3)}, [n_boxes, x.dims[1], *size])
+    return r.node(
+        op, inputs, {"output_size": size, "sampling_ratio": r.choose.integer(0, 3)}, [n_boxes, x.dims[1], *size]
+    )
 
 
 def nms(r: Recipe, op: str) -> Value:

@@ -10,6 +10,8 @@ import pytest
 import flopcore as fc
 import onnx_writer as ow
 
+NAN = float("nan")
+
 
 def single(
     op: str,
@@ -202,3 +204,102 @@ def test_a_registered_op_of_another_domain_counts() -> None:
     assert graph.parameters == 40
     with pytest.raises(fc.UnsupportedOp, match=r"com\.acme::LowRank x 1"):
         single("LowRank", {"x": ("n", 8)}, weights(w=(5, 8)), domain="com.acme", rank=3)
+
+
+TREES: dict[str, object] = {  # a root over a leaf and a node over two leaves; and a root over two leaves
+    "nodes_treeids": [0, 0, 0, 0, 0, 1, 1, 1],
+    "nodes_nodeids": [0, 1, 2, 3, 4, 0, 1, 2],
+    "nodes_modes": ["BRANCH_LEQ", "LEAF", "BRANCH_LT", "LEAF", "LEAF", "BRANCH_LEQ", "LEAF", "LEAF"],
+    "nodes_truenodeids": [1, 0, 3, 0, 0, 1, 0, 0],
+    "nodes_falsenodeids": [2, 0, 4, 0, 0, 2, 0, 0],
+}
+
+
+def test_trees_take_their_longest_path() -> None:
+    """3 comparisons and 2 weights a row, which 7 features come to."""
+    at = {"target_treeids": [0, 0, 0, 1, 1], "target_nodeids": [1, 3, 4, 1, 2]}
+    graph = single("TreeEnsembleRegressor", {"x": (10, 7)}, domain="ai.onnx.ml", n_targets=1, **TREES, **at)
+    assert shapes(graph) == [(10, 1)]
+    assert fc.count(graph).flop("all-arithmetic", by="feature") == {"cmp": 30, "add": 20}
+    ids = {"class_treeids": [0, 0, 0, 1, 1], "class_nodeids": [1, 3, 4, 1, 2], "class_ids": [1] * 5}
+    names = {"classlabels_int64s": [0, 1], "post_transform": "LOGISTIC"}
+    graph = single(
+        "TreeEnsembleClassifier", {"x": ("n", 7)}, None, ["y", "z"], domain="ai.onnx.ml", **TREES, **ids, **names
+    )
+    assert shapes(graph) == [(fc.dim("n"),), (fc.dim("n"), 2)]
+    assert fc.count(graph).flop("all-arithmetic", at={"n": 10}, by="feature")["add"] == 20 + 10 + 20
+
+
+def test_trees_of_one_list_have_roots_and_sets() -> None:
+    """The first node looks at a threshold, then at a set of two; the other way at a set of four."""
+    graph = single(
+        "TreeEnsemble", {"x": (6, 1)}, domain="ai.onnx.ml", n_targets=4, tree_roots=[0], aggregate_function=0,
+        nodes_truenodeids=[1, 0, 1], nodes_trueleafs=[0, 1, 1], nodes_falsenodeids=[2, 2, 3],
+        nodes_falseleafs=[0, 1, 1], leaf_targetids=[0, 1, 2, 3],
+        nodes_modes=ow.tensor("modes", [3], "int64", [0, 6, 6]),
+        membership_values=ow.tensor("sets", [8], "float32", [12, 7, NAN, 1.2, 3.7, 8, 9, NAN]),
+    )  # fmt: skip
+    assert shapes(graph) == [(6, 4)]
+    assert fc.count(graph).flop("all-arithmetic", by="feature") == {"cmp": 6 * (1 + 4), "add": 6, "div": 24}
+
+
+def test_trees_that_go_round_are_an_error() -> None:
+    trees = TREES | {"nodes_truenodeids": [1, 0, 0, 0, 0, 1, 0, 0]}
+    with pytest.raises(fc.DataError, match="a tree goes round in a circle"):
+        single("TreeEnsembleRegressor", {"x": (10, 7)}, domain="ai.onnx.ml", **trees)
+
+
+def test_boxes_of_unknown_size_are_bounded_by_the_image() -> None:
+    boxes: dict[str, Sequence[int | str]] = {"x": (1, 3, 10, 8), "r": (5, 4)}
+    stored = {"i": ow.tensor("i", [5], "int64", [0] * 5)}
+    graph = single("RoiAlign", boxes, stored, output_height=3, output_width=4)
+    assert shapes(graph) == [(5, 3, 3, 4)]
+    samples = (5 * 3 * 3 * 4) * 4 * 2  # ceil(10 / 3) x ceil(8 / 4) a bin
+    assert fc.count(graph).flop("all-arithmetic", by="feature")["mul"] == 4 * samples
+    graph = single("MaxRoiPool", {"x": (1, 3, 10, 8), "r": (5, 5)}, pooled_shape=[5, 4])
+    assert shapes(graph) == [(5, 3, 5, 4)]
+    assert fc.count(graph).flop("all-arithmetic") == 5 * 3 * (10 * 8 - 5 * 4)
+
+
+@pytest.mark.parametrize(("mode", "reach"), [("linear", 2), ("cubic", 4)])
+def test_a_filter_against_aliasing_widens_where_a_dim_shrinks(mode: str, reach: int) -> None:
+    sizes = {"s": ow.tensor("s", [4], "int64", [1, 2, 12, 4])}
+    graph = single("Resize", {"x": (1, 2, 6, 8)}, sizes, order=["x", "", "", "s"], mode=mode, antialias=1)
+    assert shapes(graph) == [(1, 2, 12, 4)]
+    assert fc.count(graph).flop("all-arithmetic", by="feature")["mul"] == (2 * 12 * 4) * reach * 2 * reach
+
+
+def test_slices_that_differ_are_compared_to_their_last_element() -> None:
+    graph = single("Unique", {"x": (3, 4, 5)}, None, ["y", "i", "j", "n"], axis=1)
+    found = fc.dim("it_unique", min=0)
+    assert shapes(graph) == [(3, found, 5), (found,), (4,), (found,)]
+    assert fc.count(graph).flop("all-arithmetic") == 3 * 5 * (5 + 3)  # a merge of 4, then 3 neighbours
+
+
+def test_attention_with_bodies_runs_them_on_every_score() -> None:
+    body = ow.graph([ow.node("Tanh", ["s"], ["t"])], [ow.value("s", None)], ["t"])
+    inputs: dict[str, Sequence[int | str]] = {"q": (1, 4, 6, 8), "k": (1, 2, 5, 8), "v": (1, 2, 5, 3)}
+    plain, bent = (
+        fc.count(single("FlexAttention", inputs, domain="ai.onnx.preview", **more))
+        for more in ({}, {"score_mod": body})
+    )
+    assert plain.flop("macs") == bent.flop("macs") == 4 * 6 * 5 * (8 + 3)
+    both = (each.flop("all-arithmetic", by="feature").get("tanh", 0) for each in (plain, bent))
+    assert list(both) == [0, 4 * 6 * 5]
+
+
+@pytest.mark.parametrize(
+    ("op", "state", "expected"),
+    [
+        ("Momentum", 1, {"mul": 4, "add": 3}),
+        ("Adagrad", 1, {"mul": 3, "add": 4, "div": 1, "sqrt": 1}),
+        ("Adam", 2, {"mul": 8, "add": 5, "div": 1, "sqrt": 1}),
+    ],
+)
+def test_steps_of_optimisers_are_their_formulas(op: str, state: int, expected: dict[str, int]) -> None:
+    inputs: dict[str, Sequence[int | str]] = {"r": (), "t": ()}
+    inputs |= {f"{name}{i}": (3 + i,) for name in "xgvh"[: 2 + state] for i in range(2)}
+    outputs = [f"y{i}" for i in range(2 * (1 + state))]
+    graph = single(op, inputs, None, outputs, domain="ai.onnx.preview.training")
+    assert shapes(graph) == [(3,), (4,)] * (1 + state)
+    assert fc.count(graph).flop("all-arithmetic", by="feature") == {name: 7 * n for name, n in expected.items()}

@@ -80,6 +80,7 @@ enum class AttrKey : std::uint8_t {
     kOnesided,
     kRatio,
     kBlocks,
+    kAntialias,
 };
 inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
     // clang-format off
@@ -146,6 +147,7 @@ inline constexpr auto kAttrKeys = std::to_array<std::string_view>({
     "onesided",
     "ratio",
     "blocks",
+    "antialias",
     // clang-format on
 });
 

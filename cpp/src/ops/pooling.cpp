@@ -95,15 +95,28 @@ void measure_adaptive(CountContext& context, Sizes& sizes) {
     size_of(sizes, Per::kTap) = taps;
 }
 
-// 2 or 4 neighbours per spatial dim.
-void measure_linear(CountContext& context, Sizes& sizes) {
-    size_of(sizes, Per::kTap) =
-        context.exprs.mul(context.y.elements, ExprRef::small(std::int64_t{1} << (context.y.rank - 2)));
+namespace {
+
+// 2 r neighbours per spatial dim; a filter against aliasing is as much wider as the dim shrinks.
+void measure_neighbours(CountContext& context, Sizes& sizes, std::int64_t r, bool widened) {
+    ExprStore& exprs = context.exprs;
+    const TensorView &x = context.inputs[0], &y = context.y;
+    ExprRef taps = y.elements;
+    for (int i = 2; i < y.rank; ++i) {
+        ExprRef half = ExprRef::small(r);
+        if (widened && x.dims[i] != y.dims[i])
+            half = exprs.ceildiv(exprs.mul(half, exprs.max(x.dims[i], y.dims[i])), y.dims[i]);
+        taps = exprs.mul(taps, exprs.mul(half, ExprRef::small(2)));
+    }
+    size_of(sizes, Per::kTap) = taps;
 }
-void measure_cubic(CountContext& context, Sizes& sizes) {
-    size_of(sizes, Per::kTap) =
-        context.exprs.mul(context.y.elements, ExprRef::small(std::int64_t{1} << 2 * (context.y.rank - 2)));
-}
+
+bool widened(const CountContext& context) { return context.attrs.integer(AttrKey::kAntialias) == 1; }
+
+}  // namespace
+
+void measure_linear(CountContext& context, Sizes& sizes) { measure_neighbours(context, sizes, 1, widened(context)); }
+void measure_cubic(CountContext& context, Sizes& sizes) { measure_neighbours(context, sizes, 2, widened(context)); }
 
 void infer_max_unpool(InferContext& context) {
     require_same_shape(context.exprs, context.inputs[0], context.inputs[1], "x and indices");
@@ -178,13 +191,13 @@ void infer_grid_sample(InferContext& context) {
 void measure_grid_sample(CountContext& context, Sizes& sizes) {
     switch (context.attrs.integer(AttrKey::kMode)) {
         case 0:
-            measure_linear(context, sizes);
+            measure_neighbours(context, sizes, 1, false);
             break;
         case 1:
             size_of(sizes, Per::kTap) = context.y.elements;
             break;
         default:
-            measure_cubic(context, sizes);
+            measure_neighbours(context, sizes, 2, false);
     }
     size_of(sizes, Per::kRow) = context.inputs[1].elements;
 }
@@ -198,8 +211,8 @@ void infer_roi_align(InferContext& context) {
     require_equal(context.exprs, boxes.dim(1), ExprRef::small(4), "the last dim of boxes and 4");
     require_vector(context, 2, boxes.dim(0), "batch_indices");
     const std::int64_t ratio = context.attrs.integer(AttrKey::kSamplingRatio);
-    if (ratio < 1 || ratio > (std::int64_t{1} << 20) || size[0].value() < 1 || size[1].value() < 1)
-        shape_error("sampling_ratio and output_size must be 1 or more; give the samples that an adaptive ratio takes");
+    if (ratio < 0 || ratio > (std::int64_t{1} << 20) || size[0].value() < 1 || size[1].value() < 1)
+        shape_error("output_size must be 1 or more, sampling_ratio too, or 0 to adapt to the box");
     context.out.begin(x.dtype);
     context.out.push(boxes.dim(0));
     context.out.push(x.dim(1));
@@ -207,9 +220,15 @@ void infer_roi_align(InferContext& context) {
     context.out.push(size[1]);
 }
 
+// Four neighbours of each sample; where their number adapts to the box, as many as a box of the size of x takes.
 void measure_samples(CountContext& context, Sizes& sizes) {
+    ExprStore& exprs = context.exprs;
+    const TensorView &x = context.inputs[0], &y = context.y;
+    ExprRef taps = exprs.mul(y.elements, ExprRef::small(4));
     const std::int64_t ratio = context.attrs.integer(AttrKey::kSamplingRatio);
-    size_of(sizes, Per::kTap) = context.exprs.mul(context.y.elements, ExprRef::small(4 * ratio * ratio));
+    for (const int i : {2, 3})
+        taps = exprs.mul(taps, ratio == 0 ? exprs.ceildiv(x.dims[i], y.dims[i]) : ExprRef::small(ratio));
+    size_of(sizes, Per::kTap) = taps;
 }
 
 }  // namespace flopcore::ops

@@ -110,12 +110,37 @@ void infer_sized_vector(InferContext& context) {
     context.out.push(*context.attrs.scalar(AttrKey::kSize));
 }
 
-// Sort, then compare neighbours.
+namespace {
+
+// The axis whose slices are compared, if it is one.
+std::optional<int> compared_axis(const AttrView& attrs, const TensorView& x) {
+    const auto axes = attrs.list(AttrKey::kAxes);
+    if (!axes || axes->empty()) return std::nullopt;
+    if (axes->size() > 1) shape_error("axes names one axis whose slices are compared, or none");
+    return resolve_axis(axes->front().value(), x.rank);
+}
+
+}  // namespace
+
+void infer_unique(InferContext& context) {
+    const TensorView& x = context.inputs[0];
+    const auto axis = compared_axis(context.attrs, x);
+    if (!axis) return infer_sized_vector(context);
+    context.out.begin(x.dtype);
+    for (int i = 0; i < x.rank; ++i) context.out.push(i == *axis ? *context.attrs.scalar(AttrKey::kSize) : x.dims[i]);
+}
+
+// Sort, then compare neighbours: elements, or slices, which differ at their last element at the latest.
 void measure_unique(CountContext& context, Sizes& sizes) {
     ExprStore& exprs = context.exprs;
-    const ExprRef n = context.inputs[0].elements;
-    size_of(sizes, Per::kTap) = merge_comparisons(exprs, n);
-    size_of(sizes, Per::kRow) = is_zero(n) ? n : exprs.sub(n, one());
+    const TensorView& x = context.inputs[0];
+    const auto axis = compared_axis(context.attrs, x);
+    const ExprRef n = axis ? x.dims[*axis] : x.elements;
+    ExprRef length = one();
+    for (int i = 0; axis && i < x.rank; ++i)
+        if (i != *axis) length = exprs.mul(length, x.dims[i]);
+    size_of(sizes, Per::kTap) = exprs.mul(length, merge_comparisons(exprs, n));
+    size_of(sizes, Per::kRow) = is_zero(n) ? n : exprs.mul(length, exprs.sub(n, one()));
 }
 
 void infer_searchsorted(InferContext& context) {

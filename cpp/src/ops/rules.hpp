@@ -98,6 +98,7 @@ void infer_top_k(InferContext& context);
 void measure_top_k(CountContext& context, Sizes& sizes);
 void infer_glu(InferContext& context);
 void infer_sized_vector(InferContext& context);
+void infer_unique(InferContext& context);
 void measure_unique(CountContext& context, Sizes& sizes);
 void infer_searchsorted(InferContext& context);
 void measure_searchsorted(CountContext& context, Sizes& sizes);

@@ -48,6 +48,8 @@ constexpr AttrSpec kWindowSize[] = {{K::kSize, A::kInt, true}};
 constexpr AttrSpec kGroups[] = {{K::kGroups, A::kInt, true}};
 constexpr AttrSpec kLoss[] = {{K::kReduction, A::kChoice, false, 0, kLossChoices}};
 constexpr AttrSpec kResize[] = {{K::kOutputSize, A::kDims, true}};
+constexpr AttrSpec kFiltered[] = {{K::kOutputSize, A::kDims, true}, {K::kAntialias, A::kBool}};
+constexpr AttrSpec kUnique[] = {{K::kSize, A::kDim, true}, {K::kAxes, A::kInts}};
 constexpr AttrSpec kFractional[] = {{K::kKernel, A::kInts, true}, {K::kOutputSize, A::kInts, true}};
 constexpr AttrSpec kGridSample[] = {{K::kMode, A::kChoice, false, 0, kSampleChoices}};
 constexpr AttrSpec kRoiAlign[] = {{K::kOutputSize, A::kInts, true}, {K::kSamplingRatio, A::kInt, true}};
@@ -141,7 +143,7 @@ constexpr OpRule kCharged[] = {
     {Op::kSort, 1, 1, 0, false, kAxisLast, ops::infer_values_and_indices, kCharges, {{F::kCmp, 1, T}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_sort},
     {Op::kTopK, 1, 1, 0, false, kTopK, ops::infer_top_k, kCharges, {{F::kCmp, 1, T}, {F::kRows, 1, R}}, {}, {}, {}, ops::measure_top_k},
     {Op::kGlu, 1, 1, 0, false, kGlu, ops::infer_glu, kCharges, {{F::kMul, 1}, {F::kMul, 1, O, kSiluGate}, {F::kMul, 3, O, kGeluGate}, {F::kAdd, 1, O, kSigmoidGate}, {F::kAdd, 1, O, kSiluGate}, {F::kAdd, 1, O, kGeluGate}, {F::kDiv, 1, O, kSigmoidGate}, {F::kDiv, 1, O, kSiluGate}, {F::kExp, 1, O, kSigmoidGate}, {F::kExp, 1, O, kSiluGate}, {F::kErf, 1, O, kGeluGate}, {F::kCmp, 1, O, kReluGate}}},
-    {Op::kUnique, 1, 1, 0, false, kSized, ops::infer_sized_vector, kCharges, {{F::kCmp, 1, T}, {F::kCmp, 1, R}, {F::kMove, 1}}, {}, {}, {}, ops::measure_unique},
+    {Op::kUnique, 1, 1, 0, false, kUnique, ops::infer_unique, kCharges, {{F::kCmp, 1, T}, {F::kCmp, 1, R}, {F::kMove, 1}}, {}, {}, {}, ops::measure_unique},
     {Op::kSearchsorted, 2, 2, 0, false, {}, ops::infer_searchsorted, kCharges, {{F::kCmp, 1, T}}, {}, {}, {}, ops::measure_searchsorted},
     {Op::kBincount, 1, 1, 0, false, kSized, ops::infer_sized_vector, kCharges, {{F::kIntOp, 1, I}, {F::kAssign, 1}}, {}, Result::kInt64, {.integers = 1}},
     {Op::kHistogram, 1, 1, 0, false, kSized, ops::infer_sized_vector, kCharges, {{F::kAdd, 1, I}, {F::kMul, 1, I}, {F::kRound, 1, I}, {F::kIntOp, 1, I}, {F::kAssign, 1}}, {}, Result::kInt64},
@@ -170,8 +172,8 @@ constexpr OpRule kCharged[] = {
     {Op::kMaxUnpool, 2, 2, 0, false, kResize, ops::infer_max_unpool, kCharges, {{F::kAssign, 1, I}, {F::kAssign, 1, O}}, {}, {}, {.integers = 2}},
     {Op::kFractionalMaxPool, 1, 1, 0, false, kFractional, ops::infer_fractional_max_pool, kCharges, {{F::kCmp, 1, T}, {F::kCmp, -1, O}, {F::kRng, 1, R}, {F::kKernelElems, 1, T}}, {}, {}, {}, ops::measure_fractional},
     {Op::kInterpolateNearest, 1, 1, 0, false, kResize, ops::infer_resize, kCharges, {{F::kGather}}},
-    {Op::kInterpolateLinear, 1, 1, 0, false, kResize, ops::infer_resize, kCharges, {{F::kGather, 1, T}, {F::kMul, 1, T}, {F::kAdd, 1, T}, {F::kAdd, -1, O}}, {}, {}, {}, ops::measure_linear},
-    {Op::kInterpolateCubic, 1, 1, 0, false, kResize, ops::infer_resize, kCharges, {{F::kGather, 1, T}, {F::kMul, 1, T}, {F::kAdd, 1, T}, {F::kAdd, -1, O}}, {}, {}, {}, ops::measure_cubic},
+    {Op::kInterpolateLinear, 1, 1, 0, false, kFiltered, ops::infer_resize, kCharges, {{F::kGather, 1, T}, {F::kMul, 1, T}, {F::kAdd, 1, T}, {F::kAdd, -1, O}}, {}, {}, {}, ops::measure_linear},
+    {Op::kInterpolateCubic, 1, 1, 0, false, kFiltered, ops::infer_resize, kCharges, {{F::kGather, 1, T}, {F::kMul, 1, T}, {F::kAdd, 1, T}, {F::kAdd, -1, O}}, {}, {}, {}, ops::measure_cubic},
     {Op::kGridSample, 2, 2, 0, false, kGridSample, ops::infer_grid_sample, kCharges, {{F::kGather, 1, T}, {F::kMul, 1, T, kBlend}, {F::kMul, 2, R}, {F::kAdd, 1, T, kBlend}, {F::kAdd, -1, O, kBlend}, {F::kAdd, 2, R}, {F::kRound, 1, R}}, {}, {}, {}, ops::measure_grid_sample},
     {Op::kRoiAlign, 3, 3, 0, false, kRoiAlign, ops::infer_roi_align, kCharges, {{F::kGather, 1, T}, {F::kMul, 1, T}, {F::kAdd, 1, T}, {F::kAdd, -1, O}, {F::kDiv, 1, O}}, {}, {}, {.integers = 4}, ops::measure_samples},
     {Op::kUnfold, 1, 1, 0, false, kUnfold, ops::infer_unfold, kCharges, {{F::kMove}}},

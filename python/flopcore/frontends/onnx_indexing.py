@@ -11,7 +11,6 @@ from flopcore.graph import AttrValue
 from .onnx_build import Builder, Result, Rule
 from .onnx_shapes import integers, product
 from .onnx_values import Node, Size, Value, whole
-from .unsupported import NotCountable
 
 __all__: list[str] = []
 
@@ -102,13 +101,15 @@ def _compress(b: Builder, node: Node) -> Result:
 
 
 def _unique(b: Builder, node: Node) -> Sequence[Result]:
-    x = node.input(0)
+    """Different elements, or different slices along an axis, with where they stand and how often."""
+    x, size = node.input(0), _found(b, node, "unique")
+    attrs: dict[str, AttrValue] = {"size": size}
+    n = product(x.shape)
     if node.attributes.get("axis") is not None and x.rank > 1:
-        raise NotCountable("Unique along an axis: how far slices are compared depends on the data")
-    size, n = _found(b, node, "unique"), product(x.shape)
-    flat = x if x.rank == 1 else b.emit(node, "reshape", [x], {"shape": [-1]})
+        axis = node.axis(node.integer("axis"), x.rank)
+        attrs["axes"], n = [axis], x.shape[axis]
     shapes = zip(node.outputs[1:], ((size,), (n,), (size,)), strict=False)
-    return [b.emit(node, "unique", [flat], {"size": size}), *(Value(name, "int64", shape) for name, shape in shapes)]
+    return [b.emit(node, "unique", [x], attrs), *(Value(name, "int64", shape) for name, shape in shapes)]
 
 
 def _non_max_suppression(b: Builder, node: Node) -> Result:

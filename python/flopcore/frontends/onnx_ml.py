@@ -9,6 +9,7 @@ from flopcore.errors import DataError
 from flopcore.graph import AttrValue
 
 from .onnx_build import Builder, Result, Rule
+from .onnx_scores import attribute_length, labels, matrix, post_transformed, single, two_classes
 from .onnx_shapes import product
 from .onnx_values import Node, Size, Value
 from .unsupported import NotCountable
@@ -16,80 +17,32 @@ from .unsupported import NotCountable
 __all__: list[str] = []
 
 
-def _length(node: Node, name: str) -> int:
-    """Return how many numbers an attribute lists."""
-    listed = node.attributes.get(name)
-    return len(listed) if isinstance(listed, tuple) else 0
-
-
 def _learned(name: str, shape: tuple[Size, ...]) -> Value:
     """Return coefficients that are written in an attribute."""
     return Value(name, "float32", shape, learned="always")
 
 
-def _floats(b: Builder, node: Node) -> Value:
-    """Return the input as float32, which all these ops compute in."""
-    x = node.input(0)
-    return x if x.dtype == "float32" else b.emit(node, "cast", [x], {"dtype": "float32"})
-
-
-def _rows(b: Builder, node: Node) -> Value:
-    """Return the input as a float32 matrix: one dim is one row."""
-    x = _floats(b, node)
-    if x.rank not in (1, 2):
-        raise DataError(f"{node.describe()}: input must have 1 or 2 dims, has {x.rank}")
-    return x if x.rank == 2 else b.emit(node, "reshape", [x], {"shape": [1, x.shape[0]]})
-
-
-_POST: Mapping[str, Sequence[str]] = {
-    "NONE": (),
-    "LOGISTIC": ("sigmoid",),
-    "PROBIT": ("erfinv",),
-    "SOFTMAX": ("softmax",),
-    "SOFTMAX_ZERO": ("softmax",),
-}
-
-
-def _post(b: Builder, node: Node, scores: Value) -> Value:
-    word = node.text("post_transform", "NONE")
-    if word not in _POST:
-        raise DataError(f"{node.describe()}: post_transform must be one of {', '.join(_POST)}, is {word!r}")
-    for op in _POST[word]:
-        scores = b.emit(node, op, [scores])
-    return scores
-
-
-def _label(b: Builder, node: Node, scores: Value) -> Value:
-    """Return the class of the highest score."""
-    if _length(node, "classlabels_strings"):
-        return Value(node.outputs[0], "", scores.shape[:1], kind="text")
-    return b.emit(node, "argmax", [scores], {"axes": [1], "keepdims": False})
-
-
 def _affine(b: Builder, node: Node, x: Value, n_out: int) -> Value:
     n_in = x.shape[1]
-    if _length(node, "coefficients") != product((n_in, n_out)):
-        raise DataError(f"{node.describe()}: {_length(node, 'coefficients')} coefficients for {n_in} features")
-    bias = _learned(f"{node.label()}.intercepts", (n_out,)) if _length(node, "intercepts") else None
+    if attribute_length(node, "coefficients") != product((n_in, n_out)):
+        raise DataError(f"{node.describe()}: {attribute_length(node, 'coefficients')} coefficients for {n_in} features")
+    bias = _learned(f"{node.label()}.intercepts", (n_out,)) if attribute_length(node, "intercepts") else None
     return b.emit(node, "linear", [x, _learned(f"{node.label()}.coefficients", (n_out, n_in)), bias])
 
 
 def _linear_classifier(b: Builder, node: Node) -> Sequence[Result]:
-    x = _rows(b, node)
+    x = matrix(b, node)
     n_in = x.shape[1]
     if not isinstance(n_in, int) or n_in == 0:
         raise NotCountable("a number of features that is not known")
-    n_classes = max(_length(node, "classlabels_ints"), _length(node, "classlabels_strings"))
-    n_scores = _length(node, "coefficients") // n_in
-    scores = _affine(b, node, x, n_scores)
-    if n_scores == 1 and n_classes == 2:  # one score tells two classes: the other is its negative
-        scores = b.emit(node, "concat", [b.emit(node, "neg", [scores]), scores], {"axis": 1})
-    scores = _post(b, node, scores)
-    return [_label(b, node, scores), scores]
+    n_classes = max(attribute_length(node, "classlabels_ints"), attribute_length(node, "classlabels_strings"))
+    n_scores = attribute_length(node, "coefficients") // n_in
+    scores = post_transformed(b, node, two_classes(b, node, _affine(b, node, x, n_scores), n_classes))
+    return [labels(b, node, scores), scores]
 
 
 def _linear_regressor(b: Builder, node: Node) -> Result:
-    return _post(b, node, _affine(b, node, _rows(b, node), node.integer("targets", 1)))
+    return post_transformed(b, node, _affine(b, node, matrix(b, node), node.integer("targets", 1)))
 
 
 def _kernel(b: Builder, node: Node, x: Value, n_vectors: int) -> Value:
@@ -111,19 +64,19 @@ def _kernel(b: Builder, node: Node, x: Value, n_vectors: int) -> Value:
 
 
 def _svm_regressor(b: Builder, node: Node) -> Result:
-    x, n_vectors = _rows(b, node), node.integer("n_supports", 0)
+    x, n_vectors = matrix(b, node), node.integer("n_supports", 0)
     if n_vectors < 1:  # a linear model in disguise
-        return _post(b, node, _affine(b, node, x, 1))
+        return post_transformed(b, node, _affine(b, node, x, 1))
     rows = _kernel(b, node, x, n_vectors)
     weight = _learned(f"{node.label()}.coefficients", (1, n_vectors))
-    return _post(b, node, b.emit(node, "linear", [rows, weight, _learned(f"{node.label()}.rho", (1,))]))
+    return post_transformed(b, node, b.emit(node, "linear", [rows, weight, _learned(f"{node.label()}.rho", (1,))]))
 
 
 def _svm_classifier(b: Builder, node: Node) -> Sequence[Result]:
-    if _length(node, "prob_a"):
+    if attribute_length(node, "prob_a"):
         raise NotCountable("SVMClassifier with probabilities, which it finds by iteration")
-    x, per_class = _rows(b, node), node.integers("vectors_per_class")
-    n_classes = max(_length(node, "classlabels_ints"), _length(node, "classlabels_strings"))
+    x, per_class = matrix(b, node), node.integers("vectors_per_class")
+    n_classes = max(attribute_length(node, "classlabels_ints"), attribute_length(node, "classlabels_strings"))
     if not per_class or n_classes < 2:
         raise NotCountable("SVMClassifier without support vectors")
     # Each vector speaks in the pairs its class is in: n_classes - 1 of them.
@@ -133,19 +86,19 @@ def _svm_classifier(b: Builder, node: Node) -> Sequence[Result]:
     n_pairs = n_classes * (n_classes - 1) // 2
     pairs = Value("pairs", "float32", (x.shape[0], n_pairs))
     scores = b.emit(node, "add", [pairs, _learned(f"{node.label()}.rho", (n_pairs,))])
-    return [_label(b, node, b.emit(node, "relu", [scores])), _post(b, node, scores)]
+    return [labels(b, node, b.emit(node, "relu", [scores])), post_transformed(b, node, scores)]
 
 
 def _scaler(b: Builder, node: Node) -> Result:
-    x = _floats(b, node)
+    x = single(b, node)
     for op, name in (("sub", "offset"), ("mul", "scale")):
-        if _length(node, name):
-            x = b.emit(node, op, [x, Value(name, "float32", (_length(node, name),))])
+        if attribute_length(node, name):
+            x = b.emit(node, op, [x, Value(name, "float32", (attribute_length(node, name),))])
     return x
 
 
 def _normalizer(b: Builder, node: Node) -> Result:
-    x, norm = _rows(b, node), node.text("norm", "MAX")
+    x, norm = matrix(b, node), node.text("norm", "MAX")
     if norm == "MAX":
         return b.emit(node, "div", [x, b.emit(node, "reduce_max", [x], {"axes": [1], "keepdims": True})])
     if norm not in ("L1", "L2"):
@@ -161,7 +114,7 @@ def _binarizer(b: Builder, node: Node) -> Result:
 
 def _imputer(b: Builder, node: Node) -> Result:
     x = node.input(0)
-    n = max(_length(node, "imputed_value_floats"), _length(node, "imputed_value_int64s"), 1)
+    n = max(attribute_length(node, "imputed_value_floats"), attribute_length(node, "imputed_value_int64s"), 1)
     value = Value("imputed", x.dtype, () if n == 1 else (n,))
     replaced = node.attributes.get("replaced_value_float")
     missing = isinstance(replaced, float) and replaced != replaced
@@ -170,7 +123,7 @@ def _imputer(b: Builder, node: Node) -> Result:
 
 
 def _one_hot_encoder(b: Builder, node: Node) -> Result:
-    x, n = node.input(0), _length(node, "cats_int64s") or _length(node, "cats_strings")
+    x, n = node.input(0), attribute_length(node, "cats_int64s") or attribute_length(node, "cats_strings")
     if not x.dtype.startswith(("int", "uint")):
         x = b.emit(node, "cast", [x], {"dtype": "int64"})
     attrs: dict[str, AttrValue] = {"axis": x.rank, "size": n, "dtype": "float32"}

@@ -18,10 +18,12 @@ from . import (
     onnx_ml,
     onnx_movement,
     onnx_norms,
+    onnx_preview,
     onnx_recurrent,
     onnx_sampling,
     onnx_sources,
     onnx_transforms,
+    onnx_trees,
 )
 from .onnx_build import Builder, Result, Rule
 from .onnx_table import PLAIN, ROWS, WEIGHT_SLOTS, Row
@@ -77,6 +79,8 @@ OPS: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
         | dict(onnx_sources.RULES)
         | dict(onnx_transforms.RULES)
         | dict(onnx_control.RULES),
-        "ai.onnx.ml": onnx_ml.RULES,
+        "ai.onnx.ml": {**onnx_ml.RULES, **onnx_trees.RULES},
+        "ai.onnx.preview": onnx_preview.ATTENTION,
+        "ai.onnx.preview.training": onnx_preview.TRAINING,
     }
 )

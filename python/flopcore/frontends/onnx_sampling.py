@@ -78,8 +78,6 @@ def _kept_ratio(
 
 def _resize(b: Builder, node: Node) -> Result:
     x, mode = node.input(0), node.text("mode", "nearest")
-    if node.integer("antialias", 0):
-        raise NotCountable("Resize with antialias, whose filters widen with the scale")
     mode = _MODES.get(mode, mode)
     if mode not in ("nearest", "linear", "cubic"):
         raise DataError(f"{node.describe()}: mode must be nearest, linear or cubic, is {mode!r}")
@@ -88,8 +86,9 @@ def _resize(b: Builder, node: Node) -> Result:
     if not changed:
         return x
     op = f"interpolate_{mode}"
+    filtered: dict[str, AttrValue] = {"antialias": True} if node.integer("antialias", 0) and mode != "nearest" else {}
     if min(changed) >= 2 and x.rank <= 5:
-        return b.emit(node, op, [x], {"output_size": shape[2:]})
+        return b.emit(node, op, [x], {"output_size": shape[2:]} | filtered)
     # The changed dims last, all others in one before them.
     others = [i for i in range(x.rank) if i not in changed]
     order = others + changed
@@ -99,7 +98,9 @@ def _resize(b: Builder, node: Node) -> Result:
         shape = [shape[i] for i in order]
     n = len(others)
     image = b.emit(node, "reshape", [x], {"shape": [1, product(x.shape[:n]), *x.shape[n:]]})
-    result = b.emit(node, "reshape", [b.emit(node, op, [image], {"output_size": shape[n:]})], {"shape": shape})
+    result = b.emit(
+        node, "reshape", [b.emit(node, op, [image], {"output_size": shape[n:]} | filtered)], {"shape": shape}
+    )
     if not turned:
         return result
     return b.emit(node, "transpose", [result], {"permutation": [order.index(i) for i in range(x.rank)]})
@@ -122,12 +123,18 @@ def _affine_grid(b: Builder, node: Node) -> Result:
 
 
 def _roi_align(b: Builder, node: Node) -> Result:
-    ratio = node.integer("sampling_ratio", 0)
-    if ratio < 1:
-        raise NotCountable("RoiAlign with sampling_ratio 0: how many samples it takes depends on the boxes")
     size = [node.integer("output_height", 1), node.integer("output_width", 1)]
-    attrs: dict[str, AttrValue] = {"output_size": size, "sampling_ratio": ratio}
+    attrs: dict[str, AttrValue] = {"output_size": size, "sampling_ratio": max(node.integer("sampling_ratio", 0), 0)}
     return b.emit(node, "roi_align", [node.input(i) for i in range(3)], attrs)
+
+
+def _max_roi_pool(b: Builder, node: Node) -> Result:
+    """Maxima over the bins of each box: a bound, all boxes as large as the image, whose bins are those of a pool."""
+    x, boxes, size = node.input(0), node.input(1), node.integers("pooled_shape")
+    if x.rank != 4 or boxes.rank != 2 or size is None or len(size) != 2:
+        raise DataError(f"{node.describe()}: it takes [N, C, H, W], [boxes, 5] and a pooled_shape of two numbers")
+    parts = Value("parts", x.dtype, (boxes.shape[0], *x.shape[1:]))
+    return b.emit(node, "adaptive_max_pool", [parts], {"output_size": list(size)})
 
 
 def _col2im(b: Builder, node: Node) -> Result:
@@ -154,6 +161,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "Col2Im": _col2im,
         "DeformConv": _deform_conv,
         "GridSample": _grid_sample,
+        "MaxRoiPool": _max_roi_pool,
         "Resize": _resize,
         "RoiAlign": _roi_align,
         "Upsample": _resize,

@@ -83,13 +83,11 @@ WEIGHT_SLOTS: Mapping[str, int] = MappingProxyType({"MatMul": 1, "PRelu": 1})
 
 _TEXTS = "it works on text, not on numbers"
 _DATA = "it looks up entries of a table or dictionary, on text as a rule"
-_PREVIEW = "the domain is a preview: its ops change from release to release"
 
 # Ops that have neither a rule nor a decomposition, and why. A node of one is reported, not counted as nothing.
 NO_ARITHMETIC: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("", "ImageDecoder"): "it decodes a compressed image: its work depends on the bytes, not on shapes",
-        ("", "MaxRoiPool"): "how many elements a bin holds depends on the boxes, not on shapes",
         ("", "RegexFullMatch"): _TEXTS,
         ("", "StringConcat"): _TEXTS,
         ("", "StringNormalizer"): _TEXTS,
@@ -99,15 +97,11 @@ NO_ARITHMETIC: Mapping[tuple[str, str], str] = MappingProxyType(
         ("ai.onnx.ml", "CategoryMapper"): _DATA,
         ("ai.onnx.ml", "DictVectorizer"): _DATA,
         ("ai.onnx.ml", "LabelEncoder"): _DATA,
-        ("ai.onnx.ml", "TreeEnsemble"): "the path through a tree depends on the data, not on shapes",
-        ("ai.onnx.ml", "TreeEnsembleClassifier"): "the path through a tree depends on the data, not on shapes",
-        ("ai.onnx.ml", "TreeEnsembleRegressor"): "the path through a tree depends on the data, not on shapes",
         ("ai.onnx.ml", "ZipMap"): "it makes a dictionary of what is there already",
-        ("ai.onnx.preview", "FlexAttention"): _PREVIEW,
-        ("ai.onnx.preview.training", "Adagrad"): _PREVIEW,
-        ("ai.onnx.preview.training", "Adam"): _PREVIEW,
-        ("ai.onnx.preview.training", "Gradient"): _PREVIEW,
-        ("ai.onnx.preview.training", "Momentum"): _PREVIEW,
+        (
+            "ai.onnx.preview.training",
+            "Gradient",
+        ): "it stands for the derivative of other nodes, which are not written out",
     }
 )
 

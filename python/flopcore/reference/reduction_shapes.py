@@ -198,8 +198,8 @@ def _roi_align(inputs: Inputs, attrs: Attrs) -> Shape:
     size = ints_of(attrs, "output_size")
     if len(x) != 4 or len(boxes) != 2 or boxes[1] != 4 or batch != (boxes[0],) or len(size) != 2 or min(size) < 1:
         raise ShapeError(f"roi_align of {x} at {boxes} to {size}")
-    if int_of(attrs, "sampling_ratio") < 1:
-        raise ShapeError("sampling_ratio is less than 1")
+    if int_of(attrs, "sampling_ratio") < 0:
+        raise ShapeError("sampling_ratio is less than 0")
     return (boxes[0], x[1], *size)
 
 
@@ -228,6 +228,16 @@ def _multinomial(inputs: Inputs, attrs: Attrs) -> Shape:
 
 def _bins(inputs: Inputs, attrs: Attrs) -> Shape:
     return (_size(attrs),)
+
+
+def _unique(inputs: Inputs, attrs: Attrs) -> Shape:
+    x, axes = given(inputs, 0), ints_of(attrs, "axes")
+    if len(axes) > 1:
+        raise ShapeError(f"unique along {axes}")
+    if not axes:
+        return _bins(inputs, attrs)
+    axis = axis_of(axes[0], len(x))
+    return (*x[:axis], _size(attrs), *x[axis + 1 :])
 
 
 def _searchsorted(inputs: Inputs, attrs: Attrs) -> Shape:
@@ -261,7 +271,7 @@ RULES: Mapping[str, Callable[[Inputs, Attrs], Shape | list[Shape]]] = {
     "multinomial": _multinomial,
     "bincount": _bins,
     "histogram": _bins,
-    "unique": _bins,
+    "unique": _unique,
     "searchsorted": _searchsorted,
 }
 """By family, or by op where an op has a rule of its own."""
