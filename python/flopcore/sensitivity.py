@@ -51,6 +51,7 @@ Inputs: TypeAlias = Mapping[str, "Distribution | Operand"]
 """What each input of a function or dim of an `Expr` is; a node has its own."""
 
 _EXACT_SHAPLEY = 12
+_MOST_IN_PAIRS = 64
 _CHUNK = 64  # mixtures whose outputs are held at once
 
 
@@ -59,7 +60,8 @@ class SobolIndices:
     """Shares of an output's variance.
 
     ``first[i]`` is the share that knowing input i would remove, ``total[i]`` the share that is left when all others are
-    known; ``*_error`` are standard errors. All are NaN, with a `reason`, when the output does not vary.
+    known; ``second[i][j]`` is what knowing both would remove beyond the first orders, where `order` asked for it, NaN
+    where i is j. ``*_error`` are standard errors. All are NaN, with a `reason`, when the output does not vary.
     """
 
     names: tuple[str, ...]
@@ -74,11 +76,17 @@ class SobolIndices:
     sampler: Sampler
     seed: int | tuple[int, ...]
     reason: str = ""
+    second: tuple[tuple[float, ...], ...] = ()
+    second_error: tuple[tuple[float, ...], ...] = ()
 
     def __str__(self) -> str:
         rows = zip(self.names, self.first, self.first_error, self.total, self.total_error, strict=True)
         lines = [f"{n:24} {f:8.4f} +- {fe:.4f}  {t:8.4f} +- {te:.4f}" for n, f, fe, t, te in rows]
-        return "\n".join([f"{'input':24} {'first order':>18}  {'total':>18}", *lines])
+        pairs = [
+            f"{self.names[i]} x {self.names[j]}: {self.second[i][j]:8.4f} +- {self.second_error[i][j]:.4f}"
+            for i, j in combinations(range(len(self.second)), 2)
+        ]
+        return "\n".join([f"{'input':24} {'first order':>18}  {'total':>18}", *lines, *pairs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +159,14 @@ def sobol_indices(
     model: Model | Node | Expr,
     inputs: Inputs | None = None,
     *,
+    order: Literal[1, 2] = 1,
     n: int = 1 << 16,
     rng: Seed = None,
     sampler: Sampler | None = None,
     entities: Sequence[str] = (),
     threads: int | None = None,
 ) -> SobolIndices:
-    """Return first-order and total Sobol' indices of independent inputs.
+    """Return first-order and total Sobol' indices of independent inputs, and the second order where it is asked for.
 
     Parameters
     ----------
@@ -167,8 +176,10 @@ def sobol_indices(
     inputs : mapping of str to Distribution, optional
         Of a function, its inputs in the order of the result; of an `Expr`, what each dim is (a number is known). A node
         has its own: all variables of one name, of all entities, are one input.
+    order : {1, 2}
+        2: also the second order of each pair of up to 64 inputs.
     n : int
-        Points; the model is evaluated n (inputs + 2) times.
+        Points; the model is evaluated n (inputs + 2) times, n (2 inputs + 2) times for the second order.
     rng : int, sequence of int, SeedSequence or None
         Seed.
     sampler : {"sobol", "philox"} or None
@@ -182,14 +193,15 @@ def sobol_indices(
     Raises
     ------
     ValueError
-        For an `n` that is not 64 equal batches, a model whose outputs are not finite or not one a draw, or a node that
-        has a value for each entity.
+        For another order, an `n` that is not 64 equal batches, a model whose outputs are not finite or not one a draw,
+        or a node that has a value for each entity.
 
     Notes
     -----
     With A, B independent points and A_B^i the points A with input i from B: first order
     mean(f(B) (f(A_B^i) - f(A))) / V with f less the mean of all outputs (Saltelli et al. 2010, table 2 b), total
-    mean((f(A) - f(A_B^i))^2) / 2 V (Jansen 1999); V is the variance of f(A) and f(B) together.
+    mean((f(A) - f(A_B^i))^2) / 2 V (Jansen 1999); V is the variance of f(A) and f(B) together. Second order, i
+    before j: mean(f(B_A^i) f(A_B^j) - f(A) f(B)) / V less both first orders (Saltelli 2002).
 
     Examples
     --------
@@ -203,12 +215,21 @@ def sobol_indices(
     seed = seed_sequence(rng)
     outputs = _pick_freeze(model, inputs, n, seed, sampler, entities, threads)
     d, size = len(outputs.names), outputs.size
-    # Columns f(A), f(B), f(A_B^i) - f(A): their sums, squares and, with f(B), products.
+    if order not in (1, 2) or (order == 2 and d > _MOST_IN_PAIRS):
+        raise ValueError(f"order={order!r}, {d} inputs: expected 1, or 2 with at most {_MOST_IN_PAIRS} inputs")
+    # Columns f(A), f(B), for the second order f(B_A^i), then f(A_B^i) - f(A): sums, squares and, with f(B), products.
+    n_plain = 2 + d * (order - 1)
     pairs = [(0, ONE), (1, ONE), (0, 0), (1, 1)] + [
-        pair for i in range(2, d + 2) for pair in ((i, ONE), (1, i), (i, i))
+        pair for i in range(n_plain, n_plain + d) for pair in ((i, ONE), (1, i), (i, i))
     ]
-    sums = outputs.sums([(), range(d), *((i,) for i in range(d))], 2, pairs)
-    a, b, a_a, b_b, *steps = (sum(column) for column in zip(*sums, strict=True))
+    others = [tuple(k for k in range(d) if k != i) for i in range(d)] if order == 2 else []
+    crossed = list(combinations(range(d), 2)) if order == 2 else []
+    if order == 2:
+        pairs += [(0, 1), *(pair for i in range(2, n_plain) for pair in ((i, ONE), (0, i)))]
+        pairs += [(2 + i, n_plain + j) for i, j in crossed]
+    sums = outputs.sums([(), range(d), *others, *((i,) for i in range(d))], n_plain, pairs)
+    a, b, a_a, b_b, *rest = (sum(column) for column in zip(*sums, strict=True))
+    steps, seconds = rest[: 3 * d], rest[3 * d :]
     mean = Fraction(a + b, 2 * n * UNIT)
     variance = Fraction(a_a + b_b, 2 * n * UNIT) - mean**2
     nan = (float("nan"),) * d
@@ -221,16 +242,22 @@ def sobol_indices(
         mean=float(mean),
         variance=float(variance),
         points=n,
-        evaluations=n * (d + 2),
+        evaluations=n * (d + n_plain),
         sampler=outputs.sampler,
         seed=_seed_of(seed),
         reason="" if variance > 0 else NO_VARIANCE,
     )
     if variance <= 0:
         return result
-    centre = Fraction((d + 1) * a + b + sum(steps[0::3]), n * (d + 2) * UNIT)
+    mirrored = sum(seconds[1 : 1 + 2 * len(others) : 2])
+    centre = Fraction((d + 1) * a + b + mirrored + sum(steps[0::3]), n * (d + n_plain) * UNIT)
     first, total = _indices(steps, n, centre, variance)
-    each = [_indices(batch[4:], size, centre, variance) for batch in sums]
+    each = [_indices(batch[4 : 4 + 3 * d], size, centre, variance) for batch in sums]
+    if order == 2:
+        found = _second_order(crossed, b, rest, n, centre, variance)
+        apart = [_second_order(crossed, batch[1], batch[4:], size, centre, variance) for batch in sums]
+        errors = [standard_error(values) for values in zip(*apart, strict=True)]
+        result = replace(result, second=_square(crossed, found, d), second_error=_square(crossed, errors, d))
     return replace(
         result,
         first=tuple(first),
@@ -251,6 +278,32 @@ def _indices(steps: Sequence[int], n: int, centre: Fraction, variance: Fraction)
         for step, product in zip(steps[0::3], steps[1::3], strict=True)
     ]
     return first, [square * variance.denominator / (2 * below) for square in steps[2::3]]
+
+
+def _second_order(
+    crossed: Sequence[tuple[int, int]], b: int, rest: Sequence[int], n: int, centre: Fraction, variance: Fraction
+) -> list[float]:
+    """Return the second-order index of each pair of inputs.
+
+    `b` sums f(B); `rest` has the sums of `_indices`, then those of f(A) f(B), of each f(B_A^i) alone and with f(A), and
+    of f(B_A^i) (f(A_B^j) - f(A)) for each pair.
+    """
+    d = (len(rest) - 1 - len(crossed)) // 5
+    steps, (a_b, *more) = rest[: 3 * d], rest[3 * d :]
+    below = n * variance * UNIT
+    first = [Fraction(steps[3 * i + 1]) - centre * steps[3 * i] for i in range(d)]
+    return [
+        float((more[2 * i + 1] + cross - a_b - centre * (more[2 * i] + steps[3 * j] - b) - first[i] - first[j]) / below)
+        for (i, j), cross in zip(crossed, more[2 * d :], strict=True)
+    ]
+
+
+def _square(crossed: Sequence[tuple[int, int]], values: Sequence[float], d: int) -> tuple[tuple[float, ...], ...]:
+    """Return the values of pairs as a symmetric table, NaN on its diagonal."""
+    table = [[float("nan")] * d for _ in range(d)]
+    for (i, j), value in zip(crossed, values, strict=True):
+        table[i][j] = table[j][i] = value
+    return tuple(map(tuple, table))
 
 
 def shapley_effects(

@@ -395,8 +395,8 @@ class MomentsResult(SinkResult):
     def first_order(self) -> Values:
         """Return, [entity,] value, the share of the variance that is between the categories; NaN where it has none.
 
-        The given-data first-order index, less the share that chance alone puts between categories; its error:
-        `flopcore.first_order_of_categories`. A sink without a category is a ValueError.
+        The given-data first-order index, less the share that chance alone puts between categories. A sink without a
+        category is a ValueError.
         """
         if not self.axes or (len(self.axes) == 1 and self.axes[0].dim == "entity"):
             raise ValueError("first_order: the sink has no category; give Moments(by=...)")
@@ -413,6 +413,33 @@ class MomentsResult(SinkResult):
                 between = groups - total**2 / n - Fraction(len(filled) - 1, n - len(filled)) * (squares - groups)
                 shares[m, a] = float(between / (squares - total**2 / n))
         return shares.reshape(*self.n_rows.shape[:-1], k)
+
+    def first_order_error(self) -> Values:
+        """Return the Monte Carlo standard error of `first_order`.
+
+        Of independent draws by the delta method: an output e off the mean of its category, which is d off the mean of
+        all, moves the share by ((1 - share) (d^2 + 2 d e) - share e^2) / variance. Fourth moments are not counted, so
+        outputs are taken as normal within a category; `flopcore.first_order_of_categories` has a jackknife instead.
+        """
+        return self._error(MomentsResult.first_order, self._first_order_delta)
+
+    def _first_order_delta(self) -> Values:
+        shares = self.first_order()
+        n_categories, k = self.n_rows.shape[-1], len(self.names)
+        rows = self.n_rows.reshape(-1, n_categories)
+        n = rows.sum(axis=1)[:, None]
+        weight = rows / np.maximum(n, 1)
+        mean = np.nan_to_num(self.mean()).reshape(-1, n_categories, k)
+        within = np.nan_to_num(np.diagonal(self.covariance(), axis1=-2, axis2=-1)).reshape(-1, n_categories, k)
+        off = mean - np.einsum("mc,mck->mk", weight, mean)[:, None]
+        variance = np.einsum("mc,mck->mk", weight, off**2 + within)
+        share = shares.reshape(-1, 1, k)
+        moved = (1 - share) * off**2 - share * within
+        spread = moved**2 + 4 * (1 - share) ** 2 * off**2 * within + 2 * share**2 * within**2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            total = np.einsum("mc,mck->mk", weight, spread) - np.einsum("mc,mck->mk", weight, moved) ** 2
+            error: Values = (np.sqrt(np.maximum(total, 0.0) / n) / variance).reshape(shares.shape)
+        return error
 
     def measures(self) -> tuple[Measure, ...]:
         """Return means, standard deviations and covariances."""

@@ -29,22 +29,25 @@ def large_mean(x):
 MODELS = [(g_function, 4, UNIT), (ishigami, 3, CIRCLE), (large_mean, 3, UNIT)]
 
 
-def analyze(y, d):
-    """Return SALib's indices of rows f(A), f(A_B^1) ... f(A_B^d), f(B), one point after another."""
+def analyze(y, d, order=1):
+    """Return SALib's indices of rows f(A), f(A_B^1) ... f(A_B^d), (f(B_A^1) ...) f(B), one point after another."""
     problem = {"num_vars": d, "names": [f"x{i}" for i in range(d)], "bounds": [[0, 1]] * d}
-    found = sobol_analyze.analyze(problem, np.asarray(y), calc_second_order=False, num_resamples=2, seed=1)
-    return [*found["S1"], *found["ST"]]
+    found = sobol_analyze.analyze(problem, np.asarray(y), calc_second_order=order == 2, num_resamples=2, seed=1)
+    pairs = found["S2"][np.triu_indices(d, 1)] if order == 2 else []
+    return [*found["S1"], *found["ST"], *pairs]
 
 
-def saltelli_rows(calls, d):
-    """Return outputs in SALib's order from those of our calls: A, B, then each A_B^i, block after block."""
-    columns = [np.concatenate(calls[k :: d + 2]) for k in range(d + 2)]
-    return np.array([columns[0], *columns[2:], columns[1]]).T.ravel()
+def saltelli_rows(calls, d, order=1):
+    """Return outputs in SALib's order from those of our calls: A, B, (each B_A^i,) each A_B^i, block after block."""
+    width = order * d + 2
+    columns = [np.concatenate(calls[k::width]) for k in range(width)]
+    return np.array([columns[0], *columns[width - d :], *columns[2 : width - d], columns[1]]).T.ravel()
 
 
+@pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("sampler", ["sobol", "philox"])
 @pytest.mark.parametrize(("model", "d", "ends"), MODELS)
-def test_salib_on_our_points(model, d, ends, sampler):
+def test_salib_on_our_points(model, d, ends, sampler, order):
     calls = []
 
     def recorded(x):
@@ -52,8 +55,10 @@ def test_salib_on_our_points(model, d, ends, sampler):
         return calls[-1]
 
     inputs = {f"x{i}": Uniform(*ends) for i in range(d)}
-    ours = fc.sobol_indices(recorded, inputs, n=N, rng=1, sampler=sampler)
-    assert analyze(saltelli_rows(calls, d), d) == pytest.approx([*ours.first, *ours.total], rel=1e-9, abs=1e-11)
+    ours = fc.sobol_indices(recorded, inputs, order=order, n=N, rng=1, sampler=sampler)
+    pairs = [ours.second[i][j] for i in range(d if order == 2 else 0) for j in range(i + 1, d)]
+    theirs = analyze(saltelli_rows(calls, d, order), d, order)
+    assert theirs == pytest.approx([*ours.first, *ours.total, *pairs], rel=1e-9, abs=1e-11)
 
 
 @pytest.mark.parametrize(("model", "d", "ends"), MODELS)
