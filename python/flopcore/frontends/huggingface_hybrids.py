@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from flopcore.architectures.experts import Experts
 from flopcore.architectures.recurrent import GatedDelta, Mamba, Mamba2
 from flopcore.architectures.transformer import Decoder, Mixer
 from flopcore.errors import DataError, UnsupportedOp
@@ -14,6 +13,7 @@ from flopcore.graph import Graph
 from .huggingface_config import Config, short
 from .huggingface_decoders import attention_keys, build, decoder_keys
 from .huggingface_keys import activation, causal_head, dtype, layer_flags, no_training_noise, tied
+from .huggingface_mixtures import experts_keys
 
 __all__: list[str] = []
 
@@ -161,15 +161,11 @@ def jamba(config: Config) -> Graph:
     mixers = _mixers(config, "layers_block_type", spec.layers) or mixers
     every, first = config.size("expert_layer_period", 2), config.whole("expert_layer_offset", 1)
     number = config.size("num_experts", config.size("num_local_experts", 16))
-    per_token = config.size("num_experts_per_tok", 2)
+    config.get("num_experts_per_tok")
     experts = None
     if number > 1:
-        experts = Experts(
-            number=number,
-            per_token=_chosen(config, per_token, number),
-            intermediate=spec.intermediate,
-            renormalised=False,
-        )
+        key = "num_experts" if config.get("num_experts") is not None else "num_local_experts"
+        experts = experts_keys(config, key, 16, 2, intermediate=spec.intermediate, renormalised=False)
     recurrent = Mamba(
         inner=config.size("mamba_expand", 2) * spec.hidden,
         state=config.size("mamba_d_state", 16),
@@ -190,12 +186,6 @@ def jamba(config: Config) -> Graph:
         names="jamba",
     )
     return build(config, spec)
-
-
-def _chosen(config: Config, chosen: int, number: int) -> int:
-    if chosen > number:
-        raise DataError(f"{config.label}: num_experts_per_tok={chosen} is more than the {number} experts")
-    return chosen
 
 
 def bamba(config: Config) -> Graph:
@@ -253,18 +243,13 @@ def granitemoehybrid(config: Config) -> Graph:
     mixers = _mixers(config, "layer_types", spec.layers) or _mixers(config, "layers_block_type", spec.layers)
     shared = config.size("shared_intermediate_size", 1024)
     number = config.whole("num_local_experts", 8)
-    per_token = config.whole("num_experts_per_tok", 2)
+    config.get("num_experts_per_tok")
     experts = None
     if number:
-        experts = Experts(
-            number=number,
-            per_token=_chosen(config, per_token, number),
-            intermediate=spec.intermediate,
-            shared_intermediate=shared,
-            score="softmax_chosen",
-            renormalised=False,
-            shared_name="shared_mlp",
-        )
+        experts = experts_keys(
+            config, "num_local_experts", 8, 2, intermediate=spec.intermediate, shared_intermediate=shared,
+            score="softmax_chosen", renormalised=False, shared_name="shared_mlp",
+        )  # fmt: skip
     mixers = mixers or _RECURRENT * spec.layers
     spec = replace(
         attention_keys(config, spec),
@@ -312,20 +297,18 @@ def nemotron_h(config: Config) -> Graph:
     bias = config.flag("mlp_bias", False)
     if "moe" in kinds:
         config.fixed("mlp_bias", (False,), "a mixture of experts with biases is not built")
-        number = config.size("n_routed_experts", 8)
-        groups, best = config.size("n_group", 1), config.size("topk_group", 1)
-        if number % groups or best > groups:
-            raise DataError(f"{config.label}: n_group={groups} must divide n_routed_experts and hold topk_group={best}")
-        experts = Experts(
-            number=number,
-            per_token=_chosen(config, config.size("num_experts_per_tok", 2), number),
+        experts = experts_keys(
+            config,
+            "n_routed_experts",
+            8,
+            2,
             intermediate=config.size("moe_intermediate_size", 7688),
             shared_intermediate=config.size("moe_shared_expert_intermediate_size", 7688),
             score="sigmoid",
             renormalised=config.flag("norm_topk_prob", True),
             scaled=True,
-            groups=groups,
-            groups_per_token=best,
+            groups=config.size("n_group", 1),
+            groups_per_token=config.size("topk_group", 1),
             corrected=True,
             form="plain",
             latent=None if config.get("moe_latent_size") is None else config.size("moe_latent_size"),
@@ -385,10 +368,11 @@ def qwen3_next(config: Config) -> Graph:
     spec = decoder_keys(config, kv_heads=2, head_dim=256, rotary=0.25)
     interval = config.size("full_attention_interval", 4)
     mixers: tuple[Mixer, ...] = tuple("recurrent" if (i + 1) % interval else "attention" for i in range(spec.layers))
-    number = config.size("num_experts", 512)
-    experts = Experts(
-        number=number,
-        per_token=_chosen(config, config.size("num_experts_per_tok", 10), number),
+    experts = experts_keys(
+        config,
+        "num_experts",
+        512,
+        10,
         intermediate=config.size("moe_intermediate_size", 512),
         shared_intermediate=config.size("shared_expert_intermediate_size", 512),
         shared_gate=True,
