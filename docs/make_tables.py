@@ -27,8 +27,10 @@ OWN = (
     "(1 where it does not). `backward = 2` says that a backward pass is taken as twice the forward one",
     "(`tally.training_flop`), for conventions that price no gradient rows. An override replaces all weights for the",
     "rows that match its `op`, `variant` (flags the row must have, or with a leading `!` must not have), `origin`",
-    "(exact, or a prefix ending in `*`), `dtype` and `phase`; the first that matches wins. A file with mistakes gives",
-    "one error that lists all of them by line; editors may use the JSON Schema",
+    "(exact, or a prefix ending in `*`), `dtype` and `phase`; the first that matches wins. With",
+    "`printed = { digits = 4, times = 2 }` the price of a row, while its dims are numbers, is what would be read in a",
+    "text: twice the price in four significant digits, halved, rounded down. A file with mistakes gives one error that",
+    "lists all of them by line; editors may use the JSON Schema",
     "`flopcore/data/schemas/convention-file.schema.json`. This is `macs`:",
     "",
 )
@@ -179,7 +181,9 @@ def _convention_section(one: Convention) -> list[str]:
         lines += [f"- extents taken as {state}: {', '.join(named)}"] if named else []
     lines += [f"- {_text(note)}" for note in one.notes]
     lines += ["", "| rows | price | because |", "|---|---|---|"]
-    lines += [f"| {_matched(rule)} | {_form(rule.weights)} | {_cell(rule.reason)} |" for rule in one.overrides]
+    lines += [
+        f"| {_matched(rule)} | {_form(rule.weights)}{_read(rule)} | {_cell(rule.reason)} |" for rule in one.overrides
+    ]
     lines += [f"| {'all others' if one.overrides else 'all'} | {_form(one.weights)} | |", ""]
     return lines
 
@@ -190,6 +194,13 @@ def _matched(rule: Override) -> str:
         ("with", rule.variant), ("from", rule.origin), ("in", rule.dtype), ("in phase", rule.phase),
     ) if values]  # fmt: skip
     return " ".join(parts)
+
+
+def _read(rule: Override) -> str:
+    """Return how a price is rounded, if it is."""
+    if rule.printed is None:
+        return ""
+    return f", {rule.printed.times} times it printed to {rule.printed.digits} digits, divided, rounded down"
 
 
 def _form(weights: tuple[int | Fraction, ...]) -> str:

@@ -226,6 +226,15 @@ CASES |= {
         lambda: Call(lambda a, b: torch.einsum("bij,bkj->bik", a, b)), [(2, 8, 16), (2, 4, 16)],
         op("einsum", equation="bij,bkj->bik"), (*ONE_INPUT, "deepspeed-0.19"),
     ),
+    **{
+        f"einsum {equation}, of five digits": Case(
+            lambda equation=equation: Call(lambda a, b: torch.einsum(equation, a, b)), [(2, 17, 16), second],
+            op("einsum", equation=equation), (*ONE_INPUT, "deepspeed-0.19"),
+        )
+        for equation, second in (
+            ("bij,bjk->bik", (2, 16, 23)), ("bij,bik->bjk", (2, 17, 23)), ("xyz,xwz->xwy", (2, 23, 16)),
+        )
+    },
 }  # fmt: skip
 
 

@@ -48,6 +48,8 @@ Override to_override(const py::tuple& fields) {
     for (const auto& name : fields[4].cast<std::vector<std::string>>())
         over.phases.push_back(static_cast<Phase>(to_index(kPhases, name, "phase")));
     over.weights = to_weights(fields[5].cast<py::sequence>());
+    const auto [digits, times] = fields[6].cast<std::pair<std::uint32_t, std::uint32_t>>();
+    over.printed = {digits, times};
     return over;
 }
 

@@ -33,6 +33,19 @@ bool matches(const Override& over, std::uint32_t variant, DType dtype, Phase pha
            contains(over.dtypes, dtype) && contains(over.phases, phase) && matches_origin(over.origins, origin);
 }
 
+// n to so many significant digits.
+Int128 rounded(Int128 n, std::uint32_t digits) {
+    Int128 limit = 1, unit = 1;
+    for (std::uint32_t i = 0; i < digits; ++i) limit *= 10;
+    while (n / unit >= limit) unit *= 10;
+    for (;;) {  // a number such as 9999.6 gains a digit
+        const Int128 whole = n / unit, twice = 2 * (n % unit);
+        const Int128 result = whole + (twice > unit || (twice == unit && whole % 2 == 1) ? 1 : 0);
+        if (result < limit || unit == 1) return checked_mul(result, unit);
+        unit *= 10;
+    }
+}
+
 class Pricer {
   public:
     Pricer(const Tally& tally, const Convention& convention, GroupBy by)
@@ -237,6 +250,7 @@ class Pricer {
 
     struct Charges {
         Phase phase;
+        Printed printed;
         std::vector<Charge> rows;
     };
 
@@ -248,7 +262,9 @@ class Pricer {
             known.emplace();
             known->phase = recompute && kind.phase == Phase::kForward ? Phase::kRecompute : kind.phase;
             if (!((convention_.phases >> static_cast<unsigned>(known->phase)) & 1U)) return *known;
-            const ScaledWeights& weights = scaled_[weights_of(kind, known->phase)];
+            const std::size_t rule = weights_of(kind, known->phase);
+            if (rule != 0) known->printed = convention_.overrides[rule - 1].printed;
+            const ScaledWeights& weights = scaled_[rule];
             for (const RowTag& row : kind.rows) {
                 const Int128 numerator = checked_mul(weights[static_cast<std::size_t>(row.feature)], row.scale);
                 if (numerator != 0)
@@ -264,6 +280,17 @@ class Pricer {
         const Extent& extent = tally_.extents()[entry.extents_begin + charge.extent - 1U];
         const bool used = (convention_.used_extents >> static_cast<unsigned>(extent.kind)) & 1U;
         return cost_.exprs.mul(base, used ? extent.used : extent.nominal);
+    }
+
+    // What is charged for a row whose price the peer reads in a text.
+    ExprRef printed(const Entry& entry, const Charge& charge, Printed as) {
+        const ExprRef exact = cost_.exprs.scale(amount(entry, charge), make_rational(charge.numerator, denominator_));
+        if (!cost_.exprs.is_constant(exact))
+            throw ConventionError(convention_.name + " rounds this price to " + std::to_string(as.digits) +
+                                  " digits, which takes a number; bind the dims in count(at=)");
+        const Rational price = cost_.exprs.constant_value(exact);
+        const Int128 text = rounded(checked_mul(price.num, as.times) / price.den, as.digits);
+        return cost_.exprs.constant(text / as.times);
     }
 
     // Whether the rows of a block never run this way: they then are of no kind.
@@ -295,7 +322,10 @@ class Pricer {
                                      const std::uint32_t key = group_key(at, found.phase, charge.feature, recompute);
                                      if (key != open_key) sum = &sums[key], open_key = key;
                                  }
-                                 sum->add(cost_.exprs, amount(entry, charge), charge.numerator, charge.plain);
+                                 if (found.printed.digits != 0) [[unlikely]]
+                                     sum->add(cost_.exprs, printed(entry, charge, found.printed), denominator_, false);
+                                 else
+                                     sum->add(cost_.exprs, amount(entry, charge), charge.numerator, charge.plain);
                              }
                          }
                      });
@@ -335,8 +365,12 @@ class Pricer {
 
 const Weights& weights_of(const Convention& convention, const NodeKind& kind, std::string_view origin) {
     for (const Override& over : convention.overrides)
-        if (contains(over.ops, kind.op) && matches(over, kind.variant, kind.dtype, kind.phase, origin))
+        if (contains(over.ops, kind.op) && matches(over, kind.variant, kind.dtype, kind.phase, origin)) {
+            if (over.printed.digits != 0)
+                throw ConventionError(convention.name + " rounds what " + std::string(op_name(kind.op)) +
+                                      " costs, which no sum of columns gives; price its tally instead");
             return over.weights;
+        }
     return convention.weights;
 }
 

@@ -98,9 +98,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Integer:
-    """An integer, not below ``minimum`` if that is given."""
+    """An integer, not below ``minimum`` and not above ``maximum`` if these are given."""
 
     minimum: int | None = None
+    maximum: int | None = None
 
     def check(self, value: object, path: str, report: Report) -> None:
         """Report all that is wrong with the value at this path."""
@@ -108,6 +109,8 @@ class Integer:
             report.add(path, f"expected an integer, got {_described(value)}")
         elif self.minimum is not None and value < self.minimum:
             report.add(path, f"{value} is too small", f"it must be at least {self.minimum}")
+        elif self.maximum is not None and value > self.maximum:
+            report.add(path, f"{value} is too large", f"it must be at most {self.maximum}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import cache
@@ -56,6 +57,27 @@ _STATED = (
 
 
 @dataclass(frozen=True, slots=True)
+class Printed:
+    """How a peer reads the price of a row in a text that another program printed.
+
+    Attributes
+    ----------
+    digits
+        Significant digits of the text.
+    times
+        How many times the price is printed.
+    """
+
+    digits: int
+    times: int
+
+    def of(self, price: int | Fraction) -> int:
+        """Return the price that is read: printed (a tie goes to the even digit), divided, rounded down."""
+        exact = Decimal(int(price * self.times))
+        return int(Context(prec=self.digits, rounding=ROUND_HALF_EVEN).plus(exact)) // self.times
+
+
+@dataclass(frozen=True, slots=True)
 class Override:
     """Weights that replace all others for the rows that match; an empty condition matches anything.
 
@@ -69,6 +91,8 @@ class Override:
         One weight per feature, in the order of ops.toml.
     reason
         Why, with the source.
+    printed
+        If the peer reads the price of a row in a text; then only numbers are priced, and there is no `Basis`.
     """
 
     op: tuple[str, ...]
@@ -78,6 +102,7 @@ class Override:
     phase: tuple[str, ...]
     weights: tuple[Weight, ...]
     reason: str = ""
+    printed: Printed | None = None
 
     def matches(self, *, op: str, variant: Iterable[str], origin: str, dtype: str, phase: str) -> bool:
         """Return whether a row with these properties is priced by this override."""
@@ -193,7 +218,10 @@ class Convention:
             self.name,
             self.unit,
             self.weights,
-            [(o.op, o.variant, o.origin, o.dtype, o.phase, o.weights) for o in (*scaled, *self.overrides)],
+            [
+                (o.op, o.variant, o.origin, o.dtype, o.phase, o.weights, astuple(o.printed) if o.printed else (0, 1))
+                for o in (*scaled, *self.overrides)
+            ],
             [kind for kind, size in self.extents.items() if size == "used"],
             self.phases,
             self.branches,
@@ -244,6 +272,7 @@ class Convention:
                     "dtype": list(override.dtype),
                     "phase": list(override.phase),
                     "weights": _named(override.weights),
+                    **({"printed": asdict(override.printed)} if override.printed else {}),
                 }
                 for override in self.overrides
             ],
@@ -329,6 +358,7 @@ def parse(text: str, *, source: str) -> Convention:
     rows = cast("list[dict[str, object]]", document.get("override", []))
     for index, row in enumerate(rows):
         _check_variants(cast("dict[str, list[str]]", row["match"]), f"override[{index}].match", report)
+        _check_printed(row, f"override[{index}]", report)
     raise_problems(report, source=source, error=ConventionError)
     found = Convention(
         name=cast("str", document["name"]),
@@ -413,7 +443,15 @@ def _document() -> Table:
                         ),
                         "weights": Map(Rational(), keys=specification().features),
                         "reason": Text(),
-                    }
+                    },
+                    optional={
+                        "printed": Table(
+                            required={
+                                "digits": Integer(minimum=1, maximum=17),
+                                "times": Integer(minimum=1, maximum=1000),
+                            }
+                        )
+                    },
                 )
             ),
         },
@@ -450,10 +488,23 @@ def _check_variants(match: Mapping[str, list[str]], path: str, report: Report) -
             report.add(f"{path}.variant[{index}]", f"{flag!r} is no flag of these ops", f"their flags: {allowed}")
 
 
+def _check_printed(row: Mapping[str, object], path: str, report: Report) -> None:
+    printed = cast("dict[str, int]", row.get("printed", {}))
+    for feature, weight in cast("dict[str, int | str]", row["weights"]).items() if printed else ():
+        if Fraction(Rational.value(weight) * printed["times"]).denominator != 1:
+            report.add(f"{path}.printed.times", f"makes no whole number of {weight} {feature}", "print a multiple")
+
+
 def _override(row: Mapping[str, object]) -> Override:
     match = cast("dict[str, list[str]]", row["match"])
     conditions = {key: tuple(match.get(key, ())) for key in ("op", "variant", "origin", "dtype", "phase")}
-    return Override(**conditions, weights=_dense(row["weights"]), reason=cast("str", row["reason"]))
+    printed = cast("dict[str, int] | None", row.get("printed"))
+    return Override(
+        **conditions,
+        weights=_dense(row["weights"]),
+        reason=cast("str", row["reason"]),
+        printed=None if printed is None else Printed(**printed),
+    )
 
 
 def _dense(weights: object) -> tuple[Weight, ...]:

@@ -45,6 +45,8 @@ def _schema(kind: Kind) -> Schema:
             return {"type": "string", "pattern": f"^({pattern})$"}
         case Text():
             return {"type": "string", "minLength": 1}
+        case Integer(minimum=minimum, maximum=int(maximum)):
+            return {**_schema(Integer(minimum=minimum)), "maximum": maximum}
         case Integer(minimum=None):
             return {"type": "integer"}
         case Integer(minimum=minimum):

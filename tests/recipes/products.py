@@ -55,6 +55,18 @@ def dot_general(r: Recipe, op: str) -> Value:
 
 
 def einsum(r: Recipe, op: str) -> Value:
+    if r.chance(4):  # the two layouts of the flag `transposed`, and one that is neither
+        a, b, c, d, dtype = r.dim(), r.dim(), r.dim(), r.dim(), r.dtype()
+        equation, right, out = r.pick(
+            (
+                ("xYz, xYw->xzw", [a, b, d], [a, c, d]),
+                ("abc,adc->adb", [a, d, c], [a, d, b]),
+                ("abc,acd->abd", [a, c, d], [a, b, d]),
+            )
+        )
+        r.mark(op, transposed=equation != "abc,acd->abd")
+        operands = [r.leaf([a, b, c], dtype=dtype), r.leaf(right, dtype=dtype)]
+        return r.node(op, operands, {"equation": equation} | result_dtypes(r), out)
     sizes = {letter: r.dim() for letter in "abCd"}
     terms = ["".join(letter for letter in sizes if r.flip()) for _ in range(r.size(1, 4))]
     lead: list[Dim] = [r.dim() for _ in range(r.choose.integer(0, 2))] if r.chance(3) else []

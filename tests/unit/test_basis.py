@@ -47,8 +47,11 @@ def identity(g: fc.Graph, x: fc.Tensor) -> fc.Graph:
 
 
 def switches() -> list[fc.Convention]:
-    """Every convention there is, and variations of one in extents, phases, branches and weights."""
-    chosen = [fc.convention(name) for name in fc.conventions()]
+    """Every convention there is, without its rounding, and variations of one in extents, phases, branches, weights."""
+    chosen = [
+        replace(one, overrides=tuple(replace(rule, printed=None) for rule in one.overrides))
+        for one in map(fc.convention, fc.conventions())
+    ]
     base = fc.convention("all-arithmetic")
     for causal, branches, phases in product(
         ("nominal", "used"), ("probability", "max", "min", "both"), (("forward",), ("forward", "recompute"))

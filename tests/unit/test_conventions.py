@@ -254,6 +254,18 @@ def test_a_convention_of_ones_own_is_a_file(tmp_path: Path) -> None:
             '[[override]]\nmatch = { op = ["convolve"] }\nweights = {}\nreason = "x"\n[weights]',
             "did you mean 'conv'",
         ),
+        (
+            "[weights]",
+            '[[override]]\nmatch = {}\nweights = { mac = "1/3" }\nprinted = { digits = 18, times = 2 }\n'
+            'reason = "x"\n[weights]',
+            r"printed.digits: 18 is too large .it must be at most 17",
+        ),
+        (
+            "[weights]",
+            '[[override]]\nmatch = {}\nweights = { mac = "1/3" }\nprinted = { digits = 4, times = 2 }\n'
+            'reason = "x"\n[weights]',
+            r"override\[0\].printed.times: makes no whole number of 1/3 mac",
+        ),
     ],
 )
 def test_a_wrong_file_is_explained(old: str, new: str, message: str) -> None:
@@ -305,3 +317,31 @@ def test_the_published_schema_refuses_what_the_checker_refuses(old: str, new: st
         parse(MACS.replace(old, new, 1), source="macs.toml")
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(tomllib.loads(MACS.replace(old, new, 1)), file_schema())
+
+
+@pytest.mark.parametrize("size", [1, 7, 9_995, 12_345, 12_355, 99_995, 123_456_789, 2**60 + 1])
+def test_a_price_may_be_what_a_peer_reads_in_a_text(size: int) -> None:
+    """Of an outer product, which NumPy prints as one FLOP an element; of a matrix product it prints two."""
+    graph = fc.Graph()
+    wide, narrow = graph.input("wide", (size,)), graph.input("narrow", (1,))
+    graph.op("einsum", [wide, narrow], {"equation": "i,j->ij"})
+    graph.op("einsum", [wide, wide], {"equation": "i,i->"})
+    read = [int(float(f"{flop:.3e}")) // 2 for flop in (size, 2 * size)]
+    assert verify(graph, fc.count(graph), convention("fvcore-0.1.5")) == sum(read)
+    assert sum(fc.count(graph).flop("fvcore-0.1.5", by="feature").values()) == sum(read)
+
+
+def test_a_printed_price_needs_numbers_and_has_no_basis() -> None:
+    graph = fc.Graph()
+    n = fc.dim("n")
+    graph.op(
+        "einsum", [graph.input("a", (n, 301, 41)), graph.input("b", (n, 41, 7))], {"equation": "abc,acd->abd"}, name="p"
+    )
+    with pytest.raises(
+        ConventionError, match=r"einsum node 'p' .*: fvcore-0.1.5/measured rounds this price to 4 digits"
+    ):
+        fc.count(graph).flop("fvcore-0.1.5")
+    assert fc.count(graph, at={"n": 3}).flop("macs") == 259_161
+    assert fc.count(graph, at={"n": 3}).flop("fvcore-0.1.5") == 259_150
+    with pytest.raises(ConventionError, match="rounds what einsum costs, which no sum of columns gives"):
+        fc.count(graph, at={"n": 3}).basis(["macs", "fvcore-0.1.5"])

@@ -16,6 +16,13 @@ namespace flopcore {
 using Weights = std::array<Rational, kFeatureCount>;
 
 // Replaces all weights of the rows it matches. An empty list matches anything.
+// The price of a row as a peer reads it in a printed text: `times` of it to so many significant digits, a tie to the
+// even digit, divided by `times` again and rounded down. No digits: as it is.
+struct Printed {
+    std::uint32_t digits = 0;
+    std::uint32_t times = 1;
+};
+
 struct Override {
     std::vector<Op> ops;
     std::uint32_t required = 0;  // variant bits
@@ -24,6 +31,7 @@ struct Override {
     std::vector<DType> dtypes;         // of the first input
     std::vector<Phase> phases;
     Weights weights{};
+    Printed printed{};
 };
 
 // What the arms of an if cost together: by their probabilities, the dearer or the cheaper one, or all of them.
@@ -54,6 +62,7 @@ struct Cost {
 };
 
 // What the rows of a kind of nodes are worth.
+// Throws ConventionError if it is no linear form.
 [[nodiscard]] const Weights& weights_of(const Convention& convention, const NodeKind& kind, std::string_view origin);
 [[nodiscard]] Cost price(const Tally& tally, const Convention& convention, GroupBy by = GroupBy::kNone);
 

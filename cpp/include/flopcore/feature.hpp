@@ -54,9 +54,21 @@ inline constexpr std::array<std::string_view, 5> kPhases = {"forward", "grad_inp
                                                             "optimizer"};
 
 // Flags of a row; a convention's match may require or forbid each.
-enum class Variant : std::uint8_t { kBias, kGrouped, kCausal, kMask, kGqa, kTanh, kAffine, kTrain, kGlobal, kVector };
-inline constexpr std::array<std::string_view, 10> kVariants = {"bias", "grouped", "causal", "mask",   "gqa",
-                                                               "tanh", "affine",  "train",  "global", "vector"};
+enum class Variant : std::uint8_t {
+    kBias,
+    kGrouped,
+    kCausal,
+    kMask,
+    kGqa,
+    kTanh,
+    kAffine,
+    kTrain,
+    kGlobal,
+    kVector,
+    kTransposed
+};
+inline constexpr std::array<std::string_view, 11> kVariants = {
+    "bias", "grouped", "causal", "mask", "gqa", "tanh", "affine", "train", "global", "vector", "transposed"};
 
 enum class ExtentKind : std::uint8_t { kCausal, kWindow, kPaddingTaps, kExperts, kCapacity, kSparsity, kDropout };
 inline constexpr std::array<std::string_view, 7> kExtentKinds = {"causal",   "window",   "padding_taps", "experts",

@@ -123,6 +123,23 @@ void require_path(const AttrView& attrs, std::size_t n) {
     if (!valid) shape_error("path must hold one pair of positions for each of " + std::to_string(n - 1) + " steps");
 }
 
+// A batch of matrix products, one operand transposed, in one of the two layouts of `transposed` in ops.toml.
+bool is_transposed_product(const AttrView& attrs) {
+    std::string text, met;
+    const auto letters = attrs.list(AttrKey::kEquation);
+    for (const ExprRef symbol : *letters) {
+        const char c = static_cast<char>(symbol.value());
+        if (c == ' ') continue;
+        if (c == ',' || c == '.' || c == '-' || c == '>') {
+            text.push_back(c);
+            continue;
+        }
+        if (met.find(c) == std::string::npos) met.push_back(c);
+        text.push_back(static_cast<char>('a' + met.find(c)));
+    }
+    return text == "abc,abd->acd" || text == "abc,adc->adb";
+}
+
 }  // namespace
 
 void infer_einsum(InferContext& context) {
@@ -135,6 +152,7 @@ void infer_einsum(InferContext& context) {
 
 void count_einsum(CountContext& context) {
     ExprStore& exprs = context.exprs;
+    if (is_transposed_product(context.attrs)) context.flag(Variant::kTransposed);
     const Equation equation(exprs, context.attrs, context.inputs);
     std::vector<Labels> left = equation.operands();
     if (left.size() == 1) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from string import ascii_lowercase
 from typing import cast
 
 from flopcore.conventions import Convention
@@ -67,10 +68,13 @@ class Row:
         """Return the dtype that conventions match: of the first input that is no weight."""
         return self.dtypes[0]
 
+    def runs(self, loops: str) -> int:
+        """Return how often the row stands, loops as said."""
+        return self.times_once if loops == "once" and self.times_once is not None else self.times
+
     def amount(self, extents: Mapping[str, str], loops: str = "every run") -> int | Fraction:
         """Return the amount when each kind of extent is taken as ``nominal`` or ``used``, and loops as said."""
-        times = self.times_once if loops == "once" and self.times_once is not None else self.times
-        result: int | Fraction = times * self.base
+        result: int | Fraction = self.runs(loops) * self.base
         for extent in self.extents:
             result *= extent.used if extents[extent.kind] == "used" else extent.nominal
         return result
@@ -134,12 +138,19 @@ def _price(rows: Sequence[Row], convention: Convention, depth: int) -> int | Fra
             arm = row.arms[depth]
             branches.setdefault(arm.branch, {}).setdefault(arm.number, []).append(row)
             continue
+        rule = convention.rule_of(row.op, variant=row.variant, origin=row.origin, dtype=row.dtype, phase=row.phase)
         weights = convention.weights_of(
             row.op, variant=row.variant, origin=row.origin, dtype=row.dtype, phase=row.phase
         )
         if convention.phases and row.phase not in convention.phases:
             continue
-        total += weights[features.index(row.feature)] * row.amount(convention.extents, convention.loops)
+        weight = weights[features.index(row.feature)]
+        printed = None if rule is None else convention.overrides[rule].printed
+        if printed is None:
+            total += weight * row.amount(convention.extents, convention.loops)
+        else:
+            single = replace(row, times=1, times_once=None)
+            total += printed.of(weight * single.amount(convention.extents)) * row.runs(convention.loops)
     for arms in branches.values():
         first = next(iter(arms.values()))[0].arms[depth]
         costs = [_price(arms.get(number, []), convention, depth + 1) for number in range(first.n_arms)]
@@ -383,6 +394,11 @@ class _NodeEvaluation:
                 return attrs["approximate"] == "tanh"
             case "train":
                 return attrs["mode"] == "train"
+            case "transposed":
+                letters = dict.fromkeys(letter for letter in cast("str", attrs["equation"]) if letter.isalpha())
+                renamed = str.maketrans(dict(zip(letters, ascii_lowercase * 2, strict=False)))
+                text = cast("str", attrs["equation"]).replace(" ", "").translate(renamed)
+                return text in ("abc,abd->acd", "abc,adc->adb")
             case "vector":
                 return len(self._tensor("b").shape) == 1
             case "global":
