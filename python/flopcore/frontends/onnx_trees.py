@@ -1,11 +1,12 @@
 """Rules for the tree ensembles of ai.onnx.ml: the longest way down each tree, and the weights it ends at.
 
-Which way an input takes depends on its values, so both are bounds: every comparison on the longest path of a tree, and
-as many weights as the leaf that has most of them.
+Which way an input takes depends on its values, so both are bounds: every comparison on the longest path of a tree (with
+every member of every set that a node looks into), and as many weights as the leaf that has most of them.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +19,10 @@ from flopcore.errors import DataError
 from .onnx_build import Builder, Result, Rule
 from .onnx_scores import attribute_length, labels, matrix, post_transformed, two_classes
 from .onnx_values import Node, Value
-from .unsupported import NotCountable
 
 __all__: list[str] = []
 
 _Key = TypeVar("_Key", int, tuple[int, int])
-_MEMBER = 6  # the mode of a node that looks for the feature in a set
 _AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
 _POST = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 
@@ -36,8 +35,8 @@ class _Forest:
     weights: int
 
 
-def _heights(node: Node, children: Mapping[_Key, Sequence[_Key]], costs: Mapping[_Key, int]) -> dict[_Key, int]:
-    """Return the dearest way down from each node; what is not among the nodes is a leaf."""
+def _heights(node: Node, children: Mapping[_Key, Sequence[_Key]]) -> dict[_Key, int]:
+    """Return how many nodes the longest way down from each has; what is not among the nodes is a leaf."""
     heights: dict[_Key, int] = {}
     for start in children:
         path, open_nodes = [start], {start}
@@ -45,7 +44,7 @@ def _heights(node: Node, children: Mapping[_Key, Sequence[_Key]], costs: Mapping
             key = path[-1]
             below = [each for each in children[key] if each in children and each not in heights]
             if key in heights or not below:
-                heights[key] = costs[key] + max((heights.get(each, 0) for each in children[key]), default=0)
+                heights[key] = 1 + max((heights.get(each, 0) for each in children[key]), default=0)
                 open_nodes.discard(path.pop())
             elif below[0] in open_nodes:
                 raise DataError(f"{node.describe()}: a tree goes round in a circle at node {below[0]}")
@@ -74,7 +73,7 @@ def _forest(node: Node, prefix: str) -> _Forest:
         if mode != b"LEAF"
     }
     tallest: dict[int, int] = {}
-    for (tree, _), height in _heights(node, children, dict.fromkeys(children, 1)).items():
+    for (tree, _), height in _heights(node, children).items():
         tallest[tree] = max(tallest.get(tree, 0), height)
     leaves = Counter(zip(*_listed(node, f"{prefix}_treeids", f"{prefix}_nodeids"), strict=True))
     fullest: dict[int, int] = {}
@@ -83,28 +82,10 @@ def _forest(node: Node, prefix: str) -> _Forest:
     return _Forest(sum(tallest.values()), sum(fullest.values()))
 
 
-def _members(node: Node, n_nodes: int) -> list[int]:
-    """Return the comparisons of each node: one, or as many as the set has members."""
-    values, modes = node.attributes.get("membership_values"), node.attributes.get("nodes_modes")
-    if values is None:
-        return [1] * n_nodes
-    members = values.values if isinstance(values, OnnxTensor) else None
-    kinds = modes.values if isinstance(modes, OnnxTensor) else None
-    if members is None or kinds is None:
-        raise NotCountable("sets of a size that is not read")
-    sizes = [0]
-    for member in members:
-        if member == member:
-            sizes[-1] += 1
-        else:
-            sizes.append(0)
-    at, costs = 0, []
-    for kind in kinds:
-        costs.append(sizes[at] if kind == _MEMBER and at < len(sizes) else 1)
-        at += kind == _MEMBER
-    if len(costs) != n_nodes or at > len(sizes):
-        raise DataError(f"{node.describe()}: {len(costs)} modes with {at} sets for {n_nodes} nodes")
-    return costs
+def _members(node: Node) -> int:
+    """Return how many members the sets of all nodes have, each compared once at most, and what stands between sets."""
+    values = node.attributes.get("membership_values")
+    return math.prod(values.dims) if isinstance(values, OnnxTensor) else 0
 
 
 def _rooted_forest(node: Node) -> _Forest:
@@ -112,16 +93,15 @@ def _rooted_forest(node: Node) -> _Forest:
     yes, yes_leaf, no, no_leaf = _listed(
         node, "nodes_truenodeids", "nodes_trueleafs", "nodes_falsenodeids", "nodes_falseleafs"
     )
-    costs = dict(enumerate(_members(node, len(yes))))
     columns = zip(yes, yes_leaf, no, no_leaf, strict=True)
     children = {
         i: [each for each, leaf in ((one, one_leaf), (other, other_leaf)) if not leaf]
         for i, (one, one_leaf, other, other_leaf) in enumerate(columns)
     }
-    heights, roots = _heights(node, children, costs), node.integers("tree_roots") or ()
+    heights, roots = _heights(node, children), node.integers("tree_roots") or ()
     if any(root not in heights for root in roots):
         raise DataError(f"{node.describe()}: a root that is no node")
-    return _Forest(sum(heights[root] for root in roots), len(roots))
+    return _Forest(sum(heights[root] for root in roots) + _members(node), len(roots))
 
 
 def _scores(b: Builder, node: Node, forest: _Forest, n_scores: int, aggregate: str) -> Value:
