@@ -124,15 +124,10 @@ class ProgramResult:
             "spawn_key": list(self.spawn_key),
             "stream_version": self.stream_version,
             "plan_digest": self.plan_digest,
-            "sampler": self._sampler(),
+            "sampler": "philox" if self.sampler is None else self.sampler.to_dict(),
             "versions": dict(self.versions),
             "elapsed": self.elapsed,
         }
-
-    def _sampler(self) -> object:
-        if self.sampler is None:
-            return "philox"
-        return {"sobol": self.sampler.dimension_of(), "replicates": self.sampler.replicates}
 
     def _thresholds(self) -> list[Threshold]:
         return [line for _, leaf in self._leaves() if isinstance(leaf, ExceedResult) for line in leaf.thresholds]

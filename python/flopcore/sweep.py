@@ -21,9 +21,10 @@ from .distributions import DIGITS, LN10, Seed, philox_key, seed_sequence
 from .program import Node, check_size
 from .program_plan import CoreSink, compile_program
 from .program_result import ProgramResult
-from .sink_results import SinkResult, moments
-from .sinks import Along, Sink, flatten, nest
+from .sink_results import CountResult, SinkResult, moments
+from .sinks import Along, CountAbove, Sink, flatten, nest
 from .sweep_plan import Entity, Factor, Precision, ascending, log10_offset, make_plan
+from .sweep_population import totals_of
 from .sweep_replicates import (
     ReplicatedPlan,
     ReplicatedSpec,
@@ -155,7 +156,7 @@ def sweep(
     checkpoint: str | os.PathLike[str] | None = ...,
     executor: Executor | None = ...,
     until: Until | None = ...,
-    sampler: Literal["philox"] = ...,
+    sampler: Sampler = ...,
 ) -> SweepResult: ...
 def sweep(
     study: Program | Sequence[Entity],
@@ -200,8 +201,9 @@ def sweep(
         Ends the run early, for example ``rel_error(0.01)``; `draws` is then the most it may take. It is asked after
         fixed numbers of draws, so the outcome does not depend on speed.
     sampler : {"philox", "sobol"} or Sobol
-        Independent draws; or, for the study's own inputs of a program (64 at most), Owen-scrambled Sobol' points: 32
-        scrambles side by side, whose spread is every standard error of the result. Best at 32 times a power of two.
+        Independent draws; or, for the study's own inputs of a program and the shared factors of a population (64 at
+        most), Owen-scrambled Sobol' points: 32 scrambles side by side, whose spread is every standard error of the
+        result. Best at 32 times a power of two. A population is then run as a program, which takes longer.
 
     Returns
     -------
@@ -245,15 +247,49 @@ def sweep(
         if thresholds:
             raise ValueError("thresholds: a program has them in its sinks")
         return _sweep_program(study, seed, precision, options, points)
-    if points is not None:
-        raise ValueError("sampler: Sobol' points draw the inputs of a Program; a population has independent draws")
     if isinstance(study, Entity):
         raise TypeError(f"study: {study!r} is one Entity; expected a Program or a sequence of Entity")
     population = tuple(study)
     for entity in population:
         if not isinstance(entity, Entity):
             raise TypeError(f"study: {entity!r} is not an Entity; expected a Program or a sequence of Entity")
+    if not population:
+        raise ValueError("study: a sweep needs at least one entity")
+    if points is not None:
+        return _sweep_replicated(population, thresholds, seed, precision, options, points)
     return _sweep_population(population, thresholds, seed, precision, options)
+
+
+def _sweep_replicated(
+    population: tuple[Entity, ...],
+    lines: Sequence[Threshold],
+    seed: np.random.SeedSequence,
+    precision: Precision,
+    options: _Options,
+    points: Sobol,
+) -> SweepResult:
+    """Sweep a population at Sobol' points, as a program."""
+    _refuse_repeated(keys := tuple(entity.key for entity in population))
+    program = Program({"counts": CountAbove(totals_of(population), lines)}, keys)
+    found = _sweep_program(program, seed, precision, options, points)
+    counts = found["counts"]
+    assert isinstance(counts, CountResult)
+    return SweepResult(
+        entities=keys,
+        thresholds=tuple(lines),
+        draws=found.draws,
+        exceed_counts=counts.exceed_counts,
+        count_histogram=counts.histograms[0],
+        precision=precision,
+        seed=found.seed,
+        spawn_key=found.spawn_key,
+        stream_version=found.stream_version,
+        plan_digest=found.plan_digest,
+        versions=found.versions,
+        elapsed=found.elapsed,
+        sampler=found.sampler,
+        replicated=counts,
+    )
 
 
 def _check_precision(precision: str) -> None:
@@ -345,8 +381,6 @@ def _sweep_population(
     precision: Precision,
     options: _Options,
 ) -> SweepResult:
-    if not population:
-        raise ValueError("study: a sweep needs at least one entity")
     ordered, place = ascending(lines)
     keys = tuple(entity.key for entity in population)
     _refuse_repeated(keys)

@@ -81,6 +81,10 @@ class Sobol:
         """Return the dimension of each name."""
         return dict(self.dims) if self.dims else {}  # type: ignore[arg-type]
 
+    def to_dict(self) -> dict[str, object]:
+        """Return names, dimensions and number of replicates, as JSON types."""
+        return {"sobol": self.dimension_of(), "replicates": self.replicates}
+
 
 def shared_names(roots: Iterable[Node]) -> list[str]:
     """Return the names of the study's own uncertain inputs among these nodes and what they are made of, sorted."""
@@ -108,8 +112,8 @@ def resolve_sobol(sampler: Sobol, names: Sequence[str]) -> Sobol:
     if sampler.dims is None:
         if not 1 <= len(names) <= MAX_DIMS:
             raise ValueError(
-                f"sampler='sobol': the program has {len(names)} inputs of the study; Sobol' points draw 1 to {MAX_DIMS}"
-                + (": choose with Sobol(dims=[...])" if names else " (inputs of entities stay independent)")
+                f"sampler='sobol': there are {len(names)} inputs of the study; Sobol' points draw 1 to {MAX_DIMS}"
+                + (": choose with Sobol(dims=[...])" if names else " (inputs of single entities stay independent)")
             )
         return Sobol(names, sampler.replicates)
     unknown = sorted(set(sampler.dimension_of()) - set(names))

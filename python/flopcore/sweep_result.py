@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .sink_results import Axis, Measure, count_quantile, count_quantile_error, count_sd, count_sd_error, moments
+from .sink_results import (
+    Axis,
+    CountResult,
+    Measure,
+    count_quantile,
+    count_quantile_error,
+    count_sd,
+    count_sd_error,
+    moments,
+)
 from .sweep_plan import Precision
+from .sweep_replicates import Sobol
 from .sweep_tables import read_result, to_dataset, to_frame, write_result
 from .thresholds import Threshold
 
@@ -27,7 +37,9 @@ class SweepResult:
     """Counts of draws above thresholds, and what is needed to repeat them.
 
     ``exceed_counts[m, t]`` is the number of draws in which entity m is over threshold t; ``count_histogram[t, c]`` the
-    number of draws in which exactly c entities are over threshold t. Both are exact integers, read-only.
+    number of draws in which exactly c entities are over threshold t. Both are exact integers, read-only. Where the
+    shared factors were drawn by Sobol' points, `replicated` has the counts of each scramble too, whose spread is then
+    every standard error.
     """
 
     entities: tuple[str, ...]
@@ -42,6 +54,8 @@ class SweepResult:
     plan_digest: str
     versions: dict[str, str]
     elapsed: float = field(repr=False)
+    sampler: Sobol | None = None
+    replicated: CountResult | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return (
@@ -55,6 +69,8 @@ class SweepResult:
 
     def probability_error(self) -> NDArray[np.float64]:
         """Return the Monte Carlo standard error of `probability`, entities x thresholds."""
+        if self.replicated is not None:
+            return self.replicated.probability_error()
         p = self.probability()
         return np.sqrt(p * (1.0 - p) / self.draws)
 
@@ -72,14 +88,20 @@ class SweepResult:
 
     def count_quantile_error(self, q: float) -> NDArray[np.float64]:
         """Return the Monte Carlo standard error of `count_quantile`; 0 where it is known to be this number."""
+        if self.replicated is not None:
+            return self.replicated.count_quantile_error(q)
         return count_quantile_error(self.count_histogram, self.draws, q)
 
     def count_sd_error(self) -> NDArray[np.float64]:
         """Return the Monte Carlo standard error of `count_sd`."""
+        if self.replicated is not None:
+            return self.replicated.count_sd_error()
         return count_sd_error(self.count_histogram, self.draws)
 
     def mc_error(self) -> NDArray[np.float64]:
         """Return the Monte Carlo standard error of `expected`."""
+        if self.replicated is not None:
+            return self.replicated.mc_error()
         return self.count_sd() / sqrt(self.draws)
 
     def measures(self) -> dict[str, Measure]:
@@ -104,6 +126,7 @@ class SweepResult:
             "spawn_key": list(self.spawn_key),
             "stream_version": self.stream_version,
             "plan_digest": self.plan_digest,
+            **({} if self.sampler is None else {"sampler": self.sampler.to_dict()}),
             "precision": self.precision,
             "versions": dict(self.versions),
             "elapsed": self.elapsed,
@@ -130,7 +153,7 @@ class SweepResult:
         DataError
             If the file is not one.
         """
-        loaded = read_result(path, [cls])
+        loaded = read_result(path, [cls, CountResult, Sobol])
         assert isinstance(loaded, cls)
         return loaded
 

@@ -9,9 +9,20 @@ import pytest
 
 import flopcore as fc
 from flopcore import program as p
-from flopcore.distributions import GaussianCopula, LogNormal, Normal, Triangular, Uniform, philox_key, seed_sequence
+from flopcore.distributions import (
+    Discrete,
+    Fixed,
+    GaussianCopula,
+    LogNormal,
+    Normal,
+    Triangular,
+    Uniform,
+    philox_key,
+    seed_sequence,
+)
 from flopcore.program_plan import compile_program
 from flopcore.sinks import flatten
+from flopcore.sweep_population import totals_of
 from flopcore.sweep_replicates import ReplicatedSpec, points_of
 
 KEYS = tuple(f"m{i}" for i in range(5))
@@ -157,7 +168,7 @@ MANY = fc.Program(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: fc.sweep(MANY, sampler="sobol"), "has 65 inputs of the study"),
+        (lambda: fc.sweep(MANY, sampler="sobol"), "there are 65 inputs of the study"),
         (lambda: fc.sweep(MANY, sampler="halton"), "expected 'philox', 'sobol' or Sobol"),
         (lambda: fc.sweep(MANY, draws=31, sampler=fc.Sobol(["x1"])), "at least one for each of 32 replicates"),
         (lambda: fc.sweep(MANY, sampler=fc.Sobol(["x1", "y"])), r"no input of the study is named \['y'\]"),
@@ -170,7 +181,7 @@ MANY = fc.Program(
         ),
         (
             lambda: fc.sweep([fc.Entity("m")], [fc.Threshold("t", 1)], sampler="sobol"),
-            "draw the inputs of a Program",
+            "there are 0 inputs of the study",
         ),
         (lambda: fc.Sobol(["a", "a"]), "distinct names"),
         (lambda: fc.Sobol({"a": 1, "b": 1}), "distinct names"),
@@ -200,3 +211,59 @@ def test_a_hard_integral_of_many_dimensions_converges():
         assert abs(result.mean()[0] - 1) < 7.5 * errors[sampler]
     assert errors["sobol"] < 0.5 * errors["philox"]
     assert math.isfinite(errors["sobol"])
+
+
+FACTOR = fc.Factor
+SHARED = FACTOR("growth", LogNormal(1, 0.6), shared=True)
+LAB = FACTOR("lab", LogNormal(1, 0.4), group="A")
+POPULATION = [
+    fc.Entity("a", (SHARED, FACTOR("u", Uniform(0.5, 2), 2)), 10**25),
+    fc.Entity(
+        "b", (FACTOR("growth", LogNormal(1, 0.6), -1, shared=True), LAB, FACTOR("t", Triangular(1, 2, 3))), 10**25
+    ),
+    fc.Entity("c", (FACTOR("lab", LogNormal(1, 0.4), 3, group="A"), FACTOR("d", Discrete([1, "4/3"]))), 2 * 10**25),
+    fc.Entity("d", (FACTOR("lab", LogNormal(1, 0.4), group="B"),), 9 * 10**25),
+    fc.Entity("known", (FACTOR("k", Fixed("1/3"), -1),), 10**25),
+]
+OVER = [fc.Threshold("high", 10**26, ">="), fc.Threshold("low", 10**25)]
+
+
+def test_a_population_as_a_program_draws_the_same_numbers():
+    own = fc.sweep(POPULATION, OVER, draws=20_000, rng=5)
+    sinks = {"c": fc.CountAbove(totals_of(POPULATION), OVER)}
+    same = fc.sweep(fc.Program(sinks, [entity.key for entity in POPULATION]), draws=20_000, rng=5)["c"]
+    assert same.exceed_counts.tolist() == own.exceed_counts.tolist()
+    assert same.histograms[0].tolist() == own.count_histogram.tolist()
+
+
+def test_shared_factors_of_a_population_are_drawn_by_sobol_points(tmp_path):
+    found = fc.sweep(POPULATION, OVER, draws=2**13, rng=5, sampler="sobol")
+    assert found.sampler.dimension_of() == {"growth": 0}
+    assert fc.sweep(POPULATION, OVER, draws=2**13, rng=5, sampler="sobol", threads=1).exceed_counts.tolist() == (
+        found.exceed_counts.tolist()
+    )
+    alone = fc.Entity("alone", (SHARED,), 10**25)
+    points = fc.sweep([alone], OVER[1:], draws=2**13, rng=5, sampler="sobol")
+    plain = fc.sweep([alone], OVER[1:], draws=2**13, rng=5)
+    assert abs(points.probability()[0, 0] - 0.5) < 6 * points.probability_error()[0, 0] + 1 / 256
+    assert points.probability_error()[0, 0] < plain.probability_error()[0, 0] / 5
+    for error in ("mc_error", "count_sd_error"):
+        assert getattr(points, error)()[0] < getattr(plain, error)()[0]
+    found.save(tmp_path / "r.npz")
+    loaded = fc.SweepResult.load(tmp_path / "r.npz")
+    assert loaded.mc_error().tolist() == found.mc_error().tolist()
+    assert loaded.evidence() == found.evidence()
+    assert loaded.evidence()["sampler"] == {"sobol": {"growth": 0}, "replicates": 32}
+
+
+@pytest.mark.parametrize(
+    ("population", "message"),
+    [
+        ([fc.Entity("x", (LAB,)), fc.Entity("y", (FACTOR("lab", LogNormal(1, 1)),))], "'lab' is of a group in one"),
+        ([fc.Entity("x", (SHARED,)), fc.Entity("y", (FACTOR("growth", LogNormal(1, 1), shared=True),))], "in another"),
+        ([fc.Entity("x", (SHARED, FACTOR("n", Normal(0, 1))))], "may be negative"),
+    ],
+)
+def test_a_population_without_sobol_points_says_why(population, message):
+    with pytest.raises(ValueError, match=message):
+        fc.sweep(population, OVER, draws=2**10, rng=5, sampler="sobol")
