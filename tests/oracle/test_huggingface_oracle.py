@@ -38,6 +38,20 @@ DECODER = {
 ENCODER = DECODER | {"num_key_value_heads": None, "max_position_embeddings": 40}
 
 SMALL_T5 = {"d_model": 64, "d_kv": 24, "d_ff": 96, "num_layers": 2, "num_heads": 4, "vocab_size": 50}
+SMALL_BART = {
+    "d_model": 64,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 96,
+    "decoder_ffn_dim": 80,
+    "max_position_embeddings": 40,
+    "vocab_size": 50,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
 SMALL_WHISPER = {
     "d_model": 64,
     "encoder_layers": 2,
@@ -138,6 +152,11 @@ ENCODERS = (
     "Albert", "Bert", "Camembert", "Data2VecText", "DebertaV2", "DeiT", "Electra", "MPNet", "Roberta", "ViT"
 )  # fmt: skip
 OWN_KEYS = (
+    "Bart",
+    "MBart",
+    "Pegasus",
+    "Marian",
+    "M2M100",
     "DistilBert",
     "Mamba",
     "FalconMamba",
@@ -314,6 +333,12 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("T5", "ForConditionalGeneration", SMALL_T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
     ("T5", "Model", SMALL_T5 | {"num_decoder_layers": 4}),
     ("T5", "EncoderModel", SMALL_T5),
+    ("Bart", "ForConditionalGeneration", SMALL_BART),
+    ("Bart", "Model", SMALL_BART | {"decoder_layers": 3}),
+    ("MBart", "ForConditionalGeneration", SMALL_BART | {"scale_embedding": True}),
+    ("Pegasus", "ForConditionalGeneration", SMALL_BART),
+    ("Marian", "MTModel", SMALL_BART),
+    ("M2M100", "ForConditionalGeneration", SMALL_BART),
     ("MT5", "ForConditionalGeneration", SMALL_T5),
     ("UMT5", "ForConditionalGeneration", SMALL_T5),
     ("UMT5", "EncoderModel", SMALL_T5),
@@ -362,7 +387,9 @@ def inputs_of(config: dict[str, Any]) -> dict[str, Any]:
     if kind == "whisper":
         frames = 2 * config["max_source_positions"]
         inputs = {"input_features": torch.zeros(BATCH, config["num_mel_bins"], frames), "decoder_input_ids": ids}
-    elif kind in ("t5", "mt5", "umt5") and not config["architectures"][0].endswith("EncoderModel"):
+    elif kind in ("bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5", "umt5") and not config["architectures"][
+        0
+    ].endswith("EncoderModel"):
         inputs |= {"decoder_input_ids": ids[:, :DECODER_SEQ]}
     elif kind == "clip":
         inputs |= {"pixel_values": pixels}
@@ -456,9 +483,9 @@ class Wrapped(torch.nn.Module):  # type: ignore[misc, name-defined]
 # Compared above; what their layers are made of is exported with other families.
 ALIKE = frozenset(
     """
-    Apertus BioGpt Camembert CodeGen Data2VecText ExaoneMoe FlexOlmo Glm4MoeLite GPTJ GraniteMoeShared
-    HunYuanMoEV1 Jais2 MiniMaxM2 Ministral3
-    MT5 Mpt NanoChat Persimmon SolarOpen VaultGemma
+    Apertus Bart BioGpt Camembert CodeGen Data2VecText ExaoneMoe FlexOlmo Glm4MoeLite GPTJ GraniteMoeShared
+    HunYuanMoEV1 Jais2 M2M100 MBart MiniMaxM2 Ministral3
+    MT5 Mpt NanoChat Persimmon Pegasus SolarOpen VaultGemma
     """.split()  # noqa: SIM905
 )
 FIRST = {case[0]: case for case in reversed(CASES)}

@@ -8,6 +8,7 @@ from typing import Literal
 from flopcore.expr import Expr
 from flopcore.graph import Graph, Tensor
 
+from .bart import Side, place_side
 from .modules import Activation, Modules
 
 __all__ = ["Whisper", "whisper"]
@@ -79,7 +80,7 @@ def whisper(
         x = graph.transpose(x, (0, 2, 1), name="frames", origin=origin)
         with graph.scope("embed_positions"):
             x = modules.add(x, modules.parameter("weight", spec.source_positions, spec.hidden), "add_positions")
-        x = _stack(modules, spec, [x])
+        x = place_side(modules, _side(spec, "encoder"), [x])
         x = modules.layer_norm(x, "layer_norm")
     ids = graph.input("decoder_input_ids", (batch, seq), "int64", origin=origin)
     places = modules.constant("position_ids", (seq,), "int64")
@@ -87,7 +88,7 @@ def whisper(
         y, table = modules.embedding(ids, "embed_tokens", spec.vocab, spec.hidden)
         positions, _ = modules.embedding(places, "embed_positions", spec.target_positions, spec.hidden)
         y = modules.add(y, positions, "add_positions")
-        y = _stack(modules, spec, [y, x])
+        y = place_side(modules, _side(spec, "decoder"), [y, x])
         y = modules.layer_norm(y, "layer_norm")
     if spec.head == "logits":
         tied = table if spec.embeddings == "tied" else None
@@ -106,39 +107,14 @@ def _convolution(modules: Modules, spec: Whisper, x: Tensor, name: str, stride: 
     return modules.activate(x, "gelu", "gelu")
 
 
-def _stack(outer: Modules, spec: Whisper, args: list[Tensor]) -> Tensor:
-    """Place all layers of one side; a second argument is what the encoder made, which the layers attend to."""
-    decoder = len(args) == 2
-    block = outer.graph.subgraph("decoder_layer" if decoder else "encoder_layer")
-    modules = outer.within(block)
-    x, *encoded = [block.input(f"hidden{i}", arg.shape, spec.dtype, origin=outer.origin) for i, arg in enumerate(args)]
-    heads = spec.decoder_heads if decoder else spec.encoder_heads
-    y = modules.layer_norm(x, "self_attn_layer_norm")
-    with block.scope("self_attn"):
-        y = _attention(modules, spec, y, y, heads, "top_left" if decoder else "none")
-    x = modules.add(x, y)
-    for source in encoded:
-        y = modules.layer_norm(x, "encoder_attn_layer_norm")
-        with block.scope("encoder_attn"):
-            y = _attention(modules, spec, y, source, heads, "none")
-        x = modules.add(x, y)
-    y = modules.layer_norm(x, "final_layer_norm")
-    width = spec.decoder_intermediate if decoder else spec.encoder_intermediate
-    y = modules.activate(modules.linear(y, "fc1", width, bias=True), spec.activation)
-    block.output(modules.add(x, modules.linear(y, "fc2", spec.hidden, bias=True)))
-    layers = spec.decoder_layers if decoder else spec.encoder_layers
-    called = outer.graph.call(block, args, times=layers, scope="layers", origin=outer.origin)
-    assert isinstance(called, Tensor)
-    return called
-
-
-def _attention(
-    modules: Modules, spec: Whisper, x: Tensor, source: Tensor, heads: int, causal: Literal["none", "top_left"]
-) -> Tensor:
-    query, key, value = (
-        modules.heads_first(
-            modules.split_heads(modules.linear(y, f"{part}_proj", spec.hidden, bias=part != "k"), heads, part), part
-        )
-        for part, y in (("q", x), ("k", source), ("v", source))
+def _side(spec: Whisper, name: Literal["encoder", "decoder"]) -> Side:
+    """Return the layers of one side: those of BART with norms before, and keys without a bias."""
+    decodes = name == "decoder"
+    return Side(
+        layers=spec.decoder_layers if decodes else spec.encoder_layers,
+        heads=spec.decoder_heads if decodes else spec.encoder_heads,
+        hidden=spec.hidden,
+        intermediate=spec.decoder_intermediate if decodes else spec.encoder_intermediate,
+        activation=spec.activation,
+        key_bias=False,
     )
-    return modules.linear(modules.attend(query, key, value, causal), "out_proj", spec.hidden, bias=True)

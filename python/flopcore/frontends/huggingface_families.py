@@ -12,22 +12,20 @@ from typing import Literal
 from flopcore.architectures.clip import ClipText, ClipVision, clip, clip_text, clip_vision
 from flopcore.architectures.encoder import VisionEncoder, vit
 from flopcore.architectures.gpt2 import GPT2, gpt2
-from flopcore.architectures.t5 import T5, t5
-from flopcore.architectures.whisper import Whisper, whisper
-from flopcore.errors import DataError, UnsupportedOp
+from flopcore.errors import DataError
 from flopcore.expr import dim
 from flopcore.graph import Graph
 
 from . import huggingface_decoders as decoders
 from . import huggingface_hybrids as hybrids
 from . import huggingface_mixtures as mixtures
+from . import huggingface_translators as translators
 from .huggingface_config import Config
 from .huggingface_encoders import ENCODERS, encoder
 from .huggingface_gpt import GPT, gpt
 from .huggingface_keys import (
     ORIGIN,
     activation,
-    activation_named,
     causal_head,
     classes,
     dtype,
@@ -102,67 +100,6 @@ def _vision(config: Config, family: Literal["vit", "deit"]) -> Graph:
         dtype=dtype(config),
     )
     return vit(spec, batch=dim("batch"), name=family, origin=ORIGIN)
-
-
-# ------------------------------------------------------------------------------------ an encoder and a decoder
-def _t5(config: Config) -> Graph:
-    kinds = {"ForConditionalGeneration": "logits", "EncoderModel": "encoder", "Model": "none"}
-    form = config.text("feed_forward_proj", "relu" if config.text("model_type") == "t5" else "gated-gelu")
-    gated, _, name = form.rpartition("-")
-    for key in ("dense_act_fn", "is_gated_act"):  # both follow from feed_forward_proj
-        config.get(key)
-    if gated not in ("", "gated"):
-        raise UnsupportedOp(f"{config.label}: feed_forward_proj {form!r} is not known; known: NAME and gated-NAME")
-    family = config.text("model_type")
-    first = family == "t5"  # its defaults are those of T5 1.0, the others' of T5 1.1
-    layers, embeddings = config.size("num_layers", 6 if first else 8), tied(config, first)
-    scaled = config.flag("scale_decoder_outputs", embeddings == "tied")
-    spec = T5(
-        encoder_layers=layers,
-        decoder_layers=config.size("num_decoder_layers", layers),
-        hidden=config.size("d_model", 512),
-        intermediate=config.size("d_ff", 2048 if first else 1024),
-        heads=config.size("num_heads", 8 if first else 6),
-        head_dim=config.size("d_kv", 64),
-        vocab=config.size("vocab_size", 32128),
-        buckets=config.size("relative_attention_num_buckets", 32),
-        # T5 1.1 says gated-gelu and means the approximation by tanh.
-        activation="gelu_tanh" if form == "gated-gelu" else activation_named(config, name, "feed_forward_proj"),
-        feed_forward="gated" if gated else "plain",
-        embeddings=embeddings,
-        scaled_output=scaled and family != "mt5",
-        positions="each_layer" if family == "umt5" else "first_layer",
-        head=next(end for end in ("logits", "encoder", "none") if end == task_of(config, kinds, "logits")),
-        dtype=dtype(config),
-    )
-    return t5(spec, batch=dim("batch"), seq=dim("seq"), decoder_seq=dim("decoder_seq"), name=family, origin=ORIGIN)
-
-
-def _whisper(config: Config) -> Graph:
-    config.fixed("scale_embedding", (False,), "a scaled embedding is not built")
-    hidden = config.size("d_model", 384)
-    heads = [config.size(f"{side}_attention_heads", 6) for side in ("encoder", "decoder")]
-    for side, count in zip(("encoder", "decoder"), heads, strict=True):
-        heads_divide(config, count, hidden, f"{side}_attention_heads")
-    positions = config.size("max_target_positions", 448)
-    spec = Whisper(
-        encoder_layers=config.size("encoder_layers", 4),
-        decoder_layers=config.size("decoder_layers", 4),
-        encoder_heads=heads[0],
-        decoder_heads=heads[1],
-        encoder_intermediate=config.size("encoder_ffn_dim", 1536),
-        decoder_intermediate=config.size("decoder_ffn_dim", 1536),
-        hidden=hidden,
-        vocab=config.size("vocab_size", 51865),
-        mel_bins=config.size("num_mel_bins", 80),
-        source_positions=config.size("max_source_positions", 1500),
-        target_positions=positions,
-        activation=activation(config, "activation_function", "gelu"),
-        embeddings=tied(config, True),
-        head="none" if task_of(config, {"ForConditionalGeneration": "", "Model": "none"}, "") else "logits",
-        dtype=dtype(config),
-    )
-    return whisper(spec, batch=dim("batch"), seq=seq_dim(positions), origin=ORIGIN)
 
 
 # ----------------------------------------------------------------------------------------------- text and images
@@ -255,6 +192,7 @@ FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
         "clip_text_model": _clip_text,
         "clip_vision_model": _clip_vision,
         "deit": _deit,
+        **dict.fromkeys(translators.BARTS, translators.bart_like),
         "deepseek_v3": mixtures.deepseek_v3,
         "glm4_moe_lite": mixtures.glm4_moe_lite,
         "kimi_k2": mixtures.deepseek_v3,
@@ -278,9 +216,9 @@ FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
         "qwen3": decoders.qwen3,
         "qwen3_moe": mixtures.qwen3_moe,
         "starcoder2": decoders.starcoder2,
-        **dict.fromkeys(("t5", "mt5", "umt5"), _t5),
+        **dict.fromkeys(("t5", "mt5", "umt5"), translators.t5_like),
         "vit": _vit,
-        "whisper": _whisper,
+        "whisper": translators.whisper_model,
         "vaultgemma": decoders.vaultgemma,
     }
 )
