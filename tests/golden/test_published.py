@@ -20,7 +20,9 @@ from flopcore.architectures.densenet import densenet
 from flopcore.architectures.encoder import BertEncoder, VisionEncoder, bert, vit
 from flopcore.architectures.experts import Experts
 from flopcore.architectures.fasternet import fasternet
+from flopcore.architectures.gpt2 import GPT2, gpt2
 from flopcore.architectures.mobilenet import mobilenet_v2
+from flopcore.architectures.t5 import T5, t5
 from flopcore.architectures.transformer import Decoder, decoder
 from flopcore.training import flop_from_parameters
 
@@ -90,6 +92,57 @@ GPT3_TABLE = {
     "GPT-3 Large": ("760", 300), "GPT-3 XL": ("1320", 300), "GPT-3 2.7B": ("2650", 300), "GPT-3 6.7B": ("6660", 300),
     "GPT-3 13B": ("12850", 300), "GPT-3 175B": ("174600", 300),
 }  # fmt: skip
+
+
+# Layers, width, heads: Brown et al. 2020, table 2.1; Rae et al. 2021, table 1.
+GPTS = {
+    "Small": (12, 768, 12), "Medium": (24, 1024, 16), "Large": (24, 1536, 16), "XL": (24, 2048, 16),
+    "2.7B": (32, 2560, 32), "6.7B": (32, 4096, 32), "13B": (40, 5120, 40), "175B": (96, 12288, 96),
+}  # fmt: skip
+# Layers of each side, width, feed-forward, heads, width of a head: Raffel et al. 2019, table 14.
+T5S = {
+    "Small": (6, 512, 2048, 8, 64), "Base": (12, 768, 3072, 12, 64), "3B": (24, 1024, 16384, 32, 128),
+    "11B": (24, 1024, 65536, 128, 128),
+}  # fmt: skip
+# Layers, width, heads (of 256), tokens in billions: Chowdhery et al. 2022, table 1.
+PALMS = {"8B": (32, 4096, 16, 780), "62B": (64, 8192, 32, 795), "540B": (118, 18432, 48, 780)}
+
+
+def gpt(layers: int, hidden: int, heads: int, vocab: int = 50257, seq: int = 1) -> fc.Graph:
+    spec = GPT2(layers=layers, hidden=hidden, intermediate=4 * hidden, heads=heads, vocab=vocab, positions=2048)
+    return gpt2(spec, batch=1, seq=seq)
+
+
+def table_d1(variant: str) -> fc.Graph:
+    family, size = re.findall(r"(T5|BERT|RoBERTa|GPT-3)[- ](.*)", variant)[0]
+    if family == "T5":
+        layers, hidden, intermediate, heads, head_dim = T5S[size]
+        spec = T5(
+            encoder_layers=layers, decoder_layers=layers, hidden=hidden, intermediate=intermediate, heads=heads,
+            head_dim=head_dim, vocab=32128,
+        )  # fmt: skip
+        return t5(spec, batch=1, seq=1, decoder_seq=1)
+    if family == "RoBERTa":
+        layers, hidden, heads = BERTS[size.lower()]
+        roberta = BertEncoder(
+            layers=layers, hidden=hidden, intermediate=4 * hidden, heads=heads, vocab=50265, positions=514,
+            token_types=1, family="roberta",
+        )  # fmt: skip
+        return bert(roberta, batch=1, seq=1)
+    return encoder(*BERTS[size.lower()], seq=1) if family == "BERT" else gpt(*GPTS[size])
+
+
+def palm(layers: int, hidden: int, heads: int) -> fc.Graph:
+    spec = Decoder(
+        layers=layers, hidden=hidden, intermediate=4 * hidden, vocab=256_000, heads=heads, kv_heads=1, head_dim=256,
+        residual="parallel", norm="layer_scale", embeddings="tied",
+    )  # fmt: skip
+    return decoder(spec, batch=1, seq=2048)
+
+
+def passes(graph: fc.Graph, number: int, tokens: int) -> Number:
+    """FLOP of as many forward passes over tokens, in sequences of 2048."""
+    return Fraction(number * tokens, 2048) * whole(fc.count(graph).flop("torch"))
 
 
 def torchvision(name: str) -> fc.Graph:
@@ -184,6 +237,15 @@ def counted(system: str, variant: str, metric: str) -> Number:
             millions, billions = GPT3_TABLE[variant]
             factor = 3 if variant.startswith("T5") else 6
             return flop_from_parameters(int(millions) * 10**6, billions * 10**9, factor=factor)
+        case "GPT-3 App. D", "params":
+            return whole(table_d1(variant).parameters)
+        case "GPT-3", "flops":
+            return whole(fc.count(gpt(*GPTS[variant])).flop("torch"))
+        case "Gopher", "training_flop":
+            return passes(gpt(80, 16384, 128, vocab=32_000, seq=2048), 4, 300 * 10**9)
+        case "PaLM", "training_flop" if variant in PALMS:
+            *sizes, billions = PALMS[variant]
+            return passes(palm(*sizes), 3, billions * 10**9)
         case "PaLM", "training_flop":
             return flop_from_parameters(540 * 10**9, 780 * 10**9)
     raise AssertionError(f"no way to count {system} {variant} {metric}")
