@@ -96,6 +96,28 @@ def test_elementwise_norms_and_pools_are_nothing() -> None:
     assert ours(graph) == counted(work) == 0
 
 
+@pytest.mark.parametrize(
+    ("op", "shapes", "work"),
+    [
+        ("matmul", [(9, 8), (8,)], torch.mv),
+        ("matmul", [(8,), (8,)], torch.dot),
+        ("svd", [(9, 8)], torch.linalg.svd),
+        ("fft", [(16,)], torch.fft.fft),
+        ("solve", [(8, 8), (8, 3)], torch.linalg.solve),
+    ],
+    ids=["mv", "dot", "svd", "fft", "solve"],
+)
+def test_work_without_a_formula_is_silently_nothing(
+    op: str, shapes: list[tuple[int, ...]], work: Callable[..., object]
+) -> None:
+    graph = fc.Graph()
+    dtype = "complex64" if op == "fft" else "float32"
+    attrs = {"dtype": dtype} if op == "fft" else {}
+    graph.op(op, [graph.input(str(i), shape, dtype) for i, shape in enumerate(shapes)], attrs)
+    assert ours(graph) == counted(lambda: work(*(torch.zeros(shape) for shape in shapes))) == 0
+    assert fc.count(graph).flop("all-arithmetic") > 0
+
+
 def test_the_parameters_and_flop_of_a_basic_block_network() -> None:
     """One residual stage written with torch's own layers against the same layers of our ResNet-18."""
     block = [

@@ -74,6 +74,46 @@ def test_ragged_dot_is_dense_over_its_groups(shape: tuple[int, int, int, int]) -
     assert shape[0] != 256 or theirs == 8_912_952
 
 
+def test_what_is_computed_again_is_counted_again() -> None:
+    """Three layers, forward and backward: a checkpoint adds its recomputation to XLA's count as to ours."""
+
+    def network(x: Any, w: Any) -> Any:
+        for _ in range(3):
+            x = jnp.tanh(x @ w)
+        return x.sum()
+
+    avals = [jax.ShapeDtypeStruct((16, 16), jnp.float32)] * 2
+    found = []
+    for function in (jax.value_and_grad(network), jax.value_and_grad(jax.checkpoint(network))):
+        theirs = int(jax.jit(function).lower(*avals).cost_analysis()["flops"])
+        found.append((theirs, fc.count(fc.from_jax(function, *avals))))
+    (plain, once), (checkpointed, again) = found
+    assert once.flop("xla-0.10.2") == plain + 16 * 16  # XLA folds the product with the derivative of the sum, 1
+    assert again.flop("xla-0.10.2") == checkpointed
+    product = 2 * 16**3
+    assert [once.flop(name) for name in ("model", "hardware")] == [6 * product, 6 * product]
+    assert [again.flop(name) for name in ("model", "hardware")] == [6 * product, 9 * product]
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "theirs", "ours"),
+    [
+        (jnp.cumsum, (1000,), 1000 * 999, 999),
+        (jnp.sort, (1000,), 1000 * 10, 8977),  # binary insertion at best: n ceil(log2 n) - 2^ceil(log2 n) + 1
+    ],
+)
+def test_what_the_notes_say_xla_counts_otherwise(
+    function: Callable[..., Any], shape: tuple[int, ...], theirs: int, ours: int
+) -> None:
+    assert reported(function, shape)[0] == theirs
+    assert fc.count(fc.from_jax(function, jax.ShapeDtypeStruct(shape, "float32"))).flop("xla-0.10.2") == ours
+
+
+@pytest.mark.parametrize("n", [48, 64, 100])
+def test_fourier_transforms_of_xla_round_the_logarithm_down(n: int) -> None:
+    assert reported(jnp.fft.fft, (n,), dtype="complex64")[0] == 8 * n * (n.bit_length() - 1)
+
+
 @pytest.mark.parametrize("form", ["none", "tanh"])
 def test_gelu_in_both_forms(form: str) -> None:
     ours = priced(lambda g, x: g.gelu(x[0], approximate=form), N)  # type: ignore[arg-type]
