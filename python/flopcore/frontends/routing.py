@@ -194,11 +194,17 @@ class _Reading:
 
     # --------------------------------------------------------------------------------------------- choices, routes
     def _chooses(self, node: Mapping[str, Any], read: Sequence[int]) -> bool:
-        """Return whether a node picks among scores; a place that a maximum is at is a constant for want of an op."""
+        """Return whether a node picks among scores; a place that a maximum is at is a constant for want of an op.
+
+        Scores that earlier choices are taken out of are marked as routes of these.
+        """
         op, mark = node["op"], self._marks[read[0]]
         if op == "constant":
-            kind = self._graph.core.dtype(node["outputs"][0])
-            return kind == "int64" and len(read) == 1 and mark is _SCORES
+            kind, shape = self._graph.core.dtype(node["outputs"][0]), self._graph.core.shape(node["outputs"][0])
+            left = any(_same(self._size(read[0], -1), each.number) for each in mark.of)
+            scores = self._graph.core.shape(read[0])
+            left = left and mark.kind == "route" and shape in (scores[:-1], (*scores[:-1], 1))
+            return kind == "int64" and len(read) == 1 and (mark is _SCORES or left)
         return op in _CHOOSERS and (mark is _SCORES or op in ("top_k", "argmax"))
 
     def _choice(self, node: Mapping[str, Any], scores: int) -> _Mark:
