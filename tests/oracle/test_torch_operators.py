@@ -177,6 +177,8 @@ NAMED: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = [
     ("embedding_bag", nn.EmbeddingBag(10, 3), (zeros(4, 5, dtype=LONG),)),
     ("grid_sample", lambda x, grid: F.grid_sample(x, grid, mode="nearest"), (zeros(2, 3, 4, 4), zeros(2, 5, 6, 2))),
     ("count_nonzero", lambda x: torch.count_nonzero(x, 1), (X,)),
+    ("unique", lambda x: torch.unique(x, return_counts=True), (X,)),
+    ("unique", lambda x: torch.unique(x, dim=-1), (X,)),
 ]
 
 
@@ -191,6 +193,20 @@ def test_an_operator_is_the_op_of_that_name(op: str, function: Callable[..., Any
 def test_a_number_reduces_to_itself() -> None:
     for function in (torch.sum, torch.cumsum, torch.amax):
         assert work(lambda x, function=function: function(x, 0) * 1, zeros(())) == {("mul", "mul"): 1}
+
+
+@pytest.mark.parametrize(("mode", "reach"), [("bilinear", 2), ("bicubic", 4)])
+def test_antialiasing_reads_as_many_elements_more_as_a_side_shrinks(mode: str, reach: int) -> None:
+    """What a result away from the edges is made of, by torch's own gradient."""
+
+    def smaller(x: Any) -> Any:
+        return F.interpolate(x, size=(8, 8), mode=mode, antialias=True)
+
+    x = torch.ones(1, 1, 32, 8, requires_grad=True)
+    (read,) = torch.autograd.grad(smaller(x)[0, 0, 4, 4], x)
+    assert int((read[0, 0, :, 4] != 0).sum()) == reach * 4
+    op = {"bilinear": "interpolate_linear", "bicubic": "interpolate_cubic"}[mode]
+    assert work(smaller, zeros(1, 1, 32, 8))[op, "gather"] == 8 * 8 * reach * 4 * reach
 
 
 def test_half_a_transform_of_real_numbers_goes_first() -> None:

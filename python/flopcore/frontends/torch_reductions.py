@@ -190,12 +190,20 @@ def _spread_sizes(size: Any, x: Tensor, n: int) -> list[DimLike]:
     return [x.shape[2 + i] if each is None else each for i, each in enumerate(sizes)]
 
 
-def _interpolate(op: str) -> Handler:
+def _interpolate(op: str, **attrs: bool) -> Handler:
     def handle(call: Call) -> Tensor:
-        found: Tensor = call.op(op, [call.args[0]], output_size=list(call.shape[2:]))
+        found: Tensor = call.op(op, [call.args[0]], output_size=list(call.shape[2:]), **attrs)
         return found
 
     return handle
+
+
+def _unique(call: Call) -> list[Any]:
+    """Different elements, or slices along a dim; where they stand and how often costs nothing more."""
+    x, axis = call.args[0], call.get("dim") if call.name == "unique_dim" else None
+    axes = [] if axis is None else [axis % len(x.shape)]
+    found = call.op("unique", [x], size=call.shape[axes[0] if axes else 0], axes=axes)
+    return [found, *(None if each is None else call.constant(*each) for each in call.outputs[1:])]
 
 
 _NORMS = {0: "count_nonzero", 1: "reduce_l1", 2: "reduce_l2"}
@@ -285,6 +293,9 @@ REDUCTIONS: Mapping[str, Handler] = {
         ["upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"], _interpolate("interpolate_linear")
     ),
     "upsample_bicubic2d": _interpolate("interpolate_cubic"),
+    "_upsample_bilinear2d_aa": _interpolate("interpolate_linear", antialias=True),
+    "_upsample_bicubic2d_aa": _interpolate("interpolate_cubic", antialias=True),
+    **dict.fromkeys(["_unique2", "unique_dim"], _unique),
     "sum": _reduce("reduce_sum"),
     "mean": _reduce("reduce_mean"),
     "prod": _reduce("reduce_prod"),
