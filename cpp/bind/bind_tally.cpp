@@ -133,13 +133,24 @@ py::dict describe_row(const Tally& tally, const Entry& entry) {
     return result;
 }
 
+// The base of a row.
+py::object base_of(const Tally& tally, const Entry& entry, const EntryKind& kind, const RowTag& row) {
+    const std::span<const RowPart> parts = kind.parts_of(row);
+    if (parts.size() == 1 && parts[0].scale == 1) return to_python(tally.exprs(), tally.amount(entry, parts[0]));
+    ExprStore exprs;
+    std::vector<std::pair<ExprRef, Rational>> summands;
+    for (const RowPart& part : parts)
+        summands.emplace_back(exprs.import(tally.exprs(), tally.amount(entry, part)), Rational{part.scale, 1});
+    return to_python(exprs, exprs.combine(summands));
+}
+
 py::dict describe_entry(const Tally& tally, std::size_t i) {
     const Entry& entry = tally.entries()[i];
     py::list amounts;
-    for (const RowTag& row : tally.kind_of(entry).rows)
+    const EntryKind& kind = tally.kind_of(entry);
+    for (const RowTag& row : kind.rows)
         amounts.append(py::make_tuple(std::string(kFeatures[static_cast<std::size_t>(row.feature)]),
-                                      to_python(tally.exprs(), tally.row_base(entry, row)),
-                                      extent_of(tally, entry, row.extent)));
+                                      base_of(tally, entry, kind, row), extent_of(tally, entry, row.extent)));
     py::dict result = describe_row(tally, entry);
     result["amounts"] = amounts;
     return result;

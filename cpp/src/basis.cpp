@@ -95,21 +95,23 @@ class Folder {
         for (std::uint32_t at = block.entries_begin; at < block.entries_end; ++at) {
             if (kinds[at] == kNoKind) continue;
             const Entry& entry = tally_.entries()[at];
-            for (const RowTag& row : tally_.kind_of(entry).rows) {
-                const ExprRef base = tally_.row_base(entry, row);
-                const auto collect = [&](std::size_t side, ExprRef amount) {
-                    const std::uint32_t id = weights(kinds[at], row.feature, side);
-                    if (id != 0) sums[id].add(basis_.exprs, amount, 1, true);
-                };
-                if (row.extent == kNoExtent) {
-                    collect(0, base);
-                    continue;
+            const EntryKind& entry_kind = tally_.kind_of(entry);
+            for (const RowTag& row : entry_kind.rows)
+                for (const RowPart& part : entry_kind.parts_of(row)) {
+                    const ExprRef amount = tally_.amount(entry, part);
+                    const auto collect = [&](std::size_t side, ExprRef all) {
+                        const std::uint32_t id = weights(kinds[at], row.feature, side);
+                        if (id != 0) sums[id].add(basis_.exprs, all, part.scale, true);
+                    };
+                    if (row.extent == kNoExtent) {
+                        collect(0, amount);
+                        continue;
+                    }
+                    const Extent& extent = tally_.extents()[entry.extents_begin + row.extent - 1U];
+                    const std::size_t kind = 2 * static_cast<std::size_t>(extent.kind);
+                    collect(1 + kind, basis_.exprs.mul(amount, extent.nominal));
+                    collect(2 + kind, basis_.exprs.mul(amount, extent.used));
                 }
-                const Extent& extent = tally_.extents()[entry.extents_begin + row.extent - 1U];
-                const std::size_t kind = 2 * static_cast<std::size_t>(extent.kind);
-                collect(1 + kind, basis_.exprs.mul(base, extent.nominal));
-                collect(2 + kind, basis_.exprs.mul(base, extent.used));
-            }
         }
         Columns columns;
         for (const auto& [id, sum] : sums) add(columns, id, sum.total(basis_.exprs, 1));

@@ -240,18 +240,19 @@ class Pricer {
         return {};
     }
 
-    struct Charge {  // one row of a kind of entries that costs something
+    struct Charge {  // part of a row of a kind of entries that costs something
         std::uint32_t position;
         Feature feature;
         ExtentId extent;
-        bool plain;  // the numerator fits 62 bits
+        bool plain;             // the numerator fits 62 bits
+        std::uint16_t n_after;  // further parts of the row
         Int128 numerator;
     };
 
     struct Charges {
         Phase phase;
         Printed printed;
-        std::vector<Charge> rows;
+        std::vector<Charge> parts;
     };
 
     // What is charged of a kind of entries; worked out once.
@@ -266,9 +267,14 @@ class Pricer {
             if (rule != 0) known->printed = convention_.overrides[rule - 1].printed;
             const ScaledWeights& weights = scaled_[rule];
             for (const RowTag& row : kind.rows) {
-                const Int128 numerator = checked_mul(weights[static_cast<std::size_t>(row.feature)], row.scale);
-                if (numerator != 0)
-                    known->rows.push_back({row.position, row.feature, row.extent, ExprRef::fits(numerator), numerator});
+                const Int128 weight = weights[static_cast<std::size_t>(row.feature)];
+                if (weight == 0) continue;
+                auto n_after = static_cast<std::uint16_t>(row.end - row.begin);
+                for (const RowPart& part : kind.parts_of(row)) {
+                    const Int128 numerator = checked_mul(weight, part.scale);
+                    known->parts.push_back(
+                        {part.position, row.feature, row.extent, ExprRef::fits(numerator), --n_after, numerator});
+                }
             }
         }
         return *known;
@@ -282,9 +288,12 @@ class Pricer {
         return cost_.exprs.mul(base, used ? extent.used : extent.nominal);
     }
 
-    // What is charged for a row whose price the peer reads in a text.
-    ExprRef printed(const Entry& entry, const Charge& charge, Printed as) {
-        const ExprRef exact = cost_.exprs.scale(amount(entry, charge), make_rational(charge.numerator, denominator_));
+    // What is charged for a row, of all its parts, whose price the peer reads in a text.
+    ExprRef printed(const Entry& entry, std::span<const Charge> row, Printed as) {
+        ExprRef exact;
+        for (const Charge& part : row)
+            exact = cost_.exprs.add(
+                exact, cost_.exprs.scale(amount(entry, part), make_rational(part.numerator, denominator_)));
         if (!cost_.exprs.is_constant(exact))
             throw ConventionError(convention_.name + " rounds this price to " + std::to_string(as.digits) +
                                   " digits, which takes a number; bind the dims in count(at=)");
@@ -309,6 +318,7 @@ class Pricer {
         const std::span<const ExprRef> bases = tally_.amounts();
         constexpr std::uint32_t kAhead = 24;
         std::uint32_t at = block.entries_begin;
+        std::span<const Charge> row;  // parts so far of one whose price is printed
         with_context([&] { return tally_.describe(entries[at]); },
                      [&] {
                          for (; at < block.entries_end; ++at) {
@@ -317,15 +327,19 @@ class Pricer {
                              if (at + kAhead < block.entries_end)
                                  __builtin_prefetch(bases.data() + entries[at + kAhead].amounts_begin);
                              const Charges& found = charges(entry.kind, recompute);
-                             for (const Charge& charge : found.rows) {
+                             for (const Charge& charge : found.parts) {
                                  if (by_ != GroupBy::kNone) {
                                      const std::uint32_t key = group_key(at, found.phase, charge.feature, recompute);
                                      if (key != open_key) sum = &sums[key], open_key = key;
                                  }
-                                 if (found.printed.digits != 0) [[unlikely]]
-                                     sum->add(cost_.exprs, printed(entry, charge, found.printed), denominator_, false);
-                                 else
+                                 if (found.printed.digits != 0) [[unlikely]] {
+                                     row = {row.empty() ? &charge : row.data(), row.size() + 1};
+                                     if (charge.n_after != 0) continue;
+                                     sum->add(cost_.exprs, printed(entry, row, found.printed), denominator_, false);
+                                     row = {};
+                                 } else {
                                      sum->add(cost_.exprs, amount(entry, charge), charge.numerator, charge.plain);
+                                 }
                              }
                          }
                      });

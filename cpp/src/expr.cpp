@@ -2,6 +2,7 @@
 #include "flopcore/expr.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <unordered_map>
 
 #include "expr_arena.hpp"
@@ -14,9 +15,9 @@ ExprRef ExprStore::Arena::constant(Rational value) {
 }
 
 bool ExprStore::Arena::is_constant(ExprRef a) const {
-    if (a.is_small()) return true;
-    const Polynomial& p = polynomials[a.id()];
-    return p.n == 1 && terms[p.first].monomial == kUnit;
+    Term room{};
+    const auto own = terms_of(a, &room);
+    return own.empty() || (own.size() == 1 && own[0].monomial == kUnit);
 }
 
 Rational ExprStore::Arena::constant_value(ExprRef a) const {
@@ -25,6 +26,8 @@ Rational ExprStore::Arena::constant_value(ExprRef a) const {
 }
 
 ExprRef ExprStore::Arena::add(ExprRef a, ExprRef b) {
+    if (a.is_term() && b.is_term() && a.monomial() == b.monomial())
+        return intern_single({a.monomial(), ExprRef::small(a.coefficient() + b.coefficient())});
     Term left_room{};
     Term right_room{};
     const auto left = terms_of(a, &left_room);
@@ -67,34 +70,34 @@ ExprRef ExprStore::Arena::scale(ExprRef a, Coef factor) {
 ExprRef ExprStore::Arena::mul(ExprRef a, ExprRef b) {
     if (b.is_small()) return scale(a, b);
     if (a.is_small()) return scale(b, a);
-    if (polynomials[a.id()].n > polynomials[b.id()].n) std::swap(a, b);
-    const Polynomial left = polynomials[a.id()];
-    const Polynomial right = polynomials[b.id()];
-    if (left.n == 1) {
-        const Term factor = terms[left.first];
+    Term left_room{};
+    Term right_room{};
+    auto left = terms_of(a, &left_room);
+    auto right = terms_of(b, &right_room);
+    if (left.size() > right.size()) {
+        std::swap(a, b);
+        std::swap(left, right);
+    }
+    if (left.size() == 1) {
+        const Term factor = left[0];
         if (factor.monomial == kUnit) return scale(b, factor.coef);
-        if (right.n == 1) {
-            const Term other = terms[right.first];
+        if (right.size() == 1) {
+            const Term other = right[0];
             return intern_single({mul_monomials(factor.monomial, other.monomial), mul_coefs(factor.coef, other.coef)});
         }
         // Multiplying by one term keeps the order of terms.
         scratch.clear();
-        for (std::uint32_t i = 0; i < right.n; ++i) {
-            const Term other = terms[right.first + i];
+        for (const Term& other : right)
             scratch.push_back({mul_monomials(factor.monomial, other.monomial), mul_coefs(factor.coef, other.coef)});
-        }
         return intern(scratch);
     }
-    if (std::size_t{left.n} * right.n > kMaxProducts)
-        throw OverflowError_("a product of " + std::to_string(left.n) + " by " + std::to_string(right.n) +
+    if (left.size() * right.size() > kMaxProducts)
+        throw OverflowError_("a product of " + std::to_string(left.size()) + " by " + std::to_string(right.size()) +
                              " terms is beyond the limit of " + std::to_string(kMaxProducts) + " products");
     scratch.clear();
-    for (std::uint32_t i = 0; i < left.n; ++i)
-        for (std::uint32_t j = 0; j < right.n; ++j) {
-            const Term x = terms[left.first + i];
-            const Term y = terms[right.first + j];
+    for (const Term& x : left)
+        for (const Term& y : right)
             scratch.push_back({mul_monomials(x.monomial, y.monomial), mul_coefs(x.coef, y.coef)});
-        }
     return collect(scratch);
 }
 
@@ -260,6 +263,14 @@ std::vector<Rational> ExprStore::evaluate_exact(ExprRef a, std::span<const Point
     return arena_->evaluate_exact(a, columns, n);
 }
 Interval ExprStore::bounds(ExprRef a) const { return arena_->bounds(a); }
+std::int64_t ExprStore::at_least_slow(ExprRef a) const {
+    constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::min();
+    const std::optional<Rational> low =
+        a.is_term() && a.coefficient() == 1 ? arena_->monomials[a.monomial()].bounds.low : bounds(a).low;
+    if (!low) return kNone;
+    const Int128 whole = floor_of(*low);
+    return static_cast<std::int64_t>(std::clamp<Int128>(whole, kNone, std::numeric_limits<std::int64_t>::max()));
+}
 
 std::vector<Symbol> ExprStore::free_symbols(ExprRef a) const {
     std::vector<Symbol> found;
@@ -335,7 +346,7 @@ std::optional<Head> ExprStore::head(ExprRef a) const {
 }
 
 std::uint64_t ExprStore::hash(ExprRef a) const {
-    return a.is_small() ? mix(0, static_cast<std::uint64_t>(a.value())) : arena_->polynomials[a.id()].hash;
+    return a.is_small() ? mix(0, static_cast<std::uint64_t>(a.value())) : arena_->hash_of(a);
 }
 
 bool ExprStore::same(ExprRef a, const ExprStore& other, ExprRef b) const {

@@ -134,6 +134,8 @@ std::uint32_t ExprStore::Arena::intern_monomial(std::span<const Factor> sorted) 
 std::uint32_t ExprStore::Arena::mul_monomials(std::uint32_t a, std::uint32_t b) {
     if (a == kUnit) return b;
     if (b == kUnit) return a;
+    Product& recent = products[(a + 7 * b) % products.size()];
+    if (recent.left == a && recent.right == b) return recent.product;
     scratch_factors.clear();
     const auto left = factors_of(a);
     const auto right = factors_of(b);
@@ -151,7 +153,9 @@ std::uint32_t ExprStore::Arena::mul_monomials(std::uint32_t a, std::uint32_t b) 
     }
     scratch_factors.insert(scratch_factors.end(), left.begin() + static_cast<std::ptrdiff_t>(i), left.end());
     scratch_factors.insert(scratch_factors.end(), right.begin() + static_cast<std::ptrdiff_t>(j), right.end());
-    return intern_monomial(scratch_factors);
+    const std::uint32_t product = intern_monomial(scratch_factors);
+    recent = {a, b, product};
+    return product;
 }
 
 std::optional<std::uint32_t> ExprStore::Arena::divide_monomials(std::uint32_t a, std::uint32_t b) {
@@ -235,20 +239,36 @@ int ExprStore::Arena::compare_exprs(ExprRef a, ExprRef b) const {
 }
 
 ExprRef ExprStore::Arena::intern_single(Term term) {
-    if (term.coef == ExprRef::small(0)) return ExprRef::small(0);
-    if (term.monomial == kUnit && term.coef.is_small()) return term.coef;
-    return intern({&term, 1});
+    if (term.coef.is_small()) {
+        if (term.monomial == kUnit || term.coef == ExprRef::small(0)) return term.coef;
+        if (ExprRef::fits_term(term.monomial, term.coef.value()))
+            return ExprRef::term(term.monomial, term.coef.value());
+    }
+    return intern_stored({&term, 1});
+}
+
+std::uint64_t ExprStore::Arena::hash_of(std::span<const Term> canonical) const {
+    std::uint64_t hash = canonical.size();
+    for (const Term& term : canonical) hash = mix(mix(hash, monomials[term.monomial].hash), coef_hash(term.coef));
+    return hash;
+}
+
+std::uint64_t ExprStore::Arena::hash_of(ExprRef a) const {
+    if (!a.is_term()) return polynomials[a.id()].hash;
+    Term room{};
+    return hash_of(terms_of(a, &room));
 }
 
 ExprRef ExprStore::Arena::intern(std::span<const Term> canonical) {
     if (canonical.empty()) return ExprRef::small(0);
-    if (canonical.size() == 1 && canonical[0].monomial == kUnit && canonical[0].coef.is_small())
-        return canonical[0].coef;
+    return canonical.size() == 1 ? intern_single(canonical[0]) : intern_stored(canonical);
+}
+
+ExprRef ExprStore::Arena::intern_stored(std::span<const Term> canonical) {
     if (canonical.size() > kMaxTerms)
         throw OverflowError_("an expression of " + std::to_string(canonical.size()) + " terms is beyond the limit of " +
                              std::to_string(kMaxTerms));
-    std::uint64_t hash = canonical.size();
-    for (const Term& term : canonical) hash = mix(mix(hash, monomials[term.monomial].hash), coef_hash(term.coef));
+    const std::uint64_t hash = hash_of(canonical);
     const auto equal = [&](std::uint32_t id) {
         const Polynomial& p = polynomials[id];
         if (p.n != canonical.size()) return false;
@@ -338,8 +358,7 @@ std::uint32_t ExprStore::Arena::intern_index(std::uint32_t level, const Interval
 std::uint32_t ExprStore::Arena::intern_atom(AtomKind kind, std::span<const ExprRef> arguments) {
     std::uint64_t hash = mix(0xa4093822299f31d0U, static_cast<std::uint64_t>(kind));
     for (const ExprRef argument : arguments)
-        hash = mix(
-            hash, argument.is_small() ? static_cast<std::uint64_t>(argument.value()) : polynomials[argument.id()].hash);
+        hash = mix(hash, argument.is_small() ? static_cast<std::uint64_t>(argument.value()) : hash_of(argument));
     const auto equal = [&](std::uint32_t id) {
         return atoms[id].kind == kind && std::ranges::equal(args_of(id), arguments);
     };
@@ -405,10 +424,11 @@ std::uint32_t ExprStore::Arena::intern_atom(AtomKind kind, std::span<const ExprR
 }
 
 std::optional<std::uint32_t> ExprStore::Arena::lone_atom(ExprRef a) const {
-    if (a.is_small() || polynomials[a.id()].n != 1) return std::nullopt;
-    const Term& term = terms[polynomials[a.id()].first];
-    if (term.coef != ExprRef::small(1) || monomials[term.monomial].degree != 1) return std::nullopt;
-    return factors_of(term.monomial)[0].atom;
+    Term room{};
+    const auto own = terms_of(a, &room);
+    if (own.size() != 1 || own[0].coef != ExprRef::small(1) || monomials[own[0].monomial].degree != 1)
+        return std::nullopt;
+    return factors_of(own[0].monomial)[0].atom;
 }
 
 std::vector<std::uint32_t> ExprStore::Arena::reachable_atoms(ExprRef root) const {

@@ -3,6 +3,7 @@
 // an expression is a loop over ascending atom ids, never recursion.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,7 +15,7 @@
 
 namespace flopcore {
 
-// A coefficient packed like ExprRef: a small integer inline, or the id of an interned Rational.
+// A coefficient packed like ExprRef: a small integer inline, or the id of an interned Rational; never a term.
 using Coef = ExprRef;
 
 struct Term {
@@ -116,6 +117,11 @@ struct ExprStore::Arena {
     InternTable atom_table, monomial_table, polynomial_table, coef_table;
     std::vector<Term> scratch;  // terms of the polynomial being built
     std::vector<Factor> scratch_factors;
+    // Products of monomials made of late, by a few bits of their ids.
+    struct Product {
+        std::uint32_t left, right, product;
+    };
+    std::array<Product, 64> products{};
 
     Arena();
 
@@ -149,8 +155,12 @@ struct ExprStore::Arena {
     };
     [[nodiscard]] Difference monomial_difference(std::uint32_t a, std::uint32_t b) const;
     [[nodiscard]] Difference expr_difference(ExprRef a, ExprRef b) const;
-    // Terms of any expression; a non-zero small integer becomes one term in *room.
+    // Terms of any expression; those of one that is inline are written to *room.
     [[nodiscard]] std::span<const Term> terms_of(ExprRef a, Term* room) const {
+        if (a.is_term()) {
+            *room = {a.monomial(), ExprRef::small(a.coefficient())};
+            return {room, 1};
+        }
         if (!a.is_small()) {
             const Polynomial& p = polynomials[a.id()];
             return {terms.data() + p.first, p.n};
@@ -159,7 +169,10 @@ struct ExprStore::Arena {
         *room = {kUnit, a};
         return {room, 1};
     }
-    [[nodiscard]] ExprRef intern(std::span<const Term> canonical);  // sorted, no zeros, no duplicates
+    [[nodiscard]] std::uint64_t hash_of(std::span<const Term> canonical) const;
+    [[nodiscard]] std::uint64_t hash_of(ExprRef a) const;                  // not of a small integer
+    [[nodiscard]] ExprRef intern(std::span<const Term> canonical);         // sorted, no zeros, no duplicates
+    [[nodiscard]] ExprRef intern_stored(std::span<const Term> canonical);  // that are not inline
     [[nodiscard]] ExprRef intern_single(Term term);
     [[nodiscard]] ExprRef collect(std::vector<Term>& any_order);  // sorts, combines, interns
     [[nodiscard]] std::uint32_t intern_symbol(const Symbol& symbol);

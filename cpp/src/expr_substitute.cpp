@@ -91,21 +91,21 @@ ExprRef ExprStore::Arena::replace(ExprRef root, std::span<const Replacement> rep
     std::vector<ExprRef> values(reachable.size());
     const auto rebuild = [&](ExprRef expr) {
         if (expr.is_small()) return expr;
-        const Polynomial polynomial = polynomials[expr.id()];
+        Term room{};
+        const auto stored = terms_of(expr, &room);
+        const std::vector<Term> before(stored.begin(), stored.end());
         bool changed = false;
-        for (std::uint32_t i = 0; i < polynomial.n && !changed; ++i)
-            for (const Factor& factor : factors_of(terms[polynomial.first + i].monomial))
+        for (const Term& term : before)
+            for (const Factor& factor : factors_of(term.monomial))
                 changed = changed || values[index_of(reachable, factor.atom)] != atoms[factor.atom].self;
         if (!changed) return expr;
         std::vector<Term> built;
-        for (std::uint32_t i = 0; i < polynomial.n; ++i) {
-            const Term term = terms[polynomial.first + i];
+        for (const Term& term : before) {
             const auto own = factors_of(term.monomial);
             const std::vector<Factor> parts(own.begin(), own.end());
             ExprRef product = intern_single({kUnit, term.coef});
             for (const Factor& factor : parts)
                 product = mul(product, pow(values[index_of(reachable, factor.atom)], factor.exponent));
-            Term room{};
             const auto produced = terms_of(product, &room);
             built.insert(built.end(), produced.begin(), produced.end());
             if (built.size() > kMaxProducts)

@@ -31,24 +31,23 @@ const Family* family_of(const OpRule& rule) {
     return found == std::end(kFamilies) ? nullptr : found;
 }
 
-bool all_numbers(const AttrView& attrs, std::span<const TensorView> inputs) {
+bool has_polynomials(const AttrView& attrs) {
     for (const AttrView::Item& item : attrs.items()) {
         const auto values = attrs.list(item.key);
         if (!std::ranges::all_of(*values, &ExprRef::is_small)) return false;
     }
     // Whether groups divide the channels is what a symbol cannot tell.
-    if (const auto groups = attrs.scalar(AttrKey::kGroups); groups && *groups != ExprRef::small(1)) return false;
-    return std::ranges::all_of(inputs,
-                               [](const TensorView& t) { return std::ranges::all_of(t.shape(), &ExprRef::is_small); });
+    const auto groups = attrs.scalar(AttrKey::kGroups);
+    return !groups || *groups == ExprRef::small(1);
 }
 
 }  // namespace
 
 std::optional<Formulas> Formulas::learn(const OpRule& rule, const AttrView& attrs, std::span<const TensorView> inputs,
-                                        const Formulas* before) {
-    if (family_of(rule) == nullptr || !all_numbers(attrs, inputs)) return std::nullopt;
+                                        const ExprStore& exprs, const Formulas* before) {
+    if (family_of(rule) == nullptr || !has_polynomials(attrs)) return std::nullopt;
     Formulas formulas;
-    formulas.place(rule, inputs, before);
+    if (!formulas.place(rule, inputs, exprs, before)) return std::nullopt;
     try {
         if (!formulas.ask(rule, attrs, inputs)) return std::nullopt;
     } catch (const Error&) {  // the rule needs numbers
@@ -57,22 +56,26 @@ std::optional<Formulas> Formulas::learn(const OpRule& rule, const AttrView& attr
     return formulas;
 }
 
-void Formulas::place(const OpRule& rule, std::span<const TensorView> inputs, const Formulas* before) {
+bool Formulas::place(const OpRule& rule, std::span<const TensorView> inputs, const ExprStore& exprs,
+                     const Formulas* before) {
     constexpr std::int64_t kLarge = 16;  // a lower bound that lets most windows and paddings cancel
     const Family& family = *family_of(rule);
-    std::map<std::pair<std::int64_t, std::uint32_t>, std::uint32_t> known;  // value and slot before -> slot
+    std::map<std::pair<std::int64_t, std::uint32_t>, std::uint32_t> known;  // dim and slot before -> slot
     for (std::size_t input = 0; input < inputs.size(); ++input)
         for (std::size_t dim = 0; dim < inputs[input].rank; ++dim) {
-            const std::int64_t value = inputs[input].dims[dim].value();
-            Place here{static_cast<std::uint8_t>(input), static_cast<std::uint8_t>(dim), false, false, 0, value};
-            here.fixed = value <= 1 || (input == family.fixed_input && dim >= family.fixed_from);
+            const ExprRef own = inputs[input].dims[dim];
+            const std::int64_t known_least = exprs.at_least(own);
+            Place here{static_cast<std::uint8_t>(input), static_cast<std::uint8_t>(dim), false, false, 0, known_least};
+            here.fixed =
+                (own.is_small() && known_least <= 1) || (input == family.fixed_input && dim >= family.fixed_from);
+            if (known_least < 0 || (here.fixed && !own.is_small())) return false;
             const Place* old = before == nullptr ? nullptr : &before->places_[places_.size()];
             if (here.fixed) {
                 fixed_.push_back(here);
             } else {
-                here.number = value < kLarge ? 2 : kLarge;
+                here.number = known_least >= kLarge ? kLarge : std::min<std::int64_t>(known_least, 2);
                 if (old != nullptr && !old->fixed) here.number = std::min(here.number, old->number);
-                const auto [slot, fresh] = known.try_emplace({value, old == nullptr || old->fixed ? 0 : old->slot},
+                const auto [slot, fresh] = known.try_emplace({own.bits(), old == nullptr || old->fixed ? 0 : old->slot},
                                                              static_cast<std::uint32_t>(slots_.size() + 1));
                 here.first = fresh;
                 here.slot = slot->second;
@@ -86,6 +89,7 @@ void Formulas::place(const OpRule& rule, std::span<const TensorView> inputs, con
             }
             places_.push_back(here);
         }
+    return true;
 }
 
 bool Formulas::ask(const OpRule& rule, const AttrView& attrs, std::span<const TensorView> inputs) {
@@ -149,21 +153,33 @@ bool Formulas::ask(const OpRule& rule, const AttrView& attrs, std::span<const Te
     n_dims_ = out.size();
     variant_ = count.variant;
     std::vector<Polynomial> amounts;
-    for (std::uint32_t i = 0; i < count.n_amounts; ++i)
-        share(std::move(polynomials[n_dims_ + i]), count.tags[i], amounts);
+    for (std::uint32_t i = 0; i < count.n_amounts; ++i) add_row(polynomials[n_dims_ + i], count.tags[i], amounts);
     n_amounts_ = amounts.size();
     for (std::size_t i = 0; i < n_dims_; ++i) add_value(polynomials[i]);
     for (const Polynomial& each : amounts) add_value(each);
     for (std::size_t i = n_dims_ + count.n_amounts; i < polynomials.size(); ++i) add_value(polynomials[i]);
-    most_.assign(n_amounts_, static_cast<std::int64_t>(ExprRef::kLimit - 1));
-    for (const RowTag& row : rows_)
-        most_[row.position] =
-            std::min(most_[row.position], static_cast<std::int64_t>((ExprRef::kLimit - 1) / row.scale));
-    return factors_.size() <= kMaxNumbers && first_.size() <= kMaxValues;
+    return factors_.size() <= kMaxNumbers && first_.size() <= kMaxValues && n_amounts_ <= kMaxAmounts;
 }
 
-// A row for an amount: a multiple of one there is already, or a new one.
-void Formulas::share(Polynomial amount, AmountTag tag, std::vector<Polynomial>& amounts) {
+constexpr std::int64_t kMostScale = 1 << 16;
+
+// Sums of few terms are a part each: rows share them, and with a symbol in one of two they still need no expression.
+void Formulas::add_row(const Polynomial& amount, AmountTag tag, std::vector<Polynomial>& amounts) {
+    constexpr std::size_t kMostParts = 4;
+    RowTag row{tag.feature, tag.extent, static_cast<std::uint16_t>(parts_.size()), 0};
+    const bool apart = amount.size() <= kMostParts && std::ranges::all_of(amount, [](const Monomial& each) {
+                           return each.coefficient > 0 && each.coefficient <= kMostScale;
+                       });
+    if (apart)
+        for (const Monomial& each : amount) add_part({each}, amounts);
+    else
+        add_part(amount, amounts);
+    row.end = static_cast<std::uint16_t>(parts_.size());
+    rows_.push_back(row);
+}
+
+// A part for an amount: a multiple of one there is already, or a new one.
+void Formulas::add_part(const Polynomial& amount, std::vector<Polynomial>& amounts) {
     // Of two polynomials in proportion, how many times the second the first is; terms are in order.
     const auto ratio = [](const Polynomial& a, const Polynomial& b) {
         const auto cross = [&](const Monomial& x, const Monomial& y) {
@@ -174,24 +190,23 @@ void Formulas::share(Polynomial amount, AmountTag tag, std::vector<Polynomial>& 
                    ? a.front().coefficient / b.front().coefficient
                    : 0;
     };
-    constexpr std::int64_t kMostScale = 1 << 16;
-    for (std::uint16_t i = 0; i < amounts.size(); ++i) {
-        const std::int64_t times = ratio(amount, amounts[i]), part = ratio(amounts[i], amount);
+    for (std::uint32_t i = 0; i < amounts.size(); ++i) {
+        const std::int64_t times = ratio(amount, amounts[i]), divisor = ratio(amounts[i], amount);
         if (times > 0 && times <= kMostScale) {
-            rows_.push_back({tag.feature, tag.extent, i, static_cast<std::uint32_t>(times)});
+            parts_.push_back({i, static_cast<std::uint32_t>(times)});
             return;
         }
         const bool small = std::ranges::all_of(
-            rows_, [&](const RowTag& row) { return row.position != i || row.scale * part <= kMostScale; });
-        if (part <= 0 || part > kMostScale || !small) continue;
-        for (RowTag& row : rows_)
-            if (row.position == i) row.scale *= static_cast<std::uint32_t>(part);
-        amounts[i] = std::move(amount);
-        rows_.push_back({tag.feature, tag.extent, i, 1});
+            parts_, [&](const RowPart& part) { return part.position != i || part.scale * divisor <= kMostScale; });
+        if (divisor <= 0 || divisor > kMostScale || !small) continue;
+        for (RowPart& part : parts_)
+            if (part.position == i) part.scale *= static_cast<std::uint32_t>(divisor);
+        amounts[i] = amount;
+        parts_.push_back({i, 1});
         return;
     }
-    rows_.push_back({tag.feature, tag.extent, static_cast<std::uint16_t>(amounts.size()), 1});
-    amounts.push_back(std::move(amount));
+    parts_.push_back({static_cast<std::uint32_t>(amounts.size()), 1});
+    amounts.push_back(amount);
 }
 
 void Formulas::add_value(const Polynomial& polynomial) {
@@ -212,7 +227,8 @@ std::uint32_t Formulas::product_of(std::span<const std::uint32_t> slots) {
     return static_cast<std::uint32_t>(factors_.size() - 1);
 }
 
-bool Formulas::evaluate(std::span<const TensorView> inputs, ExprRef* dims, ExprRef* bases, Extent* extents) const {
+bool Formulas::evaluate(std::span<const TensorView> inputs, ExprStore& exprs, ExprRef* dims, ExprRef* bases,
+                        Extent* extents) const {
     std::array<std::int64_t, kMaxNumbers> numbers;
     std::array<std::int64_t, kMaxValues> values;
     numbers[0] = 1;
@@ -220,7 +236,8 @@ bool Formulas::evaluate(std::span<const TensorView> inputs, ExprRef* dims, ExprR
     // Each loop may leave early: they are too short to gain from vector code.
     for (const Slot& slot : slots_) {
         const ExprRef dim = inputs[slot.input].dims[slot.dim];
-        if (!dim.is_small() || dim.value() < slot.least) return false;
+        if (!dim.is_small()) return evaluate_symbols(inputs, exprs, dims, bases, extents);
+        if (dim.value() < std::max<std::int64_t>(slot.least, 2)) return false;
         numbers[n++] = dim.value();
     }
     for (const Same& same : same_)
@@ -248,12 +265,45 @@ bool Formulas::evaluate(std::span<const TensorView> inputs, ExprRef* dims, ExprR
         dims[i] = ExprRef::small(*value >> 1);
     }
     for (std::size_t i = 0; i < n_amounts_; ++i, ++value) {  // the same: amounts of 0 have no rows
-        if (*value < 2 || *value >> 1 > most_[i]) return false;
+        if (*value < 2) return false;
         bases[i] = ExprRef::small(*value >> 1);
     }
     for (std::size_t i = 0; i < extents_.size(); ++i, value += 2)
         extents[i] = {extents_[i].kind, extents_[i].grade, ExprRef::small(value[0] >> 1),
                       ExprRef::small(value[1] >> 1)};
+    return true;
+}
+
+// The same of expressions. A rule that is told more of a dim than it was when it was asked says the same of it.
+bool Formulas::evaluate_symbols(std::span<const TensorView> inputs, ExprStore& exprs, ExprRef* dims, ExprRef* bases,
+                                Extent* extents) const {
+    std::array<ExprRef, kMaxNumbers> numbers;
+    std::array<ExprRef, kMaxValues> values;
+    numbers[0] = ExprRef::small(1);
+    std::size_t n = 1;
+    for (const Slot& slot : slots_) {
+        const ExprRef dim = inputs[slot.input].dims[slot.dim];
+        if (exprs.at_least(dim) < (dim.is_small() ? std::max<std::int64_t>(slot.least, 2) : slot.least)) return false;
+        numbers[n++] = dim;
+    }
+    for (const Same& same : same_)
+        if (inputs[same.input].dims[same.dim] != numbers[same.slot]) return false;
+    for (const Place& fixed : fixed_)
+        if (inputs[fixed.input].dims[fixed.dim] != ExprRef::small(fixed.number)) return false;
+    for (const Product& product : products_) numbers[n++] = exprs.mul(numbers[product.left], numbers[product.right]);
+    for (const Term& term : first_)
+        values[term.value] = exprs.mul(numbers[term.product], ExprRef::small(term.twice / 2));
+    for (const Term& term : more_)
+        values[term.value] =
+            exprs.add(values[term.value], exprs.mul(numbers[term.product], ExprRef::small(term.twice / 2)));
+    const auto is_positive = [](ExprRef value) { return !value.is_small() || value.value() > 0; };
+    const std::span<const ExprRef> of_dims(values.data(), n_dims_), amounts(values.data() + n_dims_, n_amounts_);
+    if (!std::ranges::all_of(of_dims, is_positive) || !std::ranges::all_of(amounts, is_positive)) return false;
+    std::ranges::copy(of_dims, dims);
+    std::ranges::copy(amounts, bases);
+    const ExprRef* size = values.data() + n_dims_ + n_amounts_;
+    for (std::size_t i = 0; i < extents_.size(); ++i, size += 2)
+        extents[i] = {extents_[i].kind, extents_[i].grade, size[0], size[1]};
     return true;
 }
 

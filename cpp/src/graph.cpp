@@ -85,12 +85,8 @@ TensorId Graph::push_tensor(std::span<const ExprRef> dims, DType dtype, NodeId p
 
 void Graph::note_symbolic(TensorId leaf) {
     symbolic_leaves_.push_back(leaf);
-    leaf_expr_known_.resize(exprs_.n_expressions(), false);
-    for (const ExprRef dim : tensor(leaf).dims) {
-        if (dim.is_small() || leaf_expr_known_[dim.id()]) continue;
-        leaf_expr_known_[dim.id()] = true;
-        leaf_exprs_.push_back(dim);
-    }
+    for (const ExprRef dim : tensor(leaf).dims)
+        if (!dim.is_small()) leaf_exprs_.number(dim);
 }
 
 NodeId Graph::push_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label) {
@@ -115,6 +111,7 @@ TensorId Graph::add_leaf(Op op, std::span<const ExprRef> dims, DType dtype, cons
     const TensorId tensor = push_tensor(dims, dtype, push_node(op, {}, 0, label));
     if (op == Op::kInput) blocks_[label.block].inputs.push_back(tensor);
     if (op == Op::kParameter) blocks_[label.block].parameters.push_back(tensor);
+    note_sizes(producer_[tensor]);
     return tensor;
 }
 
@@ -203,6 +200,7 @@ NodeId Graph::add_node(Op op, std::span<const TensorId> inputs, std::uint32_t at
         throw;
     }
     blocks_[label.block].nodes.push_back(id);
+    note_sizes(id);
     return id;
 }
 
@@ -259,6 +257,7 @@ NodeId Graph::add_runs(Op op, std::vector<Run> runs, std::span<const TensorId> i
     runs_.push_back(std::move(runs));
     blocks_[label.block].nodes.push_back(id);
     blocks_[label.block].runs.push_back(id);
+    note_sizes(id);
     return id;
 }
 
@@ -305,6 +304,7 @@ NodeId Graph::add_user_node(std::string_view op, std::span<const TensorId> input
     }
     user_counts_.push_back(std::move(count));
     blocks_[label.block].nodes.push_back(id);
+    note_sizes(id);
     return id;
 }
 
@@ -358,14 +358,10 @@ std::vector<BlockId> Graph::reachable_blocks() const {
 }
 
 std::vector<Symbol> Graph::symbols() const {
-    std::vector<bool> seen(exprs_.n_expressions(), false);
-    std::map<std::string, Symbol> found;
+    ExprNumbers exprs = leaf_exprs_;
     const auto collect = [&](ExprRef ref) {
-        if (ref.is_small() || seen[ref.id()]) return;
-        seen[ref.id()] = true;
-        for (Symbol& symbol : exprs_.free_symbols(ref)) found.try_emplace(symbol.name, std::move(symbol));
+        if (!ref.is_small()) exprs.number(ref);
     };
-    for (const ExprRef dim : leaf_exprs_) collect(dim);
     for (const ExprRef value : attrs_.values()) collect(value);
     for (const std::vector<Run>& runs : runs_)
         for (const Run& run : runs) collect(run.times);
@@ -376,57 +372,68 @@ std::vector<Symbol> Graph::symbols() const {
             collect(extent.used);
         }
     }
+    std::map<std::string, Symbol> found;
+    for (const ExprRef expr : exprs.all())
+        for (Symbol& symbol : exprs_.free_symbols(expr)) found.try_emplace(symbol.name, std::move(symbol));
     for (const std::string& index : indices_) found.erase(index);
     std::vector<Symbol> symbols;
     for (auto& [name, symbol] : found) symbols.push_back(std::move(symbol));
     return symbols;
 }
 
-std::vector<OpenSize> Graph::open_sizes() const {
-    std::array<std::vector<bool>, 2> seen;  // by the least value, then the id
-    seen.fill(std::vector<bool>(exprs_.n_expressions(), false));
-    std::vector<OpenSize> found;
-    const auto is_whole = [&](ExprRef size) {
-        return std::ranges::all_of(exprs_.terms(size), [&](const TermView& term) {
-            return term.coefficient.is_integer() && std::ranges::all_of(term.factors, [&](const auto& factor) {
-                       const AtomKind kind = exprs_.head(factor.first)->kind;
-                       return kind == AtomKind::symbol || kind == AtomKind::floordiv;
-                   });
-        });
+// Notes a size that its bounds do not settle, the first time that it is met with this least value.
+template <class What>
+void Graph::note_size(ExprRef size, std::int64_t least, NodeId node, What what) {
+    if (size.is_small()) return;
+    ExprNumbers& known = known_sizes_[static_cast<std::size_t>(least)];
+    if (const std::size_t n_known = known.size(); known.number(size) != n_known) return;
+    const auto is_whole = [&](const TermView& term) {
+        return term.coefficient.is_integer() && std::ranges::all_of(term.factors, [&](const auto& factor) {
+                   const AtomKind kind = exprs_.head(factor.first)->kind;
+                   return kind == AtomKind::symbol || kind == AtomKind::floordiv;
+               });
     };
-    const auto note = [&](ExprRef size, std::int64_t least, NodeId node, auto&& what) {
-        if (size.is_small() || seen[static_cast<std::size_t>(least)][size.id()]) return;
-        seen[static_cast<std::size_t>(least)][size.id()] = true;
-        const Interval bounds = exprs_.bounds(size);
-        if (bounds.low && bounds.low->num >= bounds.low->den * least && is_whole(size)) return;
-        for (const Symbol& symbol : exprs_.free_symbols(size))
-            if (indices_.contains(symbol.name)) return;
-        found.push_back({size, least, node, what()});
+    const Interval bounds = exprs_.bounds(size);
+    if (bounds.low && bounds.low->num >= bounds.low->den * least && std::ranges::all_of(exprs_.terms(size), is_whole))
+        return;
+    open_sizes_.push_back({size, least, node, what()});
+}
+
+// Those of a node that has been added.
+void Graph::note_sizes(NodeId id) {
+    const NodeRecord& node = nodes_[id];
+    const auto has_windows = [&] {
+        return !is_run(node.op) && !is_user(node.op) &&
+               std::ranges::find(rule_of(node.op).attrs, AttrKey::kStride, &AttrSpec::key) !=
+                   rule_of(node.op).attrs.end();
     };
-    const auto has_windows = [](Op op) {
-        return !is_run(op) && !is_user(op) &&
-               std::ranges::find(rule_of(op).attrs, AttrKey::kStride, &AttrSpec::key) != rule_of(op).attrs.end();
-    };
-    for (TensorId id = 0; id < tensors_.size(); ++id) {
-        const TensorRecord& record = tensors_[id];
-        const auto dims = dims_.span().subspan(record.dims_begin, record.rank);
+    for (std::uint32_t output = 0; output < node.n_outputs; ++output) {
+        const std::span<const ExprRef> dims = tensor(node.first_output + output).dims;
         if (std::ranges::all_of(dims, &ExprRef::is_small)) continue;
-        const std::uint32_t spatial = has_windows(nodes_[producer_[id]].op) ? 2 : record.rank;  // the first such dim
-        for (std::uint32_t axis = 0; axis < record.rank; ++axis)
-            note(dims[axis], axis >= spatial ? 1 : 0, producer_[id],
-                 [&] { return "dim " + std::to_string(axis) + " of its output"; });
+        const std::size_t spatial = has_windows() ? 2 : dims.size();  // the first such dim
+        for (std::size_t axis = 0; axis < dims.size(); ++axis)
+            note_size(dims[axis], axis >= spatial ? 1 : 0, id,
+                      [&] { return "dim " + std::to_string(axis) + " of its output"; });
     }
-    for (NodeId id = 0; id < nodes_.size(); ++id) {
-        const NodeRecord& node = nodes_[id];
-        if (is_run(node.op)) {
-            for (const Run& run : runs_[node.attrs]) note(run.times, 0, id, [] { return "its number of runs"; });
-        } else if (is_user(node.op)) {
-            for (const ExprRef base : user_counts_[node.attrs].bases) note(base, 0, id, [] { return "an amount"; });
-            for (const Extent& extent : user_counts_[node.attrs].extents) {
-                note(extent.nominal, 0, id, [] { return "the nominal size of an extent"; });
-                note(extent.used, 0, id, [] { return "the used size of an extent"; });
-            }
+    if (is_run(node.op)) {
+        for (const Run& run : runs_[node.attrs])
+            note_size(run.times, 0, id, [] { return std::string("its number of runs"); });
+    } else if (is_user(node.op)) {
+        for (const ExprRef base : user_counts_[node.attrs].bases)
+            note_size(base, 0, id, [] { return std::string("an amount"); });
+        for (const Extent& extent : user_counts_[node.attrs].extents) {
+            note_size(extent.nominal, 0, id, [] { return std::string("the nominal size of an extent"); });
+            note_size(extent.used, 0, id, [] { return std::string("the used size of an extent"); });
         }
+    }
+}
+
+std::vector<OpenSize> Graph::open_sizes() const {
+    std::vector<OpenSize> found;
+    for (const OpenSize& each : open_sizes_) {
+        const std::vector<Symbol> symbols = exprs_.free_symbols(each.size);
+        if (std::ranges::none_of(symbols, [&](const Symbol& symbol) { return indices_.contains(symbol.name); }))
+            found.push_back(each);
     }
     return found;
 }

@@ -25,7 +25,8 @@ std::size_t Tally::memory_bytes() const {
     std::size_t total = exprs_.memory_bytes() + blocks_.capacity() * sizeof(TallyBlock) +
                         frames_.capacity() * sizeof(Frame) + entries_.memory_bytes() + amounts_.memory_bytes() +
                         extents_.capacity() * sizeof(Extent);
-    for (const EntryKind& kind : kinds_) total += sizeof(EntryKind) + kind.rows.capacity() * sizeof(RowTag);
+    for (const EntryKind& kind : kinds_)
+        total += sizeof(EntryKind) + kind.rows.capacity() * sizeof(RowTag) + kind.parts.capacity() * sizeof(RowPart);
     return total;
 }
 

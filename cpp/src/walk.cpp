@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "flopcore/error_context.hpp"
+#include "flopcore/expr_numbers.hpp"
 #include "flopcore/formulas.hpp"
 #include "flopcore/rule.hpp"
 
@@ -95,7 +96,6 @@ class Walker {
     void bind(std::span<const Binding> bindings) {
         own_dims_ = walk_dims_ = dims_.room(graph_.all_dims().size() +
                                             1);  // never null; written leaf by leaf here, output by output in the walk
-        substitution_.resize(tally_.exprs_.n_expressions());
         attrs_ = graph_.attrs();
         pool_ = &attrs_;
         for (ExprRef& value : attrs_.values()) value = substituted(value, bindings);
@@ -123,9 +123,9 @@ class Walker {
 
     ExprRef substituted(ExprRef value, std::span<const Binding> bindings) {
         if (value.is_small()) return value;
-        std::optional<ExprRef>& known = substitution_[value.id()];
-        if (!known) known = tally_.exprs_.substitute(value, bindings);
-        return *known;
+        const std::uint32_t number = substituted_.number(value);
+        if (number == substitutes_.size()) substitutes_.push_back(tally_.exprs_.substitute(value, bindings));
+        return substitutes_[number];
     }
 
     [[nodiscard]] std::span<const ExprRef> dims_of(TensorId id) const {
@@ -238,18 +238,20 @@ class Walker {
     // The formulas of a form, from the node that was just walked.
     void ask_formulas(Form& form) {
         ++form.n_asked;
-        std::optional<Formulas> found =
-            Formulas::learn(*form.rule, form.count.attrs, form.inputs, form.formulas ? &*form.formulas : nullptr);
+        std::optional<Formulas> found = Formulas::learn(*form.rule, form.count.attrs, form.inputs, tally_.exprs_,
+                                                        form.formulas ? &*form.formulas : nullptr);
         if (!found || found->rank() != form.outputs.front().rank) return;
         form.formulas = std::move(found);
-        form.formula_kind = number_of_kind(form, form.formulas->variant(), form.formulas->rows());
+        form.formula_kind =
+            number_of_kind(form, form.formulas->variant(), form.formulas->rows(), form.formulas->parts());
     }
 
     // Returns false, with nothing done, where they do not hold.
     bool by_formulas(NodeId id, const NodeRecord& node, const Form& form) {
         const Formulas& formulas = *form.formulas;
         ExprRef* dims = bound_ ? walk_dims_ + graph_.tensor_record(node.first_output).dims_begin : known_dims_.data();
-        if (!formulas.evaluate(form.inputs, dims, tally_.amounts_.room(kMaxAmounts), extents_.data())) return false;
+        if (!formulas.evaluate(form.inputs, tally_.exprs_, dims, tally_.amounts_.room(kMaxAmounts), extents_.data()))
+            return false;
         for (std::size_t i = 0; i < formulas.n_extents(); ++i) tally_.extents_.push_back(extents_[i]);
         write_entry(id, node, form.formula_kind, formulas.n_amounts(), formulas.n_extents());
         return true;
@@ -440,16 +442,21 @@ class Walker {
         form.variant = count.variant;
         form.tags = count.tags;
         std::vector<RowTag> rows;
-        for (std::uint16_t i = 0; i < count.n_amounts; ++i)
-            rows.push_back({count.tags[i].feature, count.tags[i].extent, i, 1});
-        form.kind = number_of_kind(form, count.variant, rows);
+        std::vector<RowPart> parts;
+        for (std::uint16_t i = 0; i < count.n_amounts; ++i) {
+            rows.push_back({count.tags[i].feature, count.tags[i].extent, i, static_cast<std::uint16_t>(i + 1)});
+            parts.push_back({i, 1});
+        }
+        form.kind = number_of_kind(form, count.variant, rows, parts);
     }
 
-    std::uint32_t number_of_kind(const Form& form, std::uint32_t variant, std::span<const RowTag> rows) {
+    std::uint32_t number_of_kind(const Form& form, std::uint32_t variant, std::span<const RowTag> rows,
+                                 std::span<const RowPart> parts) {
         const Phase phase = form.count.phase;
         const auto known = std::ranges::find_if(tally_.kinds_, [&](const EntryKind& kind) {
             return kind.op == form.rule->op && kind.phase == phase && kind.variant == variant &&
-                   kind.origin == form.origin && kind.dtypes == form.dtypes && std::ranges::equal(kind.rows, rows);
+                   kind.origin == form.origin && kind.dtypes == form.dtypes && std::ranges::equal(kind.rows, rows) &&
+                   std::ranges::equal(kind.parts, parts);
         });
         const auto number = static_cast<std::uint32_t>(known - tally_.kinds_.begin());
         if (known == tally_.kinds_.end())
@@ -458,7 +465,8 @@ class Walker {
                                      .dtypes = form.dtypes,
                                      .variant = variant,
                                      .origin = form.origin,
-                                     .rows = {rows.begin(), rows.end()}});
+                                     .rows = {rows.begin(), rows.end()},
+                                     .parts = {parts.begin(), parts.end()}});
         return number;
     }
 
@@ -544,8 +552,9 @@ class Walker {
     const ExprRef* graph_dims_ = graph_.all_dims().data();
     const ExprRef* own_dims_ = graph_dims_;  // walk_dims_ when dims are bound
     ExprRef* walk_dims_ = nullptr;
-    std::vector<std::optional<ExprRef>> substitution_;  // by id of the expression
-    std::vector<std::uint32_t> position_;               // graph block -> tally block
+    ExprNumbers substituted_;
+    std::vector<ExprRef> substitutes_;     // of each of those
+    std::vector<std::uint32_t> position_;  // graph block -> tally block
     ShapeWriter shape_;
     std::unordered_map<std::string, std::unique_ptr<Form>> forms_;  // by the bytes of what makes them
     std::array<ExprRef, kMaxRank> known_dims_{};           // of an output that has them already, as formulas say them

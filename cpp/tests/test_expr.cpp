@@ -251,6 +251,7 @@ void copies_keep_handles() {
     const ExprRef e = store.mul(store.symbol({"x", 0, {}, 1}), num(3));
     ExprStore copy = store;
     CHECK(copy.text(e) == "3*x");
+    CHECK(store.n_expressions() == 0);  // products of a number and a monomial are inline
     static_cast<void>(copy.add(e, num(1)));
     CHECK(store.n_expressions() + 1 == copy.n_expressions());
     const ExprStore moved = std::move(copy);

@@ -10,8 +10,10 @@ import pytest
 import flopcore as fc
 
 MANY = 256  # nodes of one form before formulas are asked for
-Shape = tuple[int | fc.Expr, ...]
+Size = int | fc.Expr
+Shape = tuple[Size, ...]
 Spec = tuple[str, tuple[Shape | None, ...], dict[str, object]]
+Family = Callable[[random.Random, Callable[[], Size]], Spec]
 WEIGHTS = {"matmul": {1}, "linear": {1, 2}, "conv": {1, 2}, "layer_norm": {1, 2}, "batch_norm": {1, 2, 3, 4}}
 
 
@@ -29,12 +31,13 @@ def build(specs: Sequence[Spec]) -> fc.Graph:
 
 def rows(graph: fc.Graph, at: dict[str, int] | None = None) -> list[tuple[object, ...]]:
     """All rows but their sites, in order."""
+    own = {name: value for name, value in (at or {}).items() if name in graph.dims}
     return [
-        (row.op, row.variant, row.dtypes, row.feature, row.base, row.extents) for row in fc.count(graph, at=at).rows()
+        (row.op, row.variant, row.dtypes, row.feature, row.base, row.extents) for row in fc.count(graph, at=own).rows()
     ]
 
 
-def contraction(rng: random.Random, size: Callable[[], int]) -> Spec:
+def contraction(rng: random.Random, size: Callable[[], Size]) -> Spec:
     a, b, c, s = size(), size(), size(), size()
     return rng.choice(
         [
@@ -46,7 +49,7 @@ def contraction(rng: random.Random, size: Callable[[], int]) -> Spec:
     )
 
 
-def convolution(rng: random.Random, size: Callable[[], int]) -> Spec:
+def convolution(rng: random.Random, size: Callable[[], Size]) -> Spec:
     n, c, out, h, w = (size() for _ in range(5))
     kernel = rng.choice([1, 3, 5])
     attrs: dict[str, object] = {"padding": [kernel // 2] * 4}
@@ -55,7 +58,7 @@ def convolution(rng: random.Random, size: Callable[[], int]) -> Spec:
     return "conv", ((n, c, h + 4, w + 4), (out, c, kernel, kernel)), attrs
 
 
-def elementwise(rng: random.Random, size: Callable[[], int]) -> Spec:
+def elementwise(rng: random.Random, size: Callable[[], Size]) -> Spec:
     a, b, c = size(), size(), size()
     return rng.choice(
         [
@@ -68,7 +71,7 @@ def elementwise(rng: random.Random, size: Callable[[], int]) -> Spec:
     )
 
 
-def norm(rng: random.Random, size: Callable[[], int]) -> Spec:
+def norm(rng: random.Random, size: Callable[[], Size]) -> Spec:
     a, b, c = size(), size(), size()
     return rng.choice(
         [
@@ -88,11 +91,23 @@ def in_parts(specs: Sequence[Spec], at: dict[str, int] | None = None) -> list[tu
 
 
 @pytest.mark.parametrize(("family", "forms"), [(contraction, 4), (convolution, 4), (elementwise, 5), (norm, 6)])
-def test_many_nodes_count_as_few(family: Callable[[random.Random, Callable[[], int]], Spec], forms: int) -> None:
+def test_many_nodes_count_as_few(family: Family, forms: int) -> None:
     """Sizes of 1 and coincidences among them, sizes of every kind, and products beyond 64 bits."""
     rng = random.Random(forms)
     specs = [family(rng, lambda: rng.randint(1, rng.choice([2, 9, 40, 2**20]))) for _ in range((forms + 1) * MANY)]
     assert rows(build(specs)) == in_parts(specs)
+
+
+@pytest.mark.parametrize(("family", "forms"), [(contraction, 4), (convolution, 4), (elementwise, 5), (norm, 6)])
+def test_many_symbolic_nodes_count_as_few(family: Family, forms: int) -> None:
+    """Symbols of every least value, sums, multiples and quotients of them, among numbers."""
+    rng = random.Random(forms)
+    a, b, c, d = (fc.dim(name, min=least) for name, least in (("a", 0), ("b", 1), ("c", 2), ("d", 40)))
+    sizes: list[Size] = [1, 2, 7, 40, 2**20, 2**23, a, b, b, b, c, c, d, d, 3 * c, b * d, d - 20, b + c, d // 2]
+    specs = [family(rng, lambda: rng.choice(sizes)) for _ in range((forms + 1) * MANY)]
+    assert rows(build(specs)) == in_parts(specs)
+    some = {"b": 5, "d": 40}
+    assert rows(build(specs), some) == in_parts(specs, some)
 
 
 def test_bound_dims_count_as_numbers_do() -> None:
@@ -101,7 +116,7 @@ def test_bound_dims_count_as_numbers_do() -> None:
     names = [f"s{i}" for i in range(9)]
     at = {name: 2 + 5 * i for i, name in enumerate(names)}
 
-    def one(size: Callable[[], int | fc.Expr]) -> list[Spec]:
+    def one(size: Callable[[], Size]) -> list[Spec]:
         s, a, b = size(), rng.randint(1, 30), rng.randint(1, 30)
         return [("matmul", ((s, a, b), (b, s)), {}), ("conv", ((s, a, s, 9), (b, a, 3, 3)), {"padding": [1] * 4})]
 

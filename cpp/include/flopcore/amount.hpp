@@ -27,13 +27,18 @@ struct AmountTag {
     friend bool operator==(const AmountTag&, const AmountTag&) = default;
 };
 
-// A row of a node, among others of its kind: its base is the node's amount at `position`, times `scale` (bytes of so
-// many elements, two multiplications per element); several rows may share an amount.
+// Part of the base of a row: the node's amount at `position`, times `scale` (bytes of so many elements, two
+// multiplications per element). Rows may share an amount.
+struct RowPart {
+    std::uint32_t position, scale;
+    friend bool operator==(const RowPart&, const RowPart&) = default;
+};
+
+// A row of a node, among others of its kind: its base is the sum of the kind's parts [begin, end).
 struct RowTag {
     Feature feature;
     ExtentId extent;
-    std::uint16_t position;
-    std::uint32_t scale;
+    std::uint16_t begin, end;
     friend bool operator==(const RowTag&, const RowTag&) = default;
 };
 

@@ -16,8 +16,9 @@
 
 namespace flopcore {
 
-// A handle of 8 bytes. Small integers (63 bits, signed) are inline, so bound dims never touch the store.
-// Handles are canonical: within one store, equal handles are equal expressions.
+// A handle of 8 bytes. Small integers (63 bits, signed) are inline, so bound dims never touch the store; so are
+// products of a small integer and a monomial of the store (42 bits and 20), so that sizes with one symbol in them are
+// not looked up by the million. Handles are canonical: within one store, equal handles are equal expressions.
 class ExprRef {
   public:
     constexpr ExprRef() = default;
@@ -29,18 +30,35 @@ class ExprRef {
     }
     [[nodiscard]] static constexpr ExprRef stored(std::uint32_t id) {
         ExprRef ref;
-        ref.bits_ = static_cast<std::int64_t>((std::uint64_t{id} << 1) | 1U);
+        ref.bits_ = static_cast<std::int64_t>((std::uint64_t{id} << 2) | 1U);
+        return ref;
+    }
+    // Coefficient x monomial, where it is inline: there is no other handle of such an expression.
+    [[nodiscard]] static constexpr bool fits_term(std::uint32_t monomial, std::int64_t coefficient) {
+        return monomial < (1U << kMonomialBits) && coefficient >= -kTermLimit && coefficient < kTermLimit;
+    }
+    [[nodiscard]] static constexpr ExprRef term(std::uint32_t monomial, std::int64_t coefficient) {
+        ExprRef ref;
+        ref.bits_ = static_cast<std::int64_t>((static_cast<std::uint64_t>(coefficient) << (kMonomialBits + 2)) |
+                                              (std::uint64_t{monomial} << 2) | 3U);
         return ref;
     }
     [[nodiscard]] constexpr bool is_small() const { return (bits_ & 1) == 0; }
-    [[nodiscard]] constexpr std::int64_t value() const { return bits_ >> 1; }
-    [[nodiscard]] constexpr std::uint32_t id() const { return static_cast<std::uint32_t>(bits_ >> 1); }
+    [[nodiscard]] constexpr bool is_term() const { return (bits_ & 3) == 3; }
+    [[nodiscard]] constexpr std::int64_t value() const { return bits_ >> 1; }  // of a small integer
+    [[nodiscard]] constexpr std::uint32_t id() const { return static_cast<std::uint32_t>(bits_ >> 2); }  // if stored
+    [[nodiscard]] constexpr std::uint32_t monomial() const {  // of a term, as the coefficient
+        return static_cast<std::uint32_t>(bits_ >> 2) & ((1U << kMonomialBits) - 1);
+    }
+    [[nodiscard]] constexpr std::int64_t coefficient() const { return bits_ >> (kMonomialBits + 2); }
     [[nodiscard]] constexpr std::int64_t bits() const { return bits_; }
     friend constexpr bool operator==(ExprRef, ExprRef) = default;
 
     static constexpr Int128 kLimit = Int128{1} << 62;
 
   private:
+    static constexpr int kMonomialBits = 20;
+    static constexpr std::int64_t kTermLimit = std::int64_t{1} << (61 - kMonomialBits);
     std::int64_t bits_ = 0;
 };
 
@@ -167,7 +185,9 @@ class ExprStore {
     void evaluate_float(ExprRef a, std::span<const PointColumn> columns, std::span<double> out, unsigned threads) const;
     [[nodiscard]] std::vector<Rational> evaluate_exact(ExprRef a, std::span<const PointColumn> columns,
                                                        std::size_t n) const;
-    [[nodiscard]] Interval bounds(ExprRef a) const;                   // contain every admissible value
+    [[nodiscard]] Interval bounds(ExprRef a) const;  // contain every admissible value
+    // An integer that no admissible value is below, of those of 64 bits: the least one if none is known.
+    [[nodiscard]] std::int64_t at_least(ExprRef a) const { return a.is_small() ? a.value() : at_least_slow(a); }
     [[nodiscard]] std::vector<Symbol> free_symbols(ExprRef a) const;  // sorted by name
     // Formal degree in name, floor(p / q) counting as p when q is free of it; empty if it stands in a divisor, min,
     // max or sum.
@@ -188,6 +208,7 @@ class ExprStore {
     [[nodiscard]] ExprRef add_slow(ExprRef a, ExprRef b);
     [[nodiscard]] ExprRef mul_slow(ExprRef a, ExprRef b);
     [[nodiscard]] ExprRef multiply_slow(std::span<const ExprRef> factors);
+    [[nodiscard]] std::int64_t at_least_slow(ExprRef a) const;
 
     std::unique_ptr<Arena> arena_;
 };

@@ -13,18 +13,21 @@ namespace flopcore {
 
 class Formulas {
   public:
-    // From one node with bound dims; empty when the rule has no polynomials for nodes like it. `before`: formulas that
-    // do not hold for this node; the new ones hold for those nodes too, unless a dim is 1 in one of them only.
+    // From one node, whose dims are of `exprs`; empty when the rule has no polynomials for nodes like it. `before`:
+    // formulas that do not hold for this node; the new ones hold for those nodes too, unless a dim is 1 in one of them
+    // only.
     [[nodiscard]] static std::optional<Formulas> learn(const OpRule& rule, const AttrView& attrs,
-                                                       std::span<const TensorView> inputs, const Formulas* before);
+                                                       std::span<const TensorView> inputs, const ExprStore& exprs,
+                                                       const Formulas* before);
 
     // The dims of the output, the amounts and the extents of a node. Returns false where the formulas do not hold or a
     // number leaves 62 bits, having written nothing that means anything.
-    [[nodiscard]] bool evaluate(std::span<const TensorView> inputs, ExprRef* dims, ExprRef* bases,
+    [[nodiscard]] bool evaluate(std::span<const TensorView> inputs, ExprStore& exprs, ExprRef* dims, ExprRef* bases,
                                 Extent* extents) const;
 
     [[nodiscard]] std::size_t rank() const { return n_dims_; }
     [[nodiscard]] std::span<const RowTag> rows() const { return rows_; }
+    [[nodiscard]] std::span<const RowPart> parts() const { return parts_; }
     [[nodiscard]] std::size_t n_amounts() const { return n_amounts_; }
     [[nodiscard]] std::size_t n_extents() const { return extents_.size(); }
     [[nodiscard]] std::uint32_t variant() const { return variant_; }
@@ -38,11 +41,11 @@ class Formulas {
         bool fixed;           // always this number
         bool first;           // of its slot
         std::uint32_t slot;   // from 1
-        std::int64_t number;  // if fixed; else the least the slot may be
+        std::int64_t number;  // if fixed; else the least that the rule was told of the slot
     };
     struct Slot {
         std::uint8_t input, dim;
-        std::int64_t least;
+        std::int64_t least;  // of a symbol's values; numbers are 2 or more, for a rule may take those of 1 apart
     };
     struct Same {
         std::uint8_t input, dim;
@@ -66,9 +69,13 @@ class Formulas {
     };
     using Polynomial = std::vector<Monomial>;
 
-    void place(const OpRule& rule, std::span<const TensorView> inputs, const Formulas* before);
+    [[nodiscard]] bool place(const OpRule& rule, std::span<const TensorView> inputs, const ExprStore& exprs,
+                             const Formulas* before);
     [[nodiscard]] bool ask(const OpRule& rule, const AttrView& attrs, std::span<const TensorView> inputs);
-    void share(Polynomial amount, AmountTag tag, std::vector<Polynomial>& amounts);
+    [[nodiscard]] bool evaluate_symbols(std::span<const TensorView> inputs, ExprStore& exprs, ExprRef* dims,
+                                        ExprRef* bases, Extent* extents) const;
+    void add_row(const Polynomial& amount, AmountTag tag, std::vector<Polynomial>& amounts);
+    void add_part(const Polynomial& amount, std::vector<Polynomial>& amounts);
     void add_value(const Polynomial& polynomial);
     [[nodiscard]] std::uint32_t product_of(std::span<const std::uint32_t> slots);
 
@@ -79,10 +86,10 @@ class Formulas {
     std::vector<Product> products_;  // product i has number 1 + slots + i; number 0 is 1, then come the slots
     std::vector<std::vector<std::uint32_t>> factors_;  // slots of each number
     // Values: dims of the output, amounts, nominal and used sizes of the extents.
-    std::vector<Term> first_;         // one of each value
-    std::vector<Term> more_;          // all others
-    std::vector<std::int64_t> most_;  // of each amount, so that no row leaves 62 bits
+    std::vector<Term> first_;  // one of each value
+    std::vector<Term> more_;   // all others
     std::vector<RowTag> rows_;
+    std::vector<RowPart> parts_;
     std::vector<Kind> extents_;
     std::size_t n_dims_ = 0, n_amounts_ = 0;
     std::uint32_t variant_ = 0;

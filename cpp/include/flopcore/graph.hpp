@@ -2,6 +2,7 @@
 // calls, loops and ifs run. Structure of arrays, 32-bit ids, append-only, inputs before outputs: a walk is a loop.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <functional>
@@ -16,6 +17,7 @@
 #include "flopcore/column.hpp"
 #include "flopcore/dtype.hpp"
 #include "flopcore/expr.hpp"
+#include "flopcore/expr_numbers.hpp"
 #include "flopcore/ids.hpp"
 #include "flopcore/op.hpp"
 #include "flopcore/rule.hpp"
@@ -188,6 +190,9 @@ class Graph {
     };
 
     void note_symbolic(TensorId leaf);
+    template <class What>
+    void note_size(ExprRef size, std::int64_t least, NodeId node, What what);
+    void note_sizes(NodeId id);
     void check_block(BlockId block) const;
     void check_inputs(std::span<const TensorId> inputs, BlockId block) const;
     NodeId push_node(Op op, std::span<const TensorId> inputs, std::uint32_t attrs, const NodeLabel& label);
@@ -215,9 +220,10 @@ class Graph {
     Column<NodeRecord> nodes_;
     Column<TensorId> inputs_;
     Column<TensorId> symbolic_leaves_;
-    std::set<std::string> indices_;      // names of the symbols that count the runs of loops
-    Column<ExprRef> leaf_exprs_;         // the different dims of symbolic leaves
-    std::vector<bool> leaf_expr_known_;  // by id of the expression
+    std::set<std::string> indices_;           // names of the symbols that count the runs of loops
+    ExprNumbers leaf_exprs_;                  // the different dims of symbolic leaves
+    std::array<ExprNumbers, 2> known_sizes_;  // that were looked at, by their least value
+    std::vector<OpenSize> open_sizes_;        // of those, with the ones that have the index of a loop
 };
 
 // The runs of a node with the shapes around them, as `view` gives them.

@@ -36,11 +36,15 @@ struct EntryKind {
     std::uint32_t variant;
     std::uint32_t origin;  // text
     std::vector<RowTag> rows;
+    std::vector<RowPart> parts;  // of the bases of the rows
+    [[nodiscard]] std::span<const RowPart> parts_of(const RowTag& row) const {
+        return std::span(parts).subspan(row.begin, row.end - row.begin);
+    }
 };
 
 // The rows of one site and phase: one record that is always read whole (hence not split into columns). Row i is of
-// what rows[i] of the kind says, with base row_base(entry, rows[i]) and, where rows[i].extent is k > 0, the extent
-// extents()[extents_begin + k - 1].
+// what rows[i] of the kind says: the sum of its parts is its base, for a part amount(entry, part) times its scale;
+// where rows[i].extent is k > 0, its extent is extents()[extents_begin + k - 1].
 struct Entry {
     NodeId site;
     std::uint32_t name, scope;  // texts
@@ -100,10 +104,8 @@ class Tally {
     [[nodiscard]] std::span<const EntryKind> kinds() const { return kinds_; }
     [[nodiscard]] const EntryKind& kind_of(const Entry& entry) const { return kinds_[entry.kind]; }
     [[nodiscard]] std::span<const ExprRef> amounts() const { return amounts_.span(); }
-    // Only amounts that are small integers, and stay so, are shared at a scale.
-    [[nodiscard]] ExprRef row_base(const Entry& entry, const RowTag& row) const {
-        const ExprRef amount = amounts_[entry.amounts_begin + row.position];
-        return row.scale == 1 ? amount : ExprRef::small(amount.value() * row.scale);
+    [[nodiscard]] ExprRef amount(const Entry& entry, const RowPart& part) const {
+        return amounts_[entry.amounts_begin + part.position];
     }
     [[nodiscard]] const ExprStore& exprs() const { return exprs_; }
     [[nodiscard]] std::string_view name_of(Op op) const {
