@@ -2,7 +2,6 @@
 #include "flopcore/expr.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <unordered_map>
 
 #include "expr_arena.hpp"
@@ -264,13 +263,10 @@ std::vector<Rational> ExprStore::evaluate_exact(ExprRef a, std::span<const Point
 }
 Interval ExprStore::bounds(ExprRef a) const { return arena_->bounds(a); }
 std::int64_t ExprStore::at_least_slow(ExprRef a) const {
-    constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::min();
-    const std::optional<Rational> low =
-        a.is_term() && a.coefficient() == 1 ? arena_->monomials[a.monomial()].bounds.low : bounds(a).low;
-    if (!low) return kNone;
-    const Int128 whole = floor_of(*low);
-    return static_cast<std::int64_t>(std::clamp<Int128>(whole, kNone, std::numeric_limits<std::int64_t>::max()));
+    if (a.is_term() && a.coefficient() == 1) return arena_->monomials[a.monomial()].at_least;
+    return floor_in_64_bits(bounds(a).low);
 }
+std::uint32_t ExprStore::multiply_monomials(std::uint32_t a, std::uint32_t b) { return arena_->mul_monomials(a, b); }
 
 std::vector<Symbol> ExprStore::free_symbols(ExprRef a) const {
     std::vector<Symbol> found;

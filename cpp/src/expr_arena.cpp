@@ -62,7 +62,7 @@ void InternTable::insert(std::uint64_t hash, std::uint32_t id) {
 
 ExprStore::Arena::Arena() {
     const Rational one{1, 1};
-    monomials.push_back({0, 0, 0, true, 1, kHashSeed, {one, one}});
+    monomials.push_back({0, 0, 0, true, 1, 1, kHashSeed, {one, one}});
 }
 
 Coef ExprStore::Arena::make_coef(Rational value) {
@@ -125,8 +125,9 @@ std::uint32_t ExprStore::Arena::intern_monomial(std::span<const Factor> sorted) 
     const std::uint32_t id = next_id(monomials.size());
     const std::uint32_t first = next_id(factors.size());
     factors.insert(factors.end(), sorted.begin(), sorted.end());
+    const Interval bounds = product_bounds(sorted);
     monomials.push_back({first, static_cast<std::uint32_t>(sorted.size()), static_cast<std::uint32_t>(degree), integer,
-                         integer ? multiple : 1, hash, product_bounds(sorted)});
+                         integer ? multiple : 1, floor_in_64_bits(bounds.low), hash, bounds});
     monomial_table.insert(hash, id);
     return id;
 }

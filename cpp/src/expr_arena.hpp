@@ -97,6 +97,7 @@ struct ExprStore::Arena {
         std::uint32_t degree;
         bool integer;
         std::int64_t multiple;
+        std::int64_t at_least;  // of its values, as floor_in_64_bits says of the bounds
         std::uint64_t hash;
         Interval bounds;
     };
@@ -246,5 +247,8 @@ struct ExprStore::Arena {
 void check_admissible(const Symbol& symbol, Int128 value);
 // floor of a fraction.
 [[nodiscard]] inline Int128 floor_of(Rational value) { return floor_div(value.num, value.den); }
+
+// The same of a lower bound as an integer of 64 bits; the least of them without one.
+[[nodiscard]] std::int64_t floor_in_64_bits(const std::optional<Rational>& low);
 
 }  // namespace flopcore

@@ -1,6 +1,7 @@
 // Interval bounds and divisibility of expressions. Bounds are outer: an end that would overflow is dropped, or, on
 // the far side, held at the largest magnitude there is.
 #include <algorithm>
+#include <limits>
 
 #include "expr_arena.hpp"
 
@@ -95,6 +96,13 @@ Range power(const Range& base, std::uint32_t exponent) {
 }
 
 }  // namespace
+
+std::int64_t floor_in_64_bits(const std::optional<Rational>& low) {
+    constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::min();
+    if (!low) return kNone;
+    return static_cast<std::int64_t>(
+        std::clamp<Int128>(floor_of(*low), kNone, std::numeric_limits<std::int64_t>::max()));
+}
 
 Interval ExprStore::Arena::product_bounds(std::span<const Factor> product_of) const {
     if (product_of.size() == 1 && product_of[0].exponent == 1) return atoms[product_of[0].atom].bounds;

@@ -65,7 +65,7 @@ bool Formulas::place(const OpRule& rule, std::span<const TensorView> inputs, con
         for (std::size_t dim = 0; dim < inputs[input].rank; ++dim) {
             const ExprRef own = inputs[input].dims[dim];
             const std::int64_t known_least = exprs.at_least(own);
-            Place here{static_cast<std::uint8_t>(input), static_cast<std::uint8_t>(dim), false, false, 0, known_least};
+            Place here{static_cast<std::uint8_t>(input), static_cast<std::uint8_t>(dim), false, 0, known_least};
             here.fixed =
                 (own.is_small() && known_least <= 1) || (input == family.fixed_input && dim >= family.fixed_from);
             if (known_least < 0 || (here.fixed && !own.is_small())) return false;
@@ -77,7 +77,6 @@ bool Formulas::place(const OpRule& rule, std::span<const TensorView> inputs, con
                 if (old != nullptr && !old->fixed) here.number = std::min(here.number, old->number);
                 const auto [slot, fresh] = known.try_emplace({own.bits(), old == nullptr || old->fixed ? 0 : old->slot},
                                                              static_cast<std::uint32_t>(slots_.size() + 1));
-                here.first = fresh;
                 here.slot = slot->second;
                 if (fresh) {
                     slots_.push_back({here.input, here.dim, here.number});
@@ -236,7 +235,9 @@ bool Formulas::evaluate(std::span<const TensorView> inputs, ExprStore& exprs, Ex
     // Each loop may leave early: they are too short to gain from vector code.
     for (const Slot& slot : slots_) {
         const ExprRef dim = inputs[slot.input].dims[slot.dim];
-        if (!dim.is_small()) return evaluate_symbols(inputs, exprs, dims, bases, extents);
+        if (!dim.is_small())
+            return evaluate_terms(inputs, exprs, dims, bases, extents) ||
+                   evaluate_symbols(inputs, exprs, dims, bases, extents);
         if (dim.value() < std::max<std::int64_t>(slot.least, 2)) return false;
         numbers[n++] = dim.value();
     }
@@ -262,7 +263,7 @@ bool Formulas::evaluate(std::span<const TensorView> inputs, ExprStore& exprs, Ex
     value = values.data();
     for (std::size_t i = 0; i < n_dims_; ++i, ++value) {  // of 1 or more: else the rule has something to say
         if (*value < 2) return false;
-        dims[i] = ExprRef::small(*value >> 1);
+        if (dims != nullptr) dims[i] = ExprRef::small(*value >> 1);
     }
     for (std::size_t i = 0; i < n_amounts_; ++i, ++value) {  // the same: amounts of 0 have no rows
         if (*value < 2) return false;
@@ -274,7 +275,82 @@ bool Formulas::evaluate(std::span<const TensorView> inputs, ExprStore& exprs, Ex
     return true;
 }
 
-// The same of expressions. A rule that is told more of a dim than it was when it was asked says the same of it.
+// Whether the dims that were equal to a slot, or a number, are so here; slots from 1.
+bool Formulas::matches(std::span<const TensorView> inputs, std::span<const ExprRef> slots) const {
+    for (const Same& same : same_)
+        if (inputs[same.input].dims[same.dim] != slots[same.slot]) return false;
+    for (const Place& fixed : fixed_)
+        if (inputs[fixed.input].dims[fixed.dim] != ExprRef::small(fixed.number)) return false;
+    return true;
+}
+
+bool Formulas::write(std::span<const ExprRef> values, ExprRef* dims, ExprRef* bases, Extent* extents) const {
+    const auto is_positive = [](ExprRef value) { return !value.is_small() || value.value() > 0; };
+    const auto of_dims = values.first(n_dims_), amounts = values.subspan(n_dims_, n_amounts_);
+    if (dims != nullptr && !std::ranges::all_of(of_dims, is_positive)) return false;
+    if (!std::ranges::all_of(amounts, is_positive)) return false;
+    if (dims != nullptr) std::ranges::copy(of_dims, dims);
+    std::ranges::copy(amounts, bases);
+    auto size = values.subspan(n_dims_ + n_amounts_).begin();
+    for (std::size_t i = 0; i < extents_.size(); ++i, size += 2)
+        extents[i] = {extents_[i].kind, extents_[i].grade, size[0], size[1]};
+    return true;
+}
+
+// Of symbols too, where each dim and each value is a number or an inline term. A rule that is told more of a dim than
+// it was when it was asked says the same of it.
+bool Formulas::evaluate_terms(std::span<const TensorView> inputs, ExprStore& exprs, ExprRef* dims, ExprRef* bases,
+                              Extent* extents) const {
+    std::array<ExprRef, kMaxNumbers> slots;
+    struct Number {
+        std::int64_t coefficient;
+        std::uint32_t monomial;  // 0 of a number
+    };
+    std::array<Number, kMaxNumbers> numbers;
+    std::array<ExprRef, kMaxValues> values;
+    numbers[0] = {1, 0};
+    std::size_t n = 1;
+    for (const Slot& slot : slots_) {
+        const ExprRef dim = slots[n] = inputs[slot.input].dims[slot.dim];
+        const bool number = dim.is_small();
+        if (!number && !dim.is_term()) return false;
+        if (exprs.at_least(dim) < (number ? std::max<std::int64_t>(slot.least, 2) : slot.least)) return false;
+        numbers[n++] = number ? Number{dim.value(), 0} : Number{dim.coefficient(), dim.monomial()};
+    }
+    if (!matches(inputs, slots)) return false;
+    for (const Product& product : products_) {
+        const Number left = numbers[product.left], right = numbers[product.right];
+        Number& both = numbers[n++];
+        if (__builtin_mul_overflow(left.coefficient, right.coefficient, &both.coefficient)) [[unlikely]]
+            return false;
+        both.monomial = left.monomial == 0 || right.monomial == 0
+                            ? left.monomial + right.monomial
+                            : exprs.multiply_monomials(left.monomial, right.monomial);
+    }
+    const auto value_of = [](Number number, std::int64_t twice, ExprRef& value) {
+        std::int64_t bits;
+        if (__builtin_mul_overflow(number.coefficient, twice, &bits)) return false;
+        if (number.monomial == 0) {
+            value = ExprRef::small(bits >> 1);
+            return true;
+        }
+        if (bits == 0 || !ExprRef::fits_term(number.monomial, bits >> 1)) return false;
+        value = ExprRef::term(number.monomial, bits >> 1);
+        return true;
+    };
+    const std::size_t skipped = dims == nullptr ? n_dims_ : 0;
+    for (const Term& term : std::span(first_).subspan(skipped))
+        if (!value_of(numbers[term.product], term.twice, values[term.value])) return false;
+    for (const Term& term : more_) {
+        if (term.value < skipped) continue;
+        ExprRef each;
+        if (!value_of(numbers[term.product], term.twice, each)) return false;
+        values[term.value] = exprs.add(values[term.value], each);
+    }
+    return write(values, dims, bases, extents);
+}
+
+// Of any expressions.
 bool Formulas::evaluate_symbols(std::span<const TensorView> inputs, ExprStore& exprs, ExprRef* dims, ExprRef* bases,
                                 Extent* extents) const {
     std::array<ExprRef, kMaxNumbers> numbers;
@@ -282,29 +358,17 @@ bool Formulas::evaluate_symbols(std::span<const TensorView> inputs, ExprStore& e
     numbers[0] = ExprRef::small(1);
     std::size_t n = 1;
     for (const Slot& slot : slots_) {
-        const ExprRef dim = inputs[slot.input].dims[slot.dim];
+        const ExprRef dim = numbers[n++] = inputs[slot.input].dims[slot.dim];
         if (exprs.at_least(dim) < (dim.is_small() ? std::max<std::int64_t>(slot.least, 2) : slot.least)) return false;
-        numbers[n++] = dim;
     }
-    for (const Same& same : same_)
-        if (inputs[same.input].dims[same.dim] != numbers[same.slot]) return false;
-    for (const Place& fixed : fixed_)
-        if (inputs[fixed.input].dims[fixed.dim] != ExprRef::small(fixed.number)) return false;
+    if (!matches(inputs, numbers)) return false;
     for (const Product& product : products_) numbers[n++] = exprs.mul(numbers[product.left], numbers[product.right]);
     for (const Term& term : first_)
         values[term.value] = exprs.mul(numbers[term.product], ExprRef::small(term.twice / 2));
     for (const Term& term : more_)
         values[term.value] =
             exprs.add(values[term.value], exprs.mul(numbers[term.product], ExprRef::small(term.twice / 2)));
-    const auto is_positive = [](ExprRef value) { return !value.is_small() || value.value() > 0; };
-    const std::span<const ExprRef> of_dims(values.data(), n_dims_), amounts(values.data() + n_dims_, n_amounts_);
-    if (!std::ranges::all_of(of_dims, is_positive) || !std::ranges::all_of(amounts, is_positive)) return false;
-    std::ranges::copy(of_dims, dims);
-    std::ranges::copy(amounts, bases);
-    const ExprRef* size = values.data() + n_dims_ + n_amounts_;
-    for (std::size_t i = 0; i < extents_.size(); ++i, size += 2)
-        extents[i] = {extents_[i].kind, extents_[i].grade, size[0], size[1]};
-    return true;
+    return write(values, dims, bases, extents);
 }
 
 }  // namespace flopcore

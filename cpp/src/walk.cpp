@@ -249,7 +249,7 @@ class Walker {
     // Returns false, with nothing done, where they do not hold.
     bool by_formulas(NodeId id, const NodeRecord& node, const Form& form) {
         const Formulas& formulas = *form.formulas;
-        ExprRef* dims = bound_ ? walk_dims_ + graph_.tensor_record(node.first_output).dims_begin : known_dims_.data();
+        ExprRef* dims = bound_ ? walk_dims_ + graph_.tensor_record(node.first_output).dims_begin : nullptr;
         if (!formulas.evaluate(form.inputs, tally_.exprs_, dims, tally_.amounts_.room(kMaxAmounts), extents_.data()))
             return false;
         for (std::size_t i = 0; i < formulas.n_extents(); ++i) tally_.extents_.push_back(extents_[i]);
@@ -557,8 +557,7 @@ class Walker {
     std::vector<std::uint32_t> position_;  // graph block -> tally block
     ShapeWriter shape_;
     std::unordered_map<std::string, std::unique_ptr<Form>> forms_;  // by the bytes of what makes them
-    std::array<ExprRef, kMaxRank> known_dims_{};           // of an output that has them already, as formulas say them
-    std::array<Extent, Formulas::kMaxExtents> extents_{};  // of one node
+    std::array<Extent, Formulas::kMaxExtents> extents_{};           // of one node
     std::array<Form*, 1024> recent_{};  // by a few bits of what makes them; a guess, checked at each node
 };
 

@@ -147,6 +147,8 @@ class ExprStore {
         }
         return (any & 1) == 0 ? ExprRef::small(twice >> 1) : multiply_slow(factors);
     }
+    // The monomial of the product of two terms with these.
+    [[nodiscard]] std::uint32_t multiply_monomials(std::uint32_t a, std::uint32_t b);
     [[nodiscard]] ExprRef negate(ExprRef a) { return mul(a, ExprRef::small(-1)); }
     [[nodiscard]] ExprRef scale(ExprRef a, Rational factor);
     // Sum of part x factor over many parts, with no expression made on the way.

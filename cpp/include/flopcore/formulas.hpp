@@ -20,8 +20,8 @@ class Formulas {
                                                        std::span<const TensorView> inputs, const ExprStore& exprs,
                                                        const Formulas* before);
 
-    // The dims of the output, the amounts and the extents of a node. Returns false where the formulas do not hold or a
-    // number leaves 62 bits, having written nothing that means anything.
+    // The dims of the output (null: not wanted), the amounts and the extents of a node. Returns false where the
+    // formulas do not hold or a number leaves 62 bits, having written nothing that means anything.
     [[nodiscard]] bool evaluate(std::span<const TensorView> inputs, ExprStore& exprs, ExprRef* dims, ExprRef* bases,
                                 Extent* extents) const;
 
@@ -39,7 +39,6 @@ class Formulas {
     struct Place {
         std::uint8_t input, dim;
         bool fixed;           // always this number
-        bool first;           // of its slot
         std::uint32_t slot;   // from 1
         std::int64_t number;  // if fixed; else the least that the rule was told of the slot
     };
@@ -72,11 +71,15 @@ class Formulas {
     [[nodiscard]] bool place(const OpRule& rule, std::span<const TensorView> inputs, const ExprStore& exprs,
                              const Formulas* before);
     [[nodiscard]] bool ask(const OpRule& rule, const AttrView& attrs, std::span<const TensorView> inputs);
+    [[nodiscard]] bool evaluate_terms(std::span<const TensorView> inputs, ExprStore& exprs, ExprRef* dims,
+                                      ExprRef* bases, Extent* extents) const;
     [[nodiscard]] bool evaluate_symbols(std::span<const TensorView> inputs, ExprStore& exprs, ExprRef* dims,
                                         ExprRef* bases, Extent* extents) const;
     void add_row(const Polynomial& amount, AmountTag tag, std::vector<Polynomial>& amounts);
     void add_part(const Polynomial& amount, std::vector<Polynomial>& amounts);
     void add_value(const Polynomial& polynomial);
+    [[nodiscard]] bool matches(std::span<const TensorView> inputs, std::span<const ExprRef> slots) const;
+    [[nodiscard]] bool write(std::span<const ExprRef> values, ExprRef* dims, ExprRef* bases, Extent* extents) const;
     [[nodiscard]] std::uint32_t product_of(std::span<const std::uint32_t> slots);
 
     std::vector<Place> places_;
@@ -86,7 +89,7 @@ class Formulas {
     std::vector<Product> products_;  // product i has number 1 + slots + i; number 0 is 1, then come the slots
     std::vector<std::vector<std::uint32_t>> factors_;  // slots of each number
     // Values: dims of the output, amounts, nominal and used sizes of the extents.
-    std::vector<Term> first_;  // one of each value
+    std::vector<Term> first_;  // one of each value, in order
     std::vector<Term> more_;   // all others
     std::vector<RowTag> rows_;
     std::vector<RowPart> parts_;
