@@ -69,6 +69,7 @@ SMALL_WHISPER = {
 TOWER = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
 TEXT = TOWER | {"vocab_size": 50, "max_position_embeddings": 40, "bos_token_id": 1, "eos_token_id": 2}
 VISION = TOWER | {"image_size": 32, "patch_size": 8}
+DINO = {key: size for key, size in VISION.items() if key != "intermediate_size"}
 
 QWEN_MOE = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 40}
 TWO_LAYERS = {"num_hidden_layers": 2}
@@ -152,6 +153,11 @@ ENCODERS = (
     "Albert", "Bert", "Camembert", "Data2VecText", "DebertaV2", "DeiT", "Electra", "MPNet", "Roberta", "ViT"
 )  # fmt: skip
 OWN_KEYS = (
+    "Siglip",
+    "SiglipText",
+    "SiglipVision",
+    "Dinov2",
+    "Dinov2WithRegisters",
     "Bart",
     "MBart",
     "Pegasus",
@@ -345,6 +351,13 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("Whisper", "ForConditionalGeneration", SMALL_WHISPER),
     ("Whisper", "Model", SMALL_WHISPER | {"encoder_layers": 3, "decoder_attention_heads": 2}),
     ("CLIP", "Model", {"text_config": TEXT, "vision_config": VISION, "projection_dim": 48}),
+    ("Siglip", "Model", {"text_config": TEXT, "vision_config": VISION}),
+    ("SiglipText", "Model", TEXT | {"projection_size": 48}),
+    ("SiglipVision", "Model", VISION),
+    ("SiglipVision", "Model", VISION | {"vision_use_head": False}),
+    ("Dinov2", "ForImageClassification", DINO | {"use_swiglu_ffn": True, "use_mask_token": False, "num_labels": 7}),
+    ("Dinov2", "Model", DINO),
+    ("Dinov2WithRegisters", "ForImageClassification", DINO | {"num_labels": 7}),
     ("CLIPText", "Model", TEXT),
     ("CLIPText", "ModelWithProjection", TEXT | {"projection_dim": 24}),
     ("CLIPVision", "Model", VISION),
@@ -391,7 +404,7 @@ def inputs_of(config: dict[str, Any]) -> dict[str, Any]:
         0
     ].endswith("EncoderModel"):
         inputs |= {"decoder_input_ids": ids[:, :DECODER_SEQ]}
-    elif kind == "clip":
+    elif kind in ("clip", "siglip"):
         inputs |= {"pixel_values": pixels}
     elif "image_size" in config:
         inputs = {"pixel_values": torch.zeros(BATCH, 3, config["image_size"], config["image_size"])}
@@ -480,12 +493,13 @@ class Wrapped(torch.nn.Module):  # type: ignore[misc, name-defined]
         return self.model(**dict(zip(self.names, inputs, strict=True)), return_dict=False)[0]
 
 
-# Compared above; what their layers are made of is exported with other families.
+# Compared above; what their layers are made of is exported with other families. (A weight that nothing reads, as the
+# mask token of DINOv2 with registers, is not in an export.)
 ALIKE = frozenset(
     """
-    Apertus Bart BioGpt Camembert CodeGen Data2VecText ExaoneMoe FlexOlmo Glm4MoeLite GPTJ GraniteMoeShared
-    HunYuanMoEV1 Jais2 M2M100 MBart MiniMaxM2 Ministral3
-    MT5 Mpt NanoChat Persimmon Pegasus SolarOpen VaultGemma
+    Apertus Bart BioGpt Camembert CodeGen Data2VecText Dinov2WithRegisters ExaoneMoe FlexOlmo Glm4MoeLite GPTJ
+    GraniteMoeShared HunYuanMoEV1 Jais2 M2M100 MBart MiniMaxM2 Ministral3 Mpt MT5 NanoChat Pegasus Persimmon
+    SiglipText SiglipVision SolarOpen VaultGemma
     """.split()  # noqa: SIM905
 )
 FIRST = {case[0]: case for case in reversed(CASES)}

@@ -10,7 +10,7 @@ from flopcore.graph import Graph, Tensor
 
 from .modules import Activation, Modules
 
-__all__ = ["ClipText", "ClipVision", "clip", "clip_text", "clip_vision"]
+__all__ = ["ClipText", "ClipVision", "clip", "clip_layers", "clip_text", "clip_vision"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +96,7 @@ def clip(
     sides = []
     for name, side in (("text_projection", words), ("visual_projection", image)):
         side = modules.linear(side, name, width, bias=False)
-        squares = graph.reduce_sum(modules.mul(side, side, "norm"), -1, keepdims=True, name="norm", origin=origin)
-        sides.append(
-            graph.div(side, graph.op("sqrt", [squares], name="norm", origin=origin), name="norm", origin=origin)
-        )
+        sides.append(modules.unit(side, "norm"))
     transposed = graph.transpose(sides[1], (1, 0), name="scores", origin=origin)
     scores = graph.matmul(sides[0], transposed, name="scores", origin=origin)
     scale = graph.op("exp", [modules.parameter("logit_scale")], name="scale", origin=origin)
@@ -151,7 +148,7 @@ def _text(modules: Modules, spec: ClipText, batch: int | Expr, seq: int | Expr) 
         x, _ = modules.embedding(ids, "token_embedding", spec.vocab, spec.hidden)
         positions, _ = modules.embedding(places, "position_embedding", spec.positions, spec.hidden)
         x = modules.add(x, positions, "add_positions")
-    x = modules.layer_norm(_layers(modules, spec, x, "top_left"), "final_layer_norm")
+    x = modules.layer_norm(clip_layers(modules, spec, x, "top_left"), "final_layer_norm")
     return x, modules.first_token(x)
 
 
@@ -174,11 +171,14 @@ def _vision(modules: Modules, spec: ClipVision, batch: int | Expr) -> tuple[Tens
         places = modules.constant("position_ids", (n_patches + 1,), "int64")
         positions, _ = modules.embedding(places, "position_embedding", n_patches + 1, spec.hidden)
         x = modules.add(x, positions, "add_positions")
-    x = _layers(modules, spec, modules.layer_norm(x, "pre_layrnorm"), "none")
+    x = clip_layers(modules, spec, modules.layer_norm(x, "pre_layrnorm"), "none")
     return x, modules.layer_norm(modules.first_token(x), "post_layernorm")
 
 
-def _layers(outer: Modules, spec: ClipText | ClipVision, hidden: Tensor, causal: Literal["none", "top_left"]) -> Tensor:
+def clip_layers(
+    outer: Modules, spec: ClipText | ClipVision, hidden: Tensor, causal: Literal["none", "top_left"]
+) -> Tensor:
+    """Return what all layers of a tower make of its embeddings."""
     block = outer.graph.subgraph("layer")
     modules = outer.within(block)
     x = block.input("hidden", hidden.shape, outer.dtype, origin=outer.origin)

@@ -83,6 +83,10 @@ FORMS: Mapping[Family, Form] = MappingProxyType(
     }
 )  # fmt: skip
 _VIT = Form(inside="attention.attention", norms=("layernorm_before", "layernorm_after"))
+_DINO = Form(
+    inside="attention", parts=("q_proj", "k_proj", "v_proj"), back="attention.o_proj", norms=("norm1", "norm2"),
+    feed=("mlp.fc1", "mlp.fc2"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,10 +178,16 @@ class VisionEncoder:
     activation
         Non-linearity of the feed-forward.
     family
-        ``"vit"``, or ``"deit"`` with a second token for distillation (Touvron et al. 2020, arXiv 2012.12877).
+        ``"vit"``, ``"deit"`` with a second token for distillation (Touvron et al. 2020, arXiv 2012.12877), or
+        ``"dinov2"`` (Oquab et al. 2023, arXiv 2304.07193), which multiplies what joins the residual stream by weights.
+    registers, mask_token
+        Further tokens without a position (dinov2), and whether there is a token for masked patches, which is not read.
+    feed_forward
+        ``"plain"`` with two matrices, or ``"gated"`` with three (the largest dinov2).
     head
         ``"pooled"`` the first token through a layer with tanh, ``"classes"`` logits, ``"two_heads"`` the mean of the
-        logits of both tokens, or ``"none"`` hidden states.
+        logits of both tokens, ``"joined"`` logits of the first token and the mean of the patches, or ``"none"`` hidden
+        states.
     classes
         Number of classes where the head has them.
     dtype
@@ -193,8 +203,11 @@ class VisionEncoder:
     channels: int = 3
     qkv_bias: bool = True
     activation: Activation = "gelu"
-    family: Literal["vit", "deit"] = "vit"
-    head: Literal["pooled", "classes", "two_heads", "none"] = "classes"
+    family: Literal["vit", "deit", "dinov2"] = "vit"
+    registers: int = 0
+    mask_token: bool = False
+    feed_forward: Literal["plain", "gated"] = "plain"
+    head: Literal["pooled", "classes", "two_heads", "joined", "none"] = "classes"
     classes: int = 1000
     dtype: str = "float32"
 
@@ -331,7 +344,15 @@ def vit(spec: VisionEncoder, *, batch: int | Expr, name: str = "vit", origin: st
             x = graph.concat([*special, x], axis=1, name="with_tokens", origin=origin)
             table = modules.parameter("position_embeddings", side * side + len(tokens), spec.hidden)
             x = modules.add(x, table, "add_positions")
-        x = modules.layer_norm(_layers(modules, spec, x, _VIT, []), "layernorm")
+            if spec.mask_token:
+                modules.parameter("mask_token", 1, spec.hidden)
+            if spec.registers:
+                rows = modules.constant("register_ids", (batch, spec.registers), "int64")
+                further, _ = modules.embedding(rows, "register_tokens", spec.registers, spec.hidden)
+                ends = [modules.cut(x, 1, 0, 1), further, modules.cut(x, 1, 1, side * side + 1)]
+                x = graph.concat(ends, axis=1, name="with_registers", origin=origin)
+        x = _layers(modules, spec, x, _DINO if spec.family == "dinov2" else _VIT, [])
+        x = modules.layer_norm(x, "layernorm")
         if spec.head == "pooled":
             pooled = modules.linear(modules.first_token(x), "pooler.dense", spec.hidden, bias=True)
             graph.output(x, modules.activate(pooled, "tanh", "pooler"))
@@ -344,6 +365,13 @@ def vit(spec: VisionEncoder, *, batch: int | Expr, name: str = "vit", origin: st
         others = modules.linear(second, "distillation_classifier", spec.classes, bias=True)
         both = modules.add(logits, others, "mean_of_heads")
         graph.output(graph.div(both, modules.constant("two"), name="mean_of_heads", origin=origin))
+    elif spec.head == "joined":
+        first = spec.registers + 1
+        patches = modules.cut(x, 1, first, first + side * side, "patches")
+        mean = graph.op("reduce_mean", [patches], {"axes": [1]}, name="mean", origin=origin)
+        assert isinstance(mean, Tensor)
+        both = graph.concat([modules.first_token(x), mean], axis=1, name="joined", origin=origin)
+        graph.output(modules.linear(both, "classifier", spec.classes, bias=True))
     elif spec.head == "none":
         graph.output(x)
     return graph
@@ -367,12 +395,25 @@ def _layers(
         else:
             query, key, value = (_heads(modules, y, part, spec, bias=bias) for part in form.parts)
             y = modules.attend(query, key, value, "none", mask=shared[0] if shared else None)
-    x = modules.add(x, modules.linear(y, form.back, spec.hidden, bias=True))
+
+    def joined(x: Tensor, y: Tensor, name: str) -> Tensor:
+        if spec.family == "dinov2":
+            with block.scope(name):
+                y = modules.mul(y, modules.parameter("lambda1", spec.hidden), name)
+        return modules.add(x, y)
+
+    x = joined(x, modules.linear(y, form.back, spec.hidden, bias=True), "layer_scale1")
     if not before:
         x = modules.layer_norm(x, form.norms[0])
     y = modules.layer_norm(x, form.norms[1]) if before else x
-    y = modules.activate(modules.linear(y, form.feed[0], spec.intermediate, bias=True), spec.activation)
-    x = modules.add(x, modules.linear(y, form.feed[1], spec.hidden, bias=True))
+    if isinstance(spec, VisionEncoder) and spec.feed_forward == "gated":
+        gate = modules.activate(modules.linear(y, "mlp.gate_proj", spec.intermediate, bias=True), spec.activation)
+        y = modules.mul(gate, modules.linear(y, "mlp.up_proj", spec.intermediate, bias=True), "gate")
+        y = modules.linear(y, "mlp.down_proj", spec.hidden, bias=True)
+    else:
+        y = modules.activate(modules.linear(y, form.feed[0], spec.intermediate, bias=True), spec.activation)
+        y = modules.linear(y, form.feed[1], spec.hidden, bias=True)
+    x = joined(x, y, "layer_scale2")
     block.output(x if before else modules.layer_norm(x, form.norms[1]))
     called = graph.call(
         block, [hidden, *beside], times=spec.layers, scope=form.layers, origin=outer.origin,

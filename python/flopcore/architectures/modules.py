@@ -141,6 +141,12 @@ class Modules:
         """Return x between two bounds."""
         return self.graph.op("clamp", [x], {"bounds": "both"}, name=name, origin=self.origin)
 
+    def unit(self, x: Tensor, name: str) -> Tensor:
+        """Return x divided by its length along the last dim."""
+        squares = self.graph.reduce_sum(self.mul(x, x, name), -1, keepdims=True, name=name, origin=self.origin)
+        length = self.graph.op("sqrt", [squares], name=name, origin=self.origin)
+        return self.graph.div(x, length, name=name, origin=self.origin)
+
     def part(self, x: Tensor, start: int, stop: int, name: str = "split") -> Tensor:
         """Return a slice of the last dim."""
         return self.cut(x, len(x.shape) - 1, start, stop, name)

@@ -12,6 +12,7 @@ from typing import Literal
 from flopcore.architectures.clip import ClipText, ClipVision, clip, clip_text, clip_vision
 from flopcore.architectures.encoder import VisionEncoder, vit
 from flopcore.architectures.gpt2 import GPT2, gpt2
+from flopcore.architectures.siglip import siglip, siglip_text, siglip_vision
 from flopcore.errors import DataError
 from flopcore.expr import dim
 from flopcore.graph import Graph
@@ -103,24 +104,33 @@ def _vision(config: Config, family: Literal["vit", "deit"]) -> Graph:
 
 
 # ----------------------------------------------------------------------------------------------- text and images
-def _clip_text_spec(config: Config) -> ClipText:
-    hidden, heads = config.size("hidden_size", 512), config.size("num_attention_heads", 8)
-    heads_divide(config, heads, hidden, "num_attention_heads")
+def _clip_text_spec(
+    config: Config,
+    hidden: int = 512,
+    heads: int = 8,
+    vocab: int = 49408,
+    positions: int = 77,
+    activation_default: str = "quick_gelu",
+) -> ClipText:
+    """Return a tower over text; the defaults are those of a family, and the feed-forward four times as wide."""
+    width, heads = config.size("hidden_size", hidden), config.size("num_attention_heads", heads)
+    heads_divide(config, heads, width, "num_attention_heads")
     return ClipText(
         layers=config.size("num_hidden_layers", 12),
-        hidden=hidden,
-        intermediate=config.size("intermediate_size", 2048),
+        hidden=width,
+        intermediate=config.size("intermediate_size", 4 * hidden),
         heads=heads,
-        vocab=config.size("vocab_size", 49408),
-        positions=config.size("max_position_embeddings", 77),
-        activation=activation(config, "hidden_act", "quick_gelu"),
+        vocab=config.size("vocab_size", vocab),
+        positions=config.size("max_position_embeddings", positions),
+        activation=activation(config, "hidden_act", activation_default),
     )
 
 
-def _clip_vision_spec(config: Config) -> ClipVision:
+def _clip_vision_spec(config: Config, patch: int = 32, activation_default: str = "quick_gelu") -> ClipVision:
+    """Return a tower over images; the defaults are those of a family."""
     hidden, heads = config.size("hidden_size", 768), config.size("num_attention_heads", 12)
     heads_divide(config, heads, hidden, "num_attention_heads")
-    image, patch = config.size("image_size", 224), config.size("patch_size", 32)
+    image, patch = config.size("image_size", 224), config.size("patch_size", patch)
     if patch > image:
         raise DataError(f"{config.label}: patch_size={patch} is larger than image_size={image}")
     return ClipVision(
@@ -131,7 +141,7 @@ def _clip_vision_spec(config: Config) -> ClipVision:
         image=image,
         patch=patch,
         channels=config.size("num_channels", 3),
-        activation=activation(config, "hidden_act", "quick_gelu"),
+        activation=activation(config, "hidden_act", activation_default),
     )
 
 
@@ -172,6 +182,78 @@ def _clip_vision(config: Config) -> Graph:
     )
 
 
+def _dinov2(config: Config) -> Graph:
+    registers = config.text("model_type") == "dinov2_with_registers"
+    for key in (
+        "layerscale_value", "drop_path_rate", "out_features", "out_indices", "stage_names", "apply_layernorm",
+        "reshape_hidden_states", "_out_features", "_out_indices", "hidden_act",
+    ):  # fmt: skip
+        config.get(key)
+    hidden, heads = config.size("hidden_size", 768), config.size("num_attention_heads", 12)
+    heads_divide(config, heads, hidden, "num_attention_heads")
+    image, patch = config.size("image_size", 224), config.size("patch_size", 16 if registers else 14)
+    if patch > image:
+        raise DataError(f"{config.label}: patch_size={patch} is larger than image_size={image}")
+    gated, width = config.flag("use_swiglu_ffn", False), hidden * config.size("mlp_ratio", 4)
+    task = task_of(config, {"ForImageClassification": "joined", "Model": "none"}, "none")
+    spec = VisionEncoder(
+        layers=config.size("num_hidden_layers", 12),
+        hidden=hidden,
+        intermediate=-(-(2 * width // 3) // 8) * 8 if gated else width,
+        heads=heads,
+        image=image,
+        patch=patch,
+        channels=config.size("num_channels", 3),
+        qkv_bias=config.flag("qkv_bias", True),
+        activation="silu" if gated else activation(config, "hidden_act", "gelu"),
+        family="dinov2",
+        registers=config.size("num_register_tokens", 4) if registers else 0,
+        mask_token=registers or config.flag("use_mask_token", True),
+        feed_forward="gated" if gated else "plain",
+        head="joined" if task == "joined" else "none",
+        classes=classes(config),
+        dtype=dtype(config),
+    )
+    return vit(spec, batch=dim("batch"), name=config.text("model_type"), origin=ORIGIN)
+
+
+_SIGLIP_TEXT = (768, 12, 32000, 64, "gelu_pytorch_tanh")
+_SIGLIP_VISION = (16, "gelu_pytorch_tanh")
+
+
+def _siglip(config: Config) -> Graph:
+    task_of(config, {"SiglipModel": ""}, "")
+    words, images = config.part("text_config"), config.part("vision_config")
+    images.fixed("vision_use_head", (True,), "a model without the head that pools images is not built")
+    text, vision = _clip_text_spec(words, *_SIGLIP_TEXT), _clip_vision_spec(images, *_SIGLIP_VISION)
+    width = words.size("projection_size", text.hidden)
+    if width != vision.hidden:
+        raise DataError(f"{config.label}: projection_size={width} is not the width {vision.hidden} of the vision tower")
+    return siglip(
+        text,
+        vision,
+        width=width,
+        texts=dim("texts"),
+        images=dim("images"),
+        seq=seq_dim(text.positions),
+        dtype=dtype(config),
+        origin=ORIGIN,
+    )
+
+
+def _siglip_text(config: Config) -> Graph:
+    task_of(config, {"Model": ""}, "")
+    spec = _clip_text_spec(config, *_SIGLIP_TEXT)
+    width, seq = config.size("projection_size", spec.hidden), seq_dim(spec.positions)
+    return siglip_text(spec, batch=dim("batch"), seq=seq, width=width, dtype=dtype(config), origin=ORIGIN)
+
+
+def _siglip_vision(config: Config) -> Graph:
+    task_of(config, {"Model": ""}, "")
+    pooled, spec = config.flag("vision_use_head", True), _clip_vision_spec(config, *_SIGLIP_VISION)
+    return siglip_vision(spec, batch=dim("batch"), pooled=pooled, dtype=dtype(config), origin=ORIGIN)
+
+
 FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
     {
         **dict.fromkeys(KIN, kin),
@@ -192,6 +274,11 @@ FAMILIES: Mapping[str, Callable[[Config], Graph]] = MappingProxyType(
         "clip_text_model": _clip_text,
         "clip_vision_model": _clip_vision,
         "deit": _deit,
+        "dinov2": _dinov2,
+        "dinov2_with_registers": _dinov2,
+        "siglip": _siglip,
+        "siglip_text_model": _siglip_text,
+        "siglip_vision_model": _siglip_vision,
         **dict.fromkeys(translators.BARTS, translators.bart_like),
         "deepseek_v3": mixtures.deepseek_v3,
         "glm4_moe_lite": mixtures.glm4_moe_lite,
