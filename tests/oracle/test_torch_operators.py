@@ -179,6 +179,24 @@ NAMED: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = [
     ("count_nonzero", lambda x: torch.count_nonzero(x, 1), (X,)),
     ("unique", lambda x: torch.unique(x, return_counts=True), (X,)),
     ("unique", lambda x: torch.unique(x, dim=-1), (X,)),
+    ("nonzero", torch.nonzero, (X,)),
+    ("nonzero", lambda x: torch.where(x > 0)[1], (X,)),
+    ("weight_norm", lambda v, g: torch._weight_norm(v, g, 0), (X, zeros(4, 1))),
+    ("unfold", lambda x: F.unfold(x, 3, padding=1, stride=2), (zeros(2, 3, 6, 6),)),
+    ("fold", lambda x: F.fold(x, (5, 6), 2), (zeros(12, 20),)),
+    ("log_softmax", F.cross_entropy, (zeros(4, 3, 2), zeros(4, 3, 2))),
+    ("log", lambda x: torch.xlogy(x, 2.0 + x), (X,)),
+    ("reduce_l2", F.pairwise_distance, (X, X)),
+    ("reduce_l1", lambda x: torch.cdist(x, x, p=1.0), (zeros(2, 30, 3),)),
+    ("reduce_l2", F.pdist, (X,)),
+]
+# Recorded, torch has others in their place.
+EXPORTED: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = [
+    ("repeat_interleave", lambda x: x.repeat_interleave(2, 1), (X,)),
+    ("bilinear", F.bilinear, (X, zeros(4, 5), zeros(2, 3, 5), zeros(2))),
+    ("stft", lambda x: torch.stft(x, 16, 4, window=torch.hann_window(16), return_complex=True), (zeros(2, 100),)),
+    ("nll_loss", F.nll_loss, (zeros(4, 3, 2, 2), zeros(4, 2, 2, dtype=LONG))),
+    ("leaky_relu", lambda x: F.rrelu(x, training=False), (X,)),
 ]
 
 
@@ -188,6 +206,11 @@ def test_an_operator_is_the_op_of_that_name(op: str, function: Callable[..., Any
         function(*inputs)
     for found in (graph(function, *inputs), recorded):
         assert op in {node["op"] for node in found.nodes()}
+
+
+@pytest.mark.parametrize(("op", "function", "inputs"), EXPORTED, ids=[case[0] for case in EXPORTED])
+def test_an_exported_operator_is_the_op_of_that_name(op: str, function: Any, inputs: tuple[Any, ...]) -> None:
+    assert op in {node["op"] for node in graph(function, *inputs).nodes()}
 
 
 def test_a_number_reduces_to_itself() -> None:

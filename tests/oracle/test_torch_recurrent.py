@@ -81,3 +81,18 @@ def test_a_packed_sequence_costs_the_steps_that_it_has() -> None:
             packed = pack_padded_sequence(zeros(3, 5, 8), torch.tensor(lengths), batch_first=True)
             pad_packed_sequence(layer(packed)[0], batch_first=True)
         assert fc.count(recorded).flop("macs") == sum(lengths) * gates * 16 * (8 + 16)
+
+
+def test_packing_cannot_be_exported_and_the_error_says_what_can() -> None:
+    from torch.nn.utils.rnn import pack_padded_sequence
+
+    class Packed(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.LSTM(8, 16)
+
+        def forward(self, x: Any) -> Any:
+            return self.layer(pack_padded_sequence(x, [5, 3, 1]))[1][0]
+
+    with pytest.raises(fc.DataError, match=r"torch\.export cannot take it .*; flopcore\.record_torch records"):
+        fc.from_torch(Packed(), (zeros(5, 3, 8),))

@@ -146,3 +146,82 @@ def test_products_of_narrow_formats() -> None:
     a, b, one = zeros(16, 32).to(eighth), zeros(16, 32).to(eighth).t(), torch.ones(())
     scaled = recorded(lambda: torch._scaled_mm(a, b, one, one, out_dtype=torch.bfloat16))
     assert scaled.flop("macs") == 16 * 32 * 16
+
+
+FOUR = ("uint8", "int8", "int32")  # of the input, the weight, the sums; then that of the result
+RECURRENT: list[tuple[str, Callable[[], Any], tuple[int, ...]]] = [
+    ("lstm", lambda: nn.LSTM(8, 16, 2, bidirectional=True, batch_first=True), (3, 5, 8)),
+    ("gru", lambda: nn.GRU(8, 16), (5, 3, 8)),
+    ("lstm cell", lambda: nn.LSTMCell(8, 16), (3, 8)),
+    ("gru cell", lambda: nn.GRUCell(8, 16), (3, 8)),
+    ("rnn cell", lambda: nn.RNNCell(8, 16), (3, 8)),
+]
+
+
+@pytest.mark.parametrize(("make", "shape"), [case[1:] for case in RECURRENT], ids=[case[0] for case in RECURRENT])
+def test_a_dynamically_quantised_recurrent_layer_is_the_same_products_of_integers(
+    make: Callable[[], Any], shape: tuple[int, ...]
+) -> None:
+    layer, x = nn.Sequential(make()), zeros(shape)
+    plain = fc.count(layer, x)
+    for dtype in (torch.qint8, torch.float16):
+        packed = recorded(torch.ao.quantization.quantize_dynamic(layer, {type(layer[0])}, dtype=dtype), x)
+        assert (packed.flop("macs"), packed.parameters) == (plain.flop("macs"), plain.parameters)
+        dtypes = {row.dtypes for row in packed.rows() if row.feature == "mac"}
+        assert dtypes == {(*FOUR, "float32") if dtype is torch.qint8 else ("float32",) * 4}
+        for feature in ("exp", "tanh"):
+            amounts = [sum(row.base for row in tally.rows() if row.feature == feature) for tally in (packed, plain)]
+            assert amounts[0] == amounts[1]
+
+
+def converted(model: Any, x: Any, fused: list[list[str]]) -> Any:
+    model.eval().qconfig = torch.ao.quantization.get_default_qconfig(torch.backends.quantized.engine)
+    prepared = torch.ao.quantization.prepare(torch.ao.quantization.fuse_modules(model, fused) if fused else model)
+    prepared(x)
+    return torch.ao.quantization.convert(prepared)
+
+
+def test_statically_quantised_convolutions() -> None:
+    class Net(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.enter, self.leave = torch.ao.quantization.QuantStub(), torch.ao.quantization.DeQuantStub()
+            self.first, self.relu = nn.Conv2d(3, 8, 3, padding=1), nn.ReLU()
+            self.second = nn.Conv2d(8, 8, 3, groups=2, stride=2, bias=False)
+            self.norm, self.math = nn.BatchNorm2d(8), torch.ao.nn.quantized.FloatFunctional()
+
+        def forward(self, x: Any) -> Any:
+            x = self.norm(self.second(self.relu(self.first(self.enter(x)))))
+            return self.leave(nn.functional.adaptive_avg_pool2d(self.math.add(x, x), 1))
+
+    x = torch.ones(1, 3, 8, 8)
+    plain = fc.count(Net().eval(), x)
+    tally = recorded(converted(Net(), x, [["first", "relu"]]), x)
+    assert (tally.flop("macs"), tally.parameters) == (plain.flop("macs"), plain.parameters)
+    assert {row.dtypes for row in tally.rows() if row.feature == "mac"} == {(*FOUR, "uint8")}
+    line = nn.Sequential(torch.ao.quantization.QuantStub(), nn.Conv1d(3, 4, 3), torch.ao.quantization.DeQuantStub())
+    assert recorded(converted(line, zeros(1, 3, 6), []), zeros(1, 3, 6)).flop("macs") == 4 * 4 * 3 * 3
+
+
+def test_exports_with_decomposed_quantisation() -> None:
+    """As quantize_pt2e writes them: integers are dequantised before products of floats."""
+    decomposed = pytest.importorskip("torch.ao.quantization.fx._decomposed", reason="needs the extra 'oracle'")
+    assert decomposed.quantized_decomposed_lib is not None
+    ops = torch.ops.quantized_decomposed
+
+    class Net(nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any, weight: Any, scales: Any, zeros: Any) -> Any:
+            weight = ops.dequantize_per_channel(weight, scales, zeros, 0, -128, 127, torch.int8)
+            scale, zero = ops.choose_qparams.tensor(x, 0, 255, 1e-6, torch.uint8)
+            whole = ops.quantize_per_tensor.tensor(x, scale, zero, 0, 255, torch.uint8)
+            y = ops.dequantize_per_tensor.tensor(whole, scale, zero, 0, 255, torch.uint8)
+            scale, zero = ops.choose_qparams_per_token_asymmetric(x, torch.int8)
+            rows = ops.quantize_per_token(x, scale, zero, -128, 127, torch.int8)
+            z = ops.dequantize_per_token(rows, scale, zero, -128, 127, torch.int8, torch.float32)
+            return nn.functional.linear(y + z, weight)
+
+    weight = zeros(4, 8, dtype=torch.int8), torch.ones(4), zeros(4, dtype=torch.long)
+    tally = fc.count(fc.from_torch(Net(), (zeros(2, 8), *weight)))
+    assert tally.flop("macs") == 2 * 4 * 8
+    found = [row.dtypes[0] for row in tally.rows() if row.op == "dequantize_linear" and row.feature == "mul"]
+    assert sorted(found) == ["int8", "int8", "uint8"]

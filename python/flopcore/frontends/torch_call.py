@@ -17,6 +17,15 @@ Output = tuple[tuple[DimLike, ...], str] | None
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """A quantised layer that torch keeps in an object of its own: its weights, and how a convolution goes."""
+
+    weight: Tensor
+    bias: Tensor | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One call of an operator, its tensors being ours.
 

@@ -154,11 +154,16 @@ def _einsum(call: Call) -> Tensor:
     return found
 
 
+def _bilinear(call: Call) -> Tensor:
+    return call.op("bilinear", [*call.args[:3], call.get("bias")])  # type: ignore[no-any-return]
+
+
 CONTRACTIONS: Mapping[str, Handler] = {
     **dict.fromkeys(["mm", "bmm", "matmul", "mv", "dot", "vdot"], _matmul),
     "linear": _linear,
     **dict.fromkeys(["addmm", "baddbmm", "addmv", "_sparse_addmm"], _added_product),
     "outer": _outer,
+    "bilinear": _bilinear,
     "einsum": _einsum,
     **dict.fromkeys(["conv1d", "conv2d", "conv3d", "convolution"], _conv),
     **dict.fromkeys(["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"], _conv_transpose),

@@ -160,6 +160,20 @@ def _feature_dropout(call: Call) -> Tensor:
     return call.op("mul", [x, noise])  # type: ignore[no-any-return]
 
 
+def _random_slope(call: Call) -> Tensor:
+    """A leaky unit whose slope is drawn for each element in training."""
+    x = call.args[0]
+    if not call.get("training", False):
+        return call.op("leaky_relu", [x])  # type: ignore[no-any-return]
+    slopes = call.op("random_uniform", [], shape=list(x.shape), dtype=x.dtype)
+    return call.op("prelu", [x, slopes])  # type: ignore[no-any-return]
+
+
+def _times_log(call: Call) -> Tensor:
+    x, y = _promoted(call, call.args[:2], call.dtype)
+    return call.op("mul", [x, call.op("log", [y])])  # type: ignore[no-any-return]
+
+
 def _bernoulli(call: Call) -> Tensor:
     """Draws with one chance for all, or with one for each element."""
     chances = call.get("p", call.args[0])
@@ -234,4 +248,6 @@ ELEMENTWISE: Mapping[str, Handler] = {
     "dropout": _dropout,
     "native_dropout": _dropout,
     "bernoulli": _bernoulli,
+    "rrelu": _random_slope,
+    **dict.fromkeys(["xlogy", "special_xlogy"], _times_log),
 }

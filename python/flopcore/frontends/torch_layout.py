@@ -355,6 +355,28 @@ def _put_elements(call: Call, x: Tensor, places: Sequence[Tensor], values: Tenso
     return call.reshape(found, x.shape)
 
 
+def _columns(call: Call) -> Tensor:
+    """Windows as columns (`torch.nn.Unfold`), or columns added up in an image (`torch.nn.Fold`)."""
+    x, folds = call.args[0], call.name == "col2im"
+    n = len(call.get("kernel_size"))
+    batched = x if len(x.shape) == (3 if folds else n + 2) else call.reshape(x, (1, *x.shape))
+    attrs: dict[str, Any] = {name: list(call.get(name)) for name in ("stride", "dilation")}
+    padding = list(call.get("padding"))
+    attrs |= {"kernel": list(call.get("kernel_size")), "padding": [*padding, *padding]}
+    if folds:
+        attrs["output_size"] = list(call.get("output_size"))
+    return call.reshape(call.op("fold" if folds else "unfold", [batched], **attrs), call.shape)
+
+
+def _windows_added(call: Call) -> Tensor:
+    """Windows along a dim, added up where they overlap: the gradient of `unfold`, and how `istft` ends."""
+    updates, size = call.args[0], prod(call.shape)
+    count = prod(updates.shape)
+    table, places = call.constant((size,)), call.constant((count,), "int64")
+    found = call.op("index_update", [table, places, call.reshape(updates, (count,))], axis=0, reduction="add")
+    return call.reshape(found, call.shape)
+
+
 def _one_hot(call: Call) -> Tensor:
     found: Tensor = call.op("one_hot", [call.args[0]], axis=-1, size=call.shape[-1], dtype=call.dtype)
     return found
@@ -444,6 +466,8 @@ LAYOUT: Mapping[str, Handler] = {
     **dict.fromkeys(["scatter", "scatter_add"], _scatter),
     **dict.fromkeys(["index_add", "index_copy"], _index_add),
     **dict.fromkeys(["index_put", "_unsafe_index_put"], _index_put),
+    **dict.fromkeys(["im2col", "col2im"], _columns),
+    "unfold_backward": _windows_added,
     "one_hot": _one_hot,
     **dict.fromkeys(["pad", "constant_pad_nd", "reflection_pad2d", "replication_pad2d"], _pad),
     "roll": _moved("roll", "dims"),

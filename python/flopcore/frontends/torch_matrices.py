@@ -114,6 +114,34 @@ def _lu_factor(call: Call) -> Any:
     return _given(call, *call.ops("lu_factor", [call.args[0]]))
 
 
+def _window(call: Call) -> Tensor:
+    """A - b cos(c n), with another cosine for Blackman's; Bartlett's is a triangle."""
+    places = call.op("arange", [], size=call.shape[0], dtype=call.dtype)
+    if call.name == "bartlett_window":
+        return call.op("minimum", [call.op("mul", [places, call.constant()]), call.constant(call.shape)])  # type: ignore[no-any-return]
+    for _ in range(2 if call.name == "blackman_window" else 1):
+        wave = call.op("cos", [call.op("mul", [places, call.constant()])])
+        found = call.op("sub", [call.constant(), call.op("mul", [wave, call.constant()])])
+    return found  # type: ignore[no-any-return]
+
+
+def _stft(call: Call) -> Tensor:
+    """Transforms of frames, after padding at both ends if frames are centered; frequencies before frames."""
+    x, size = call.args[0], call.get("n_fft")
+    if call.get("center", False):
+        rank = len(x.shape)
+        ends = [0] * (rank - 1) + [size // 2]
+        x = call.op("pad", [x], padding=[*ends, *ends])
+    step = call.get("hop_length") or size // 4
+    onesided = call.get("onesided")
+    halved = onesided if onesided is not None else not x.dtype.startswith("complex")
+    form = _COMPLEX.get(x.dtype, x.dtype)
+    found = call.op("stft", [x, call.get("window")], size=size, step=step, onesided=halved, dtype=form)
+    rank = len(found.shape)
+    turned = call.op("transpose", [found], permutation=[*range(rank - 2), rank - 1, rank - 2])
+    return turned if call.dtype == form else call.constant(call.shape)
+
+
 MATRICES: Mapping[str, Handler] = {
     **{
         f"fft_{inverse}{real}fft{dims}": _transform
@@ -121,6 +149,8 @@ MATRICES: Mapping[str, Handler] = {
         for dims in ("", "2", "n")
     },
     **dict.fromkeys(["_fft_c2c", "_fft_r2c", "_fft_c2r"], _transform),
+    "stft": _stft,
+    **dict.fromkeys(["hann_window", "hamming_window", "blackman_window", "bartlett_window"], _window),
     **dict.fromkeys(["cholesky", "linalg_cholesky", "linalg_cholesky_ex"], _one("cholesky")),
     **dict.fromkeys(["inverse", "linalg_inv", "linalg_inv_ex"], _one("inverse")),
     **dict.fromkeys(["det", "linalg_det", "_linalg_det"], _one("determinant")),

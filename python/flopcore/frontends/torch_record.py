@@ -11,7 +11,7 @@ from flopcore.graph import DimLike, Graph, Tensor
 
 from .routing import mark_active
 from .torch import dtype_name, import_torch
-from .torch_call import Call, base_name
+from .torch_call import Call, Packed, base_name
 from .torch_fused import FUSED
 from .torch_ops import HANDLERS
 from .torch_sparse import check_dense, is_sparse, n_stored
@@ -19,6 +19,7 @@ from .unsupported import NotCountable, OnUnsupported, Unsupported
 
 __all__ = ["record_torch"]
 
+_SETTINGS = ("stride", "padding", "dilation", "groups", "transpose")  # of a packed convolution
 _RECORDED: Mapping[str, Any] = {**HANDLERS, **FUSED}
 
 
@@ -87,12 +88,13 @@ def _recorder(torch: Any) -> Any:
             self._last: Tensor | None = None
             self._stored: dict[int, DimLike] = {}
             self._derived: dict[int, list[int]] = {}
-            self._packed: dict[int, tuple[Any, list[Tensor | None]]] = {}
+            self._packed: dict[int, tuple[Any, Packed]] = {}
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
             name = base_name(func)
-            if name not in _RECORDED and func in self._decompositions:
+            quantised = any(isinstance(each, torch.Tensor) and each.is_quantized for each in args)
+            if name not in _RECORDED and func in self._decompositions and not quantised:
                 with self:
                     return self._decompositions[func](*args, **kwargs)
             read = [self._read(each) for each in args], {key: self._read(each) for key, each in kwargs.items()}
@@ -150,6 +152,8 @@ def _recorder(torch: Any) -> Any:
                 return self._tensor(value)
             if isinstance(value, tuple | list):
                 return [self._read(each) for each in value]
+            if isinstance(value, torch.ScriptObject) and "CellParams" in str(value._type()):
+                return [self._unpacked(each) for each in value.__getstate__()[0][4]]
             if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack"):
                 return self._unpacked(value)
             return dtype_name(value) if isinstance(value, torch.dtype) else value
@@ -168,18 +172,26 @@ def _recorder(torch: Any) -> Any:
             assert isinstance(known, Tensor)
             return known
 
-        def _unpacked(self, value: Any) -> list[Tensor | None]:
+        def _unpacked(self, value: Any) -> Packed:
             """Return weight and bias of a quantised layer, which torch keeps in an object of its own."""
             key = hash(value)  # of the object in C++, which is kept so that no other gets its place
             if key not in self._packed:
-                found = [
-                    None
-                    if each is None
-                    else self.graph.parameter(name, _shape(each), dtype_name(each.dtype), origin="torch")
+                weight, bias = (
+                    None if each is None else self._learned(name, each)
                     for name, each in zip(("weight", "bias"), value.unpack(), strict=True)
-                ]
-                self._packed[key] = value, found
+                )
+                settings = {name: getattr(value, name)() for name in _SETTINGS if hasattr(value, name)}
+                assert weight is not None
+                self._packed[key] = value, Packed(weight, bias, settings)
             return self._packed[key][1]
+
+        def _learned(self, name: str, value: Any) -> Tensor:
+            known = self._values.get(value)
+            if known is None:
+                known = self.graph.parameter(name, _shape(value), dtype_name(value.dtype), origin="torch")
+                self._values[value] = known
+            assert isinstance(known, Tensor)
+            return known
 
         def finish(self) -> None:
             self._unsupported.settle(self.graph)

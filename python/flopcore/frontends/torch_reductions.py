@@ -268,6 +268,8 @@ def _loss(op: str) -> Handler:
     def handle(call: Call) -> Tensor:
         reduction = ("none", "mean", "sum")[call.get("reduction", 1)]
         inputs = [call.args[0], call.args[1]]
+        if op == "cross_entropy_loss" and "float" in inputs[1].dtype:
+            return _soft_cross_entropy(call, reduction)
         if op in ("cross_entropy_loss", "nll_loss"):
             inputs.append(call.get("weight"))
         found: Tensor = call.op(op, inputs, reduction=reduction)
@@ -276,17 +278,66 @@ def _loss(op: str) -> Handler:
     return handle
 
 
+def _soft_cross_entropy(call: Call, reduction: str) -> Tensor:
+    """Classes by their chances: -sum of chance times log-softmax over dim 1 (dim 0 of a single sample)."""
+    x, chances = call.args[:2]
+    axis = min(1, len(x.shape) - 1)
+    terms = call.op("mul", [call.op("log_softmax", [x], axis=axis), chances])
+    axes = [axis] if reduction == "none" else list(range(len(x.shape)))
+    found = call.op("neg", [call.op("reduce_sum", [terms], axes=axes, keepdims=False)])
+    return call.op("div", [found, call.constant()]) if reduction == "mean" else found  # type: ignore[no-any-return]
+
+
+def _weight_norm(call: Call) -> Any:
+    """A matrix as lengths times directions, one length for each entry along a dim."""
+    v, g = call.args[:2]
+    axis = call.get("dim", 0) % len(v.shape)
+    found = call.op("weight_norm", [v, call.reshape(g, (v.shape[axis],))], axis=axis)
+    return _with_statistics(call, found)
+
+
+def _distances(call: Call) -> Tensor:
+    """Distances of every row of one matrix from every row of another, by their differences."""
+    a, b = call.args[:2]
+    a, b = call.reshape(a, (*a.shape[:-1], 1, a.shape[-1])), call.reshape(b, (*b.shape[:-2], 1, *b.shape[-2:]))
+    return _length(call, call.op("sub", [a, b]), call.get("p", 2.0))
+
+
+def _length(call: Call, x: Tensor, order: Any, *, keepdims: bool = False) -> Tensor:
+    axes, op = [len(x.shape) - 1], _NORMS.get(order, "reduce_lp")
+    if order == inf:
+        x, op = call.op("abs", [x]), "reduce_max"
+    return call.op(op, [x], axes=axes, keepdims=keepdims)  # type: ignore[no-any-return]
+
+
+def _distance(call: Call) -> Tensor:
+    """Distance of rows side by side; a small number is added to each difference."""
+    gaps = call.op("add", [call.op("sub", list(call.args[:2])), call.constant()])
+    return _length(call, gaps, call.get("p", 2.0), keepdims=bool(call.get("keepdim", False)))
+
+
+def _distances_within(call: Call) -> Tensor:
+    """Distances of each pair of rows of one matrix."""
+    width = call.args[0].shape[-1]
+    pairs = [call.constant((call.shape[0], width)) for _ in range(2)]
+    return _length(call, call.op("sub", pairs), call.get("p", 2.0))
+
+
 REDUCTIONS: Mapping[str, Handler] = {
     **dict.fromkeys(["softmax", "_softmax"], _softmax),
     **dict.fromkeys(["log_softmax", "_log_softmax"], _along("log_softmax")),
     **dict.fromkeys(["layer_norm", "native_layer_norm"], _layer_norm),
     "rms_norm": _rms_norm,
+    **dict.fromkeys(["_weight_norm", "_weight_norm_interface"], _weight_norm),
+    **dict.fromkeys(["cdist", "_cdist_forward", "_euclidean_dist"], _distances),
+    "pairwise_distance": _distance,
+    **dict.fromkeys(["pdist", "_pdist_forward"], _distances_within),
     **dict.fromkeys(["group_norm", "native_group_norm"], _group_norm),
     "instance_norm": _instance_norm,
     **dict.fromkeys(["batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm"], _batch_norm),
     **dict.fromkeys([f"max_pool{n}d{end}" for n in (1, 2, 3) for end in ("", "_with_indices")], _pool("max_pool")),
     **dict.fromkeys([f"avg_pool{n}d" for n in (1, 2, 3)], _pool("average_pool")),
-    **dict.fromkeys([f"adaptive_avg_pool{n}d" for n in (1, 2, 3)], _adaptive_average),
+    **dict.fromkeys([f"{mark}adaptive_avg_pool{n}d" for n in (1, 2, 3) for mark in ("", "_")], _adaptive_average),
     **dict.fromkeys([f"adaptive_max_pool{n}d" for n in (1, 2, 3)], _adaptive_max),
     **dict.fromkeys([f"upsample_nearest{n}d" for n in (1, 2, 3)], _interpolate("interpolate_nearest")),
     **dict.fromkeys(
@@ -327,7 +378,7 @@ REDUCTIONS: Mapping[str, Handler] = {
     "histc": _histogram,
     "bincount": _bincount,
     "cross_entropy_loss": _loss("cross_entropy_loss"),
-    "nll_loss": _loss("nll_loss"),
+    **dict.fromkeys(["nll_loss", "nll_loss2d", "nll_loss_nd"], _loss("nll_loss")),
     "mse_loss": _loss("mse_loss"),
     "l1_loss": _loss("l1_loss"),
     "huber_loss": _loss("huber_loss"),
