@@ -201,9 +201,10 @@ class _Reading:
         op, mark = node["op"], self._marks[read[0]]
         if op == "constant":
             kind, shape = self._graph.core.dtype(node["outputs"][0]), self._graph.core.shape(node["outputs"][0])
-            left = any(_same(self._size(read[0], -1), each.number) for each in mark.of)
+            taken = mark.of if mark.kind == "route" else frozenset()
+            left = any(_same(self._size(read[0], -1), each.number) for each in taken)
             scores = self._graph.core.shape(read[0])
-            left = left and mark.kind == "route" and shape in (scores[:-1], (*scores[:-1], 1))
+            left = left and shape in (scores[:-1], (*scores[:-1], 1))
             return kind == "int64" and len(read) == 1 and (mark is _SCORES or left)
         return op in _CHOOSERS and (mark is _SCORES or op in ("top_k", "argmax"))
 
