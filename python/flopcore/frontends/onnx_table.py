@@ -98,10 +98,7 @@ NO_ARITHMETIC: Mapping[tuple[str, str], str] = MappingProxyType(
         ("ai.onnx.ml", "DictVectorizer"): _DATA,
         ("ai.onnx.ml", "LabelEncoder"): _DATA,
         ("ai.onnx.ml", "ZipMap"): "it makes a dictionary of what is there already",
-        (
-            "ai.onnx.preview.training",
-            "Gradient",
-        ): "it stands for the derivative of other nodes, which are not written out",
+        ("ai.onnx.preview.training", "Gradient"): "the derivatives that it stands for are not written out",
     }
 )
 
