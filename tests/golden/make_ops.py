@@ -46,6 +46,8 @@ CASES: list[tuple[str, list[list[int] | None], str, dict[str, Any], str | list[s
     ("dot_general", [[3, 5, 2, 4], [4, 7, 3]], "ii",
      {"lhs_batch": [0], "rhs_batch": [2], "lhs_contract": [-1], "rhs_contract": [0]}, "float32"),
     ("dot_general", [[3], [2]], "ip", {}, "bfloat16"),
+    ("dot_general", [[4, 3], [3, 2]], "ii", {"lhs_contract": [1], "rhs_contract": [0], "dtype": "float32"},
+     ["float8_e4m3", "float8_e5m2"]),
     ("einsum", [[10, 20], [20, 30], [30, 5]], "iii", {"equation": "ij,jk,kl->il"}, "float32"),
     ("einsum", [[10, 20], [20, 30], [30, 5]], "iip", {"equation": "ij,jk,kl->il", "path": [1, 2, 0, 1]}, "float64"),
     ("einsum", [[2, 3, 4, 5], [7, 5]], "ii", {"equation": "...i, ji -> ...j"}, "float32"),

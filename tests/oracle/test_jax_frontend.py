@@ -61,7 +61,10 @@ def test_sums_and_results_have_the_dtypes_that_jax_gives_them() -> None:
         (row,) = (row for row in tally.rows() if row.feature == "mac")
         assert row.dtypes == ("bfloat16", "bfloat16", "float32", result)
         assert "cast" not in {row.op for row in tally.rows()}
+    small = shape(8, 16, dtype=jnp.float8_e4m3fn), shape(16, 4, dtype=jnp.float8_e5m2)
     fn, avals, _ = cases[0]
+    (row,) = (row for row in fc.count(fc.from_jax(fn, *small)).rows() if row.feature == "mac")
+    assert row.dtypes == ("float8_e4m3", "float8_e5m2", "float32", "float32")
     assert fc.count(fc.from_jax(fn, *avals)).flop("xla-0.10.2/measured") == xla(fn, *avals) == 2 * 8 * 16 * 4
 
 

@@ -34,10 +34,10 @@ def conv_transpose(r: Recipe, op: str) -> Value:
 
 
 def dot_general(r: Recipe, op: str) -> Value:
-    dtype = r.dtype()
+    dtypes = [r.dtype()] * 2 if r.flip() else [r.dtype(), r.dtype()]
     kinds = {kind: [r.dim() for _ in range(r.choose.integer(0, 2))] for kind in ("batch", "used", "left", "right")}
     operands, places = [], []
-    for own in ("left", "right"):
+    for own, dtype in zip(("left", "right"), dtypes, strict=True):
         named = [(kind, i) for kind in ("batch", "used", own) for i in range(len(kinds[kind]))]
         order = [named.pop(r.choose.integer(0, len(named) - 1)) for _ in range(len(named))]
         operands.append(r.leaf([kinds[kind][i] for kind, i in order], dtype=dtype))

@@ -94,7 +94,6 @@ void count_linear(CountContext& context) {
 
 void infer_dot_general(InferContext& context) {
     const TensorView &a = context.inputs[0], &b = context.inputs[1];
-    require_same_dtype(a, b);
     const auto batch_a = axes_of(context, AttrKey::kLhsBatch, a), batch_b = axes_of(context, AttrKey::kRhsBatch, b);
     auto used_a = axes_of(context, AttrKey::kLhsContract, a), used_b = axes_of(context, AttrKey::kRhsContract, b);
     if (batch_a.size() != batch_b.size() || used_a.size() != used_b.size())

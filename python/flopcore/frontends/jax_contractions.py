@@ -30,11 +30,8 @@ def _sums(eqn: Equation) -> dict[str, AttrValue]:
 
 def _dot_general(eqn: Equation) -> Tensor:
     (a_contract, b_contract), (a_batch, b_batch) = eqn.given["dimension_numbers"]
-    a, b = eqn.inputs
-    if a.dtype != b.dtype:  # operands of two dtypes are multiplied in that of the result
-        a, b = (x if x.dtype == eqn.dtype else eqn.op("cast", [x], dtype=eqn.dtype) for x in (a, b))
     found: Tensor = eqn.op(
-        "dot_general", [a, b], lhs_contract=list(a_contract), rhs_contract=list(b_contract),
+        "dot_general", eqn.inputs, lhs_contract=list(a_contract), rhs_contract=list(b_contract),
         lhs_batch=list(a_batch), rhs_batch=list(b_batch), **_sums(eqn),
     )  # fmt: skip
     return found
