@@ -289,3 +289,13 @@ def test_the_newest_vintage_is_read_whole() -> None:
     assert any("\n" not in model.name and model.name.startswith("Cosmos-1.0- Diffusion") for model in models)
     assert sum(model.possibly_over == 10**23 for model in models) == 207
     assert len(models.new_runs()) < len(models)
+
+
+def test_rows_that_stand_twice_and_unknown_labels_are_remarked_upon(write: Write) -> None:
+    row = "M,2024-01-02,Lab,Language,1e24,"
+    found = read_epoch(write(row + "Confident", row + "Unverified", "N,2024-01-02,Lab,Language,1e24,Unknown"))
+    assert [model.key for model in found] == ["m", "m@2024-01-02", "n"]
+    assert found.remarks == (
+        "row 2 (line 3): M: confidence 'unverified' is none of confident, likely, speculative; taken as unlabelled",
+        "row 2 (line 3): M of 2024-01-02 stands above too; both are counted",
+    )

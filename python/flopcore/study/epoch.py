@@ -64,6 +64,7 @@ _CLASSES = {
     "earth science": "earth science",
 }
 _LABELS = {"confident": "confident", "likely": "likely", "speculative": "speculative"}
+_NO_LABEL = ("", "unknown", "unlabelled")
 _METHODS = (("report", "reported"), ("operation", "operation_counting"), ("hardware", "hardware"))
 _MAX_FLOP = 10**32
 _LEAST_BOUND = 10**6
@@ -167,7 +168,8 @@ def read_epoch(
     - The data-set size has no single unit (tokens, images, words), so it is kept as `examples` and never as tokens.
     - Reference class: the only domain listed; ``multimodal`` where it is listed; otherwise the first.
       `Model.domains` has all.
-    - A label other than confident, likely and speculative, or none, is ``unlabelled``.
+    - A label other than confident, likely and speculative, or none, is ``unlabelled``; one that is not known is
+      remarked upon. So are two rows of one name and date, which both count.
     - Bounds serve imputation only. One below 10^6 lacks its exponent, a lower one above the figure (or an upper one
       below it) cannot be meant: neither is used, both are remarked upon.
     - A row without a figure stays, ``undisclosed``; `Model.possibly_over` says where it is possibly over 1e23 FLOP
@@ -177,10 +179,14 @@ def read_epoch(
     table = read_table(path)
     findings = _Findings(table.source, list(table.problems))
     models: dict[str, Model] = {}
+    seen: set[tuple[str, dt.date]] = set()
     for cells in _rows(table, columns or {}, findings):
         model = _model(cells)
         if model is not None:
             key = _unused(model, models)
+            if (model.name, model.date) in seen:
+                cells.remark(f"{model.name} of {model.date} stands above too; both are counted")
+            seen.add((model.name, model.date))
             models[key] = replace(model, key=key)
     if findings.errors:
         count = len(findings.errors)
@@ -238,6 +244,9 @@ def _model(cells: _Cells) -> Model | None:
     if flop != figure:
         cells.remark(f"{name}: training compute {cells.text('training_flop')} read as {float(flop or 0):g}")
     bounds = _bounds(cells, name, flop)
+    label = cells.text("confidence").lower()
+    if label not in _LABELS and label not in _NO_LABEL:
+        cells.remark(f"{name}: confidence {label!r} is none of {', '.join(_LABELS)}; taken as unlabelled")
     domains = tuple(part.strip().lower() for part in cells.text("domain").split(",") if part.strip())
     base = cells.text("base_model").split(",")[0].strip()
     own = cells.number("own_flop", low=1, high=_MAX_FLOP) if base else None
@@ -252,7 +261,7 @@ def _model(cells: _Cells) -> Model | None:
         task=cells.text("task"),
         training_flop=flop,
         method="undisclosed" if flop is None else _method(cells.text("method")),
-        confidence=_LABELS.get(cells.text("confidence").lower(), "unlabelled"),
+        confidence=_LABELS.get(label, "unlabelled"),
         source=cells.findings.source,
         parameters_total=cells.number("parameters", low=Fraction(1, 1000), high=10**17),
         examples=cells.number("dataset", low=Fraction(1, 1000), high=10**20),
