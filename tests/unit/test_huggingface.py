@@ -337,8 +337,10 @@ def test_files_that_are_no_config(tmp_path: Path, content: str, words: str) -> N
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(fc.DataError, match=r"config\.json: No such file"):
+    with pytest.raises(fc.DataError, match=rf"^{tmp_path}: a directory without a config\.json$"):
         fc.from_huggingface(tmp_path)
+    with pytest.raises(fc.DataError, match=r"config\.json: No such file"):
+        fc.from_huggingface(tmp_path / "config.json")
 
 
 def test_a_task_overrides_the_architecture_of_the_config() -> None:

@@ -55,6 +55,8 @@ def load(config: str | os.PathLike[str] | Mapping[str, object]) -> tuple[str, Ma
     path = Path(config)
     if path.is_dir():
         path = path / "config.json"
+        if not path.exists():
+            raise DataError(f"{Path(config)}: a directory without a config.json")
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise DataError(f"{path}: {path.stat().st_size} bytes is too long for a config")
