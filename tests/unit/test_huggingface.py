@@ -202,6 +202,16 @@ def test_file_directory_and_dict_are_the_same(tmp_path: Path) -> None:
         ({"model_type": None}, "'model_type' is missing"),
         ({"partial_rotary_factor": 0}, "'partial_rotary_factor' must be over 0 and at most 1, is 0"),
         ({"model_type": "mistral", "sliding_window": -1}, "'sliding_window' must be from 1 to"),
+        ({"model_type": "gpt_neo", "attention_types": [[["local"], 2]]}, "must name global or local for each of 3"),
+        ({"model_type": "gptj", "n_layer": 0}, "'n_layer' must be from 1 to"),
+        (
+            {"model_type": "falcon", "new_decoder_architecture": True, "num_kv_heads": 3},
+            "num_kv_heads=3 does not divide",
+        ),
+        (
+            {"model_type": "exaone_moe", "num_experts": 4, "moe_intermediate_size": 8},
+            "num_experts_per_tok=8 is more than the 4 experts",
+        ),
     ],
 )
 def test_bad_values_name_the_key(change: dict[str, object], words: str) -> None:
@@ -219,6 +229,11 @@ def test_bad_values_name_the_key(change: dict[str, object], words: str) -> None:
         ({"hidden_act": "snake"}, "hidden_act 'snake' is not known"),
         ({"architectures": ["LlamaForSequenceClassification"]}, "LlamaForSequenceClassification"),
         ({"model_type": "qwen3", "layer_types": ["linear_attention"]}, "full_attention"),
+        ({"model_type": "qwen3", "layer_types": [["full_attention"]]}, "full_attention"),
+        ({"model_type": "jamba", "layers_block_type": [["mamba"]]}, "known: attention, full_attention"),
+        ({"model_type": "hunyuan_v1_moe", "moe_topk": [2, 3, 2]}, "layers that differ in it"),
+        ({"model_type": "bloom", "apply_residual_connection_post_layernorm": True}, "it is not built"),
+        ({"model_type": "deberta-v2", "conv_kernel_size": 3}, "a convolution after the first layer"),
         ({"model_type": "gpt2", "scale_attn_by_inverse_layer_idx": True}, "a scale per layer"),
         ({"model_type": "bert", "position_embedding_type": "relative_key"}, "relative positions"),
         ({"model_type": "bert", "is_decoder": True}, "as a decoder"),

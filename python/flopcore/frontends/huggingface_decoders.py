@@ -81,7 +81,7 @@ def windowed(
     types = config.get("layer_types")
     if types is None:
         return tuple(pattern(layer) for layer in range(layers))
-    kinds = {"full_attention", kind}
+    kinds = ["full_attention", kind]
     if not isinstance(types, list) or any(each not in kinds for each in types):
         raise UnsupportedOp(f"{config.label}: layer_types {short(types)}; known: {', '.join(sorted(kinds))}")
     if len(types) != layers:

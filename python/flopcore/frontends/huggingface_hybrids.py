@@ -42,7 +42,7 @@ def _mixers(config: Config, key: str, layers: int) -> tuple[Mixer, ...] | None:
     names = config.get(key)
     if names is None:
         return None
-    if not isinstance(names, list) or any(name not in _MIXERS for name in names):
+    if not isinstance(names, list) or any(name not in [*_MIXERS] for name in names):
         raise UnsupportedOp(f"{config.label}: {key} {short(names)}; known: {', '.join(sorted(_MIXERS))}")
     if len(names) != layers:
         raise DataError(f"{config.label}: {key} has {len(names)} entries for {layers} layers")
@@ -355,7 +355,7 @@ def _nemotron_layers(config: Config) -> list[str]:
             f"{config.label}: hybrid_override_pattern {short(pattern)} must be made of {' '.join(_PATTERN)}"
         )
     names = config.get("layers_block_type") or config.get("layer_types")
-    known = {*_MIXERS, "moe", "mlp"}
+    known = [*_MIXERS, "moe", "mlp"]
     if not isinstance(names, list) or not names or any(name not in known for name in names):
         raise DataError(f"{config.label}: layers_block_type {short(names)}; known: {', '.join(sorted(known))}")
     return list(names)
