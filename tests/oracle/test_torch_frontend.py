@@ -119,6 +119,31 @@ MODELS: dict[str, tuple[str, Any, tuple[str, ...], Any]] = {
         ("input_features", "decoder_input_ids", "decoder_attention_mask"),
         lambda: (torch.zeros(1, 80, 3000, device="meta"), ids(1, 32), ids(1, 32)),
     ),
+    "wav2vec2 small": (
+        "Wav2Vec2ForCTC",
+        lambda: T.Wav2Vec2Config(
+            num_hidden_layers=1,
+            conv_dim=(16, 16),
+            conv_stride=(5, 2),
+            conv_kernel=(10, 3),
+            mask_time_prob=0.0,
+            **SMALL,
+        ),
+        ("input_values",),
+        lambda: (torch.zeros(2, 800, device="meta"),),
+    ),
+    "recurrent-gemma small": (
+        "RecurrentGemmaForCausalLM",
+        lambda: T.RecurrentGemmaConfig(num_hidden_layers=3, num_key_value_heads=1, use_cache=False, **SMALL),
+        TEXT,
+        lambda: text(2, 16),
+    ),
+    "segformer small": (
+        "SegformerForSemanticSegmentation",
+        lambda: T.SegformerConfig(depths=[1, 1, 1, 1], hidden_sizes=[8, 16, 16, 32], decoder_hidden_size=16),
+        PIXELS,
+        lambda: image(64),
+    ),
     "mixtral small": (
         "MixtralForCausalLM",
         lambda: T.MixtralConfig(

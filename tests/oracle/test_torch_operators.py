@@ -180,6 +180,12 @@ NAMED: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = [
     ("unique", lambda x: torch.unique(x, return_counts=True), (X,)),
     ("unique", lambda x: torch.unique(x, dim=-1), (X,)),
     ("nonzero", torch.nonzero, (X,)),
+    ("scatter", lambda x, i, y: x.scatter_reduce(0, i, y, "amax"), (X, zeros(4, 3, dtype=LONG), X)),
+    ("div", lambda x, i, y: x.scatter_reduce(0, i, y, "mean"), (X, zeros(4, 3, dtype=LONG), X)),
+    ("where", lambda x, mask, y: x.masked_scatter(mask, y), (X, zeros(4, 1, dtype=torch.bool), zeros(20))),
+    ("determinant", torch.linalg.slogdet, (SQUARE,)),
+    ("mul", torch.linalg.cross, (X, X)),
+    ("random_normal", lambda x: torch.empty_like(x).normal_(), (X,)),
     ("nonzero", lambda x: torch.where(x > 0)[1], (X,)),
     ("weight_norm", lambda v, g: torch._weight_norm(v, g, 0), (X, zeros(4, 1))),
     ("unfold", lambda x: F.unfold(x, 3, padding=1, stride=2), (zeros(2, 3, 6, 6),)),
@@ -193,6 +199,7 @@ NAMED: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = [
 # Recorded, torch has others in their place.
 EXPORTED: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = [
     ("repeat_interleave", lambda x: x.repeat_interleave(2, 1), (X,)),
+    ("diag", torch.diag, (X,)),
     ("bilinear", F.bilinear, (X, zeros(4, 5), zeros(2, 3, 5), zeros(2))),
     ("stft", lambda x: torch.stft(x, 16, 4, window=torch.hann_window(16), return_complex=True), (zeros(2, 100),)),
     ("nll_loss", F.nll_loss, (zeros(4, 3, 2, 2), zeros(4, 2, 2, dtype=LONG))),

@@ -316,6 +316,39 @@ def _scatter(call: Call) -> Tensor:
     return found
 
 
+_REDUCTIONS = {"sum": "add", "mean": "add", "prod": "mul", "amax": "max", "amin": "min"}
+
+
+def _scatter_reduce(call: Call) -> Tensor:
+    """Updates joined with what stands at their places; a mean counts how many there are, and divides."""
+    x, axis, places, updates = call.args[:4]
+    kind, axis = call.get("reduce"), axis % max(len(x.shape), 1)
+    attrs: dict[str, Any] = {"axis": axis, "reduction": _REDUCTIONS[kind]}
+    found: Tensor = call.op("scatter", [x, places, updates], **attrs)
+    if kind == "mean":
+        counts = call.op("scatter", [call.constant(x.shape), places, call.constant(places.shape)], **attrs)
+        found = call.op("div", [found, counts])
+    return found
+
+
+def _masked_scatter(call: Call) -> Tensor:
+    """The next element of another tensor wherever a mask holds."""
+    x, mask, source = call.args[:3]
+    flat = call.reshape(source, (prod(source.shape),))
+    next_ones = call.op("gather", [flat, call.constant(call.shape, "int64")], axis=0)
+    return call.op("where", [call.op("expand", [mask], shape=list(call.shape)), next_ones, x])  # type: ignore[no-any-return]
+
+
+def _diagonal_matrix(call: Call) -> Tensor:
+    if call.get("diagonal", 0) != 0:
+        raise NotCountable("a diagonal beside the main one")
+    return call.op("diag", [call.args[0]])  # type: ignore[no-any-return]
+
+
+def _broadcast(call: Call) -> list[Tensor]:
+    return [call.op("expand", [each], shape=list(call.shape)) for each in call.args[0]]
+
+
 def _index_add(call: Call) -> Tensor:
     x, axis, places, updates = call.args[:4]
     if not x.shape:
@@ -428,7 +461,7 @@ _VIEWS = """
 """
 _SPLITS = "split split_with_sizes chunk tensor_split unsafe_chunk unsafe_split unsafe_split_with_sizes"
 _PICKS = "diagonal diagonal_copy unfold unfold_copy as_strided as_strided_copy take"
-_FULL = "zeros ones full new_zeros new_ones new_full scalar_tensor tensor"
+_FULL = "zeros ones full new_zeros new_ones new_full scalar_tensor tensor tril_indices triu_indices"
 _FULL_LIKE = "zeros_like ones_like full_like fill zero"
 _UNINITIALISED = "empty empty_like empty_strided empty_permuted new_empty new_empty_strided"
 
@@ -464,6 +497,10 @@ LAYOUT: Mapping[str, Handler] = {
     "index_select": _index_select,
     "gather": _take_along,
     **dict.fromkeys(["scatter", "scatter_add"], _scatter),
+    "scatter_reduce": _scatter_reduce,
+    "masked_scatter": _masked_scatter,
+    "broadcast_tensors": _broadcast,
+    "diag": _diagonal_matrix,
     **dict.fromkeys(["index_add", "index_copy"], _index_add),
     **dict.fromkeys(["index_put", "_unsafe_index_put"], _index_put),
     **dict.fromkeys(["im2col", "col2im"], _columns),
@@ -475,7 +512,7 @@ LAYOUT: Mapping[str, Handler] = {
     "tril": _triangle("tril"),
     "triu": _triangle("triu"),
     **dict.fromkeys(["rand", "rand_like", "uniform", "exponential", "cauchy"], _random("random_uniform")),
-    **dict.fromkeys(["randn", "randn_like", "normal", "log_normal"], _random("random_normal")),
+    **dict.fromkeys(["randn", "randn_like", "normal", "normal_functional", "log_normal"], _random("random_normal")),
     **dict.fromkeys(["randint", "randint_like", "random", "geometric", "randperm"], _random("random_integers")),
     **dict.fromkeys(_FULL.split(), _full),
     **dict.fromkeys(_FULL_LIKE.split(), _full_like),

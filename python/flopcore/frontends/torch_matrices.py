@@ -142,6 +142,19 @@ def _stft(call: Call) -> Tensor:
     return turned if call.dtype == form else call.constant(call.shape)
 
 
+def _log_determinant(call: Call) -> list[Any]:
+    """Sign and logarithm of a determinant, and the factors beside it."""
+    found = call.op("determinant", [call.args[0]])
+    logarithm = call.op("log", [call.op("abs", [found])])
+    rest = [None if each is None else call.constant(*each) for each in call.outputs[2:]]
+    return [call.op("sign", [found]), logarithm, *rest]
+
+
+def _cross(call: Call) -> Tensor:
+    a, b = (call.op("expand", [each], shape=list(call.shape)) for each in call.args[:2])
+    return call.op("sub", [call.op("mul", [a, b]), call.op("mul", [a, b])])  # type: ignore[no-any-return]
+
+
 MATRICES: Mapping[str, Handler] = {
     **{
         f"fft_{inverse}{real}fft{dims}": _transform
@@ -150,6 +163,8 @@ MATRICES: Mapping[str, Handler] = {
     },
     **dict.fromkeys(["_fft_c2c", "_fft_r2c", "_fft_c2r"], _transform),
     "stft": _stft,
+    **dict.fromkeys(["linalg_slogdet", "_linalg_slogdet", "slogdet"], _log_determinant),
+    "linalg_cross": _cross,
     **dict.fromkeys(["hann_window", "hamming_window", "blackman_window", "bartlett_window"], _window),
     **dict.fromkeys(["cholesky", "linalg_cholesky", "linalg_cholesky_ex"], _one("cholesky")),
     **dict.fromkeys(["inverse", "linalg_inv", "linalg_inv_ex"], _one("inverse")),
