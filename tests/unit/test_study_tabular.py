@@ -51,6 +51,10 @@ def test_a_parquet_file_gives_the_same_population(from_csv: Path, tmp_path: Path
     parquet.write_table(pyarrow.table(ROWS), path)
     assert [model.key for model in read_epoch(path)] == [model.key for model in read_epoch(from_csv)]
     assert read_epoch(path)["a"].training_flop == 5 * 10**26
+    latin = pyarrow.array(["Caf\xe9".encode("latin-1")], pyarrow.binary()).view(pyarrow.string())
+    parquet.write_table(pyarrow.table({"Model": latin}), path)
+    with pytest.raises(DataError, match="not a Parquet file"):
+        read_epoch(path)
     path.write_bytes(b"PAR1 no")
     with pytest.raises(DataError, match="not a Parquet file"):
         read_epoch(path)

@@ -90,9 +90,10 @@ def _from_parquet(path: Path) -> Table:
         raise DataError(f"{path}: reading Parquet needs pyarrow; pip install 'flopcore[tables]'") from error
     try:
         found = parquet.read_table(path)
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        columns = {name: found.column(name).to_pylist() for name in found.column_names}
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError, and so is text that is not UTF-8
         raise DataError(f"{path}: not a Parquet file: {error}") from error
-    return _from_columns(str(path), {name: found.column(name).to_pylist() for name in found.column_names})
+    return _from_columns(str(path), columns)
 
 
 def _from_frame(frame: Frame, source: str) -> Table:
