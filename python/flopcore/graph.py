@@ -84,6 +84,16 @@ class Graph(Blocks):
     name : str
         What to call it in messages.
 
+    Notes
+    -----
+    A method named after an op adds one node and returns its output. Shapes are in elements, axes count from the end if
+    negative; ``name`` and ``origin`` are what messages, modules and conventions call the node. Each raises
+
+    - `ShapeError` if shapes, dtypes or attributes do not fit: the message names node and dim;
+    - `GraphError` if a tensor is of another graph.
+
+    What the op means, its formulas and their source are under its name in docs/OPS.md, made from `data/ops.toml`.
+
     Examples
     --------
     >>> import flopcore as fc
