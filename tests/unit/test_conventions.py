@@ -345,3 +345,17 @@ def test_a_printed_price_needs_numbers_and_has_no_basis() -> None:
     assert fc.count(graph, at={"n": 3}).flop("fvcore-0.1.5") == 259_150
     with pytest.raises(ConventionError, match="rounds what einsum costs, which no sum of columns gives"):
         fc.count(graph, at={"n": 3}).basis(["macs", "fvcore-0.1.5"])
+
+
+def test_a_printed_price_is_that_of_the_whole_row() -> None:
+    """Of many alike nodes the core keeps a row as a sum of shared parts: here elements of one input and the other."""
+    rule = '[[override]]\nmatch = { op = ["add"] }\nweights = { in_elems = 1 }\nprinted = { digits = 2, times = 1 }\n'
+    text = MACS.replace("[weights]", rule + 'reason = "x"\n[weights]', 1)
+    text = text.replace('elementwise = "not counted"', 'elementwise = "in part"', 1)
+    graph = fc.Graph()
+    sizes = [(37 + 3 * i, 11 + 7 * i) for i in range(600)]
+    for rows, columns in sizes:
+        graph.add(graph.input("a", (rows, 1)), graph.input("b", (1, columns)))
+    expected = sum(int(float(f"{rows + columns:.1e}")) for rows, columns in sizes)
+    assert fc.count(graph).flop(parse(text, source="mine.toml")) == expected
+    assert expected != sum(map(sum, sizes))
