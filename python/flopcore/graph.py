@@ -118,8 +118,7 @@ class Graph(Blocks):
         """Number of learned weights that one token goes through: of a mixture of experts only those it is sent to.
 
         Of a table of embeddings all rows count, as in published numbers. `from_torch` follows the choices of routers to
-        the weights of their experts, but not into the bodies of loops and branches: there, and of ONNX and JAX, all
-        parameters are active.
+        the weights of their experts; of ONNX and JAX all parameters are active.
 
         Raises
         ------

@@ -168,6 +168,14 @@ def test_a_router_that_cannot_be_followed_is_an_error_when_asked(mix: Callable[[
     assert fc.module_tree(found).active_parameters is None
 
 
+@pytest.mark.slow  # dynamo, which traces the bodies, takes seconds to load
+def test_a_router_in_a_branch_is_not_known() -> None:
+    found = graph(lambda m, x: torch.cond(x.sum() > 0, lambda y: masked(m, y), lambda y: y * 2, (x,)))
+    assert len(found.unknown_routers) == 1
+    with pytest.raises(fc.DataError, match="is not known"):
+        _ = found.active_parameters
+
+
 def test_groups_from_outside_are_not_known() -> None:
     class Sent(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:

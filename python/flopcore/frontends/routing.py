@@ -8,7 +8,8 @@ other values *gated*, by picking or by multiplying, until they are added up. Exp
 - tables of E rows that a route picks from or cuts rows for, or that gated values meet;
 - weights that only the values of one expert's route meet, before or after they are gated.
 
-A choice of a router that gates something, where no such weights are found, is reported and not taken for none.
+A choice of a router that gates something, where no such weights are found, is reported and not taken for none; so is
+one in the body of a loop or a branch, whose weights come from outside of it.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ def mark_active(graph: Graph, derived: Mapping[int, Sequence[int]]) -> None:
     derived
         The tensors that a constant stands for a function of, by number.
     """
-    nodes = [cast("dict[str, Any]", node) for node in graph.nodes() if node["block"] == 0]
+    every = [cast("dict[str, Any]", node) for node in graph.nodes()]
+    bodies = [node for node in every if node["block"] != 0 and node["op"] in ("top_k", "ragged_matmul")]
+    graph.unknown_routers.extend(dict.fromkeys(f"{node['scope']}.{node['name']}".strip(".") for node in bodies))
+    nodes = [node for node in every if node["block"] == 0]
     may_choose = _CHOOSERS | {"ragged_matmul"}
     if any(node["op"] in may_choose or derived.get(node["outputs"][0]) for node in nodes if node["outputs"]):
         reading = _Reading(graph, nodes, derived)
