@@ -15,7 +15,6 @@ namespace flopcore {
 
 using Weights = std::array<Rational, kFeatureCount>;
 
-// Replaces all weights of the rows it matches. An empty list matches anything.
 // The price of a row as a peer reads it in a printed text: `times` of it to so many significant digits, a tie to the
 // even digit, divided by `times` again and rounded down. No digits: as it is.
 struct Printed {
@@ -23,6 +22,7 @@ struct Printed {
     std::uint32_t times = 1;
 };
 
+// Replaces all weights of the rows it matches. An empty list matches anything.
 struct Override {
     std::vector<Op> ops;
     std::uint32_t required = 0;  // variant bits
@@ -61,8 +61,7 @@ struct Cost {
     std::vector<std::pair<std::string, ExprRef>> groups;
 };
 
-// What the rows of a kind of nodes are worth.
-// Throws ConventionError if it is no linear form.
+// What the rows of a kind of nodes are worth. Throws ConventionError if that is no linear form of them.
 [[nodiscard]] const Weights& weights_of(const Convention& convention, const NodeKind& kind, std::string_view origin);
 [[nodiscard]] Cost price(const Tally& tally, const Convention& convention, GroupBy by = GroupBy::kNone);
 

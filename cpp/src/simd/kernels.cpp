@@ -1,5 +1,5 @@
-// The sweep's inner loops, compiled once per ISA (FLOPCORE_ISA_NAME). Plain loops; includes no C++ standard header, so
-// that no weak symbol compiled for one ISA can be picked by the linker for another.
+// The sweep's inner loops, compiled once per ISA (FLOPCORE_ISA_NAME). Plain loops but for column_chain; includes no C++
+// standard header, so that no weak symbol compiled for one ISA can be picked by the linker for another.
 #include "flopcore/simd.hpp"
 
 namespace flopcore::simd {
